@@ -1,0 +1,34 @@
+# SPDX-License-Identifier: Apache-2.0
+# The shape of every target: warnings, floating-point rules, and the include root.
+
+# -ffp-contract=off: results repeat bit for bit whatever the compiler would fuse.
+add_library(coppice_flags INTERFACE)
+target_include_directories(coppice_flags INTERFACE ${CMAKE_SOURCE_DIR})
+target_compile_options(coppice_flags INTERFACE -Wall -Wextra -Wconversion -Wshadow -ffp-contract=off
+                                               -fvisibility=hidden)
+if(COPPICE_WERROR)
+  target_compile_options(coppice_flags INTERFACE -Werror)
+endif()
+
+# coppice_library(NAME SOURCES a.cc ... PUBLIC targets... PRIVATE targets...)
+# One static library a folder, `coppice_NAME`. PUBLIC and PRIVATE mirror the include law.
+function(coppice_library name)
+  cmake_parse_arguments(ARG "" "" "SOURCES;PUBLIC;PRIVATE" ${ARGN})
+  add_library(coppice_${name} STATIC ${ARG_SOURCES})
+  target_link_libraries(coppice_${name} PUBLIC coppice_flags ${ARG_PUBLIC} PRIVATE ${ARG_PRIVATE})
+endfunction()
+
+# coppice_test(NAME SOURCES x_test.cc ... LINK targets... [LABELS slow] [TIMEOUT seconds])
+# One GoogleTest program, `NAME_tests`; each TEST becomes a ctest entry "NAME.Suite.Test".
+function(coppice_test name)
+  cmake_parse_arguments(ARG "" "TIMEOUT" "SOURCES;LINK;LABELS" ${ARGN})
+  if(NOT ARG_TIMEOUT)
+    set(ARG_TIMEOUT 120)
+  endif()
+  add_executable(${name}_tests ${ARG_SOURCES})
+  target_link_libraries(${name}_tests PRIVATE coppice_flags ${ARG_LINK} GTest::gmock GTest::gtest_main)
+  target_compile_definitions(${name}_tests PRIVATE COPPICE_SOURCE_DIR="${CMAKE_SOURCE_DIR}"
+                                                   COPPICE_BINARY_DIR="${CMAKE_BINARY_DIR}")
+  gtest_discover_tests(${name}_tests TEST_PREFIX "${name}." DISCOVERY_MODE PRE_TEST
+                       PROPERTIES TIMEOUT ${ARG_TIMEOUT} LABELS "${ARG_LABELS}")
+endfunction()

@@ -1,0 +1,21 @@
+# SPDX-License-Identifier: Apache-2.0
+# Third-party libraries, all from the system's packages, as imported targets. Which folder may use
+# which library is law (tests/style): config: toml++; formats: nlohmann; base: spdlog; crypto:
+# libsodium; protocol: ZeroMQ and cereal; model: PCRE2; aggregator: SQLite and Eigen; cli: CLI11.
+find_package(Threads REQUIRED)
+find_package(PkgConfig REQUIRED)
+find_package(spdlog REQUIRED)
+find_package(nlohmann_json REQUIRED)
+find_package(CLI11 REQUIRED)
+find_package(SQLite3 REQUIRED)
+find_package(Eigen3 REQUIRED NO_MODULE)
+find_package(tomlplusplus QUIET)
+pkg_check_modules(sodium REQUIRED IMPORTED_TARGET libsodium)
+pkg_check_modules(zmq REQUIRED IMPORTED_TARGET libzmq)
+pkg_check_modules(pcre2 REQUIRED IMPORTED_TARGET libpcre2-8)
+find_path(CEREAL_INCLUDE_DIR cereal/cereal.hpp REQUIRED)
+find_path(TOMLPLUSPLUS_INCLUDE_DIR toml++/toml.h REQUIRED)
+if(COPPICE_TESTS)
+  find_package(GTest REQUIRED)
+  include(GoogleTest)
+endif()
