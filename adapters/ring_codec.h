@@ -1,0 +1,60 @@
+// SPDX-License-Identifier: Apache-2.0
+// Between floats and integers modulo 2^b: what is summed on the wire is exact, in any order.
+//
+// A slot's value x in [-bound, bound] becomes the integer r = x * scale, rounded stochastically, so that
+// its expectation is x * scale (floor(y), plus one with probability y - floor(y)). n such integers,
+// each multiplied by a weight of at most w, stay below 2^(b-1) in magnitude if
+//   n * w * (bound * scale + 1) < 2^(b-1),                                     (Note [Ring headroom])
+// and then the sum is recovered exactly by reading the residue as a signed number.
+// Pure functions; thread-safe.
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <vector>
+
+#include "base/bytes.h"
+#include "base/random.h"
+#include "base/result.h"
+
+namespace coppice {
+
+// Width of a ring element. Only 16, 20, 24 and 32 are used.
+struct RingBits {
+  std::uint32_t value = 32;
+  static Result<RingBits> make(std::uint64_t bits);
+  std::uint32_t mask() const {
+    return value >= 32 ? 0xffffffffU : (std::uint32_t{1} << value) - 1U;
+  }
+  bool operator==(const RingBits&) const = default;
+};
+
+// The largest scale for which no sum can wrap; 0 if there is none (the ring is too small).
+double largest_safe_scale(RingBits bits, std::uint64_t clients, std::uint64_t max_weight, double bound);
+
+struct RingEncoding {
+  double bound = 0; // values are clamped to [-bound, bound]
+  double scale = 0; // ring units per unit of value
+  RingBits bits;
+  std::uint64_t weight = 1; // multiplied in after the clamp, before rounding
+};
+
+// Encodes values in order. `clamped` (optional) counts those outside the bound. Refuses NaN and
+// infinity (kInvalidArgument).
+Result<std::vector<std::uint32_t>> ring_encode(std::span<const float> values,
+                                               const RingEncoding& encoding, KeyedRandom& random,
+                                               std::uint64_t* clamped = nullptr);
+
+// sum[i] = (sum[i] + addend[i]) mod 2^bits. Sizes must be equal.
+void ring_add(std::span<std::uint32_t> sum, std::span<const std::uint32_t> addend, RingBits bits);
+
+// The signed integer a residue stands for, divided by scale. double: exact for |integer| < 2^53.
+std::vector<double> ring_decode(std::span<const std::uint32_t> sum, RingBits bits, double scale);
+
+// b bits an element, little-endian bit order, no padding between elements, zero bits at the end.
+std::size_t packed_size(std::size_t elements, RingBits bits); // bytes
+void ring_pack(std::span<const std::uint32_t> elements, RingBits bits, Bytes& out); // appends
+// Refuses a wrong length, and non-zero bits at the end (two texts must not mean one vector).
+Result<std::vector<std::uint32_t>> ring_unpack(ByteSpan packed, std::size_t elements, RingBits bits);
+
+} // namespace coppice

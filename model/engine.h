@@ -1,0 +1,136 @@
+// SPDX-License-Identifier: Apache-2.0
+// The one engine interface: score, train and generate with a frozen base under a list of adapters.
+//
+// An engine holds one base model. Every call names an ordered list of adapters (shared, then
+// personal), each with its own rank and scale: y = W x + sum_i scale_i B_i (A_i x). Names no LibTorch
+// type. An Engine and its sessions are for one thread at a time; engines are independent.
+// Results repeat bit for bit for any number of threads, within one engine and instruction level.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "adapters/adapter.h"
+#include "model/base_model.h"
+
+namespace coppice {
+
+// Tokens that are scored or trained on as one attention window. `targets[i]` says whether tokens[i] is
+// predicted (from those before it); targets[0] is never true. At most the model's context.
+struct Sequence {
+  std::vector<TokenId> tokens;
+  std::vector<std::uint8_t> targets;
+};
+
+struct AdapterUse {
+  const Adapter* adapter = nullptr; // must outlive the call or session
+  float strength = 1.0F;            // multiplies the adapter's own scale
+};
+
+struct Score {
+  double nats = 0;           // summed over the predicted tokens, in float64
+  std::uint64_t tokens = 0;  // predicted tokens
+};
+
+// AdamW as in PyTorch (Loshchilov and Hutter 2019), on the trainable adapter only.
+struct OptimizerSettings {
+  float learning_rate = 1e-3F;
+  float beta1 = 0.9F;
+  float beta2 = 0.999F;
+  float epsilon = 1e-8F;
+  float weight_decay = 0.0F;
+  float max_gradient_norm = 0.0F; // L2 over all trainable values of a client; 0: no clipping
+  // Pulls towards the start: loss + mu/2 * |w - start|^2 (FedProx, Li et al. 2020). 0: off.
+  float proximal_mu = 0.0F;
+  bool train_a = true; // false freezes every A (FFA-LoRA)
+  bool train_b = true;
+};
+
+// What one client trains: frozen adapters below, one trainable on top.
+struct TrainJob {
+  std::vector<AdapterUse> frozen;
+  Adapter start; // the trainable adapter's values at the beginning
+  OptimizerSettings optimizer;
+};
+
+// One client's share of a step: its sequences, and the learning rate of this step as a factor of the
+// setting (warm-up and cosine are the caller's schedule).
+struct Batch {
+  std::vector<Sequence> sequences;
+  float learning_rate_factor = 1.0F;
+};
+
+struct StepResult {
+  double loss = 0;          // nats a predicted token, before the update, over the whole step
+  double gradient_norm = 0; // L2, before clipping
+  std::uint64_t tokens = 0; // predicted tokens
+};
+
+// Training of K clients side by side over one base (K = 1 on a device).
+class TrainSession {
+ public:
+  virtual ~TrainSession() = default;
+  virtual std::size_t clients() const = 0;
+  // One optimizer step for each client; batches.size() == clients(). The loss of a client is the mean over
+  // all predicted tokens of its step, however it is split inside.
+  virtual Result<std::vector<StepResult>> step(std::span<const Batch> batches) = 0;
+  // The gradient of a batch's loss at the present values, without a step: for tests and strategies.
+  virtual Result<Adapter> gradient(std::size_t client, const Batch& batch) = 0;
+  virtual Result<Adapter> adapter(std::size_t client) const = 0;
+};
+
+struct SamplerSettings {
+  float temperature = 0.0F; // 0: greedy
+  std::uint32_t top_k = 40; // 0: all
+  float top_p = 0.95F;
+  std::uint64_t seed = 0;
+};
+
+struct GenerateRequest {
+  std::vector<AdapterUse> adapters;
+  std::vector<TokenId> prompt; // not empty
+  std::uint32_t max_tokens = 128;
+  SamplerSettings sampler;
+  // Called after each token; false stops. May be empty.
+  std::function<bool(TokenId)> on_token;
+};
+
+struct GenerateResult {
+  std::vector<TokenId> tokens; // without the prompt, without the ending token
+  double prefill_seconds = 0;
+  double decode_seconds = 0;
+};
+
+struct EngineInfo {
+  std::string name;              // "graph", "native"
+  std::string device;            // "cpu", "cuda:0"
+  std::string instruction_level; // "avx512", ...; equality of trained floats holds within one
+};
+
+class Engine {
+ public:
+  virtual ~Engine() = default;
+  virtual EngineInfo info() const = 0;
+  virtual const BaseModel& base() const = 0;
+
+  virtual Result<std::vector<Score>> score(std::span<const AdapterUse> adapters,
+                                           std::span<const Sequence> sequences) = 0;
+  // (tokens, V) float32, for tests against goldens; refuses more than 4,096 x V values.
+  virtual Result<std::vector<float>> logits(std::span<const AdapterUse> adapters,
+                                            std::span<const TokenId> tokens) = 0;
+  virtual Result<std::unique_ptr<TrainSession>> start_training(std::vector<TrainJob> jobs) = 0;
+  virtual Result<GenerateResult> generate(const GenerateRequest& request) = 0;
+};
+
+struct EngineOptions {
+  unsigned threads = 1;
+};
+
+// How client/ and others get an engine without knowing which: opened when work begins, closed after.
+using EngineFactory = std::function<Result<std::unique_ptr<Engine>>()>;
+
+} // namespace coppice

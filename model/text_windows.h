@@ -1,0 +1,52 @@
+// SPDX-License-Identifier: Apache-2.0
+// From documents to Sequences: windows for scoring, and packed batches for training.
+#pragma once
+
+#include <span>
+#include <vector>
+
+#include "model/engine.h"
+
+namespace coppice {
+
+// One document's tokens with the tokens that carry loss (all of a text; only the response of an
+// instruction row).
+struct TokenizedDocument {
+  std::vector<TokenId> tokens;
+  std::vector<std::uint8_t> targets; // same length; targets[0] is ignored
+  std::uint64_t bytes = 0;           // of the document's text
+};
+
+// Plain text, BOS only if the file asks for it.
+TokenizedDocument tokenize_text(const Tokenizer& tokenizer, std::string_view text);
+// Prompt and response in the base's chat format; loss on the response (and its end token) only.
+TokenizedDocument tokenize_instruction(const BaseModel& base, std::string_view prompt,
+                                       std::string_view response);
+
+// Windows of at most `window` tokens, each after the first starting with the last token of the one
+// before: every token but the first is predicted once.
+std::vector<Sequence> scoring_windows(const TokenizedDocument& document, std::size_t window);
+
+// Bits a byte: nats / ln 2 / bytes of all the text. Comparable across tokenizers.
+double bits_per_byte(const Score& score, std::uint64_t bytes);
+
+// Endless, seeded batches of training windows over documents: an epoch visits every window once in an
+// order keyed by (key, epoch). A batch has about `batch_tokens` tokens in sequences of at most `window`.
+class BatchStream {
+ public:
+  BatchStream(std::vector<TokenizedDocument> documents, std::size_t window, std::size_t batch_tokens,
+              RandomKey key);
+  Batch next(); // learning_rate_factor 1
+  bool empty() const { return windows_.empty(); }
+  std::uint64_t tokens() const; // predicted tokens of one epoch
+
+ private:
+  void start_epoch();
+  std::vector<Sequence> windows_;
+  std::vector<std::uint32_t> order_;
+  std::size_t at_ = 0;
+  std::size_t batch_tokens_;
+  RandomKey key_;
+};
+
+} // namespace coppice
