@@ -34,11 +34,11 @@ struct Certificate {
 // {canonical bytes, the fleet key's signature over them}: what is stored and sent.
 struct SignedKeySet {
   Bytes bytes;
-  Signature signature;
+  FleetSignature signature;
 };
 struct SignedCertificate {
   Bytes bytes;
-  Signature signature;
+  FleetSignature signature;
 };
 
 SignedKeySet sign_key_set(const FleetSigningKey& fleet, const KeySet& keys);
