@@ -23,7 +23,7 @@ Signature sign(const SigningKey& key, Domain domain, ByteSpan message) {
       primitives::ed25519_sign(key.secret(), key.public_key().bytes, with_domain(domain, message))};
 }
 
-FleetSignature sign(const FleetSigningKey& key, Domain domain, ByteSpan message) {
+Signature sign(const FleetSigningKey& key, Domain domain, ByteSpan message) {
   return {
       primitives::ed25519_sign(key.secret(), key.public_key().bytes, with_domain(domain, message))};
 }
@@ -35,7 +35,7 @@ Result<void> verify(const VerifyKey& key, Domain domain, ByteSpan message,
 }
 
 Result<void> verify(const FleetVerifyKey& key, Domain domain, ByteSpan message,
-                    const FleetSignature& signature) {
+                    const Signature& signature) {
   return verify_bytes(key.bytes, key_kind_name(KeyKind::kFleet), domain, message, signature.bytes);
 }
 

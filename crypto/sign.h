@@ -13,15 +13,14 @@
 namespace coppice {
 
 using Signature = StrongBytes<struct SignatureTag, 64>;
-using FleetSignature = StrongBytes<struct FleetSignatureTag, 64>;
 
 Signature sign(const SigningKey& key, Domain domain, ByteSpan message);
-FleetSignature sign(const FleetSigningKey& key, Domain domain, ByteSpan message);
+Signature sign(const FleetSigningKey& key, Domain domain, ByteSpan message);
 
 // kUnauthenticated unless `signature` is by `key`, in this domain, over these bytes.
 Result<void> verify(const VerifyKey& key, Domain domain, ByteSpan message,
                     const Signature& signature);
 Result<void> verify(const FleetVerifyKey& key, Domain domain, ByteSpan message,
-                    const FleetSignature& signature);
+                    const Signature& signature);
 
 } // namespace coppice
