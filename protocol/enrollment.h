@@ -36,6 +36,8 @@ struct EnrollRequest {
   Sha256 base_hash;
 };
 inline constexpr std::size_t kEnrollRequestBytes = 256;
+// The token alone, unverified: to look it up before a signature is paid for.
+Result<Token> peek_enroll_token(ByteSpan bytes);
 // Fixed size, zero-padded, signed by the key it registers.
 Bytes encode_enroll_request(const EnrollRequest& request, const SigningKey& key);
 Result<EnrollRequest> decode_enroll_request(ByteSpan bytes);

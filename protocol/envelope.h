@@ -57,10 +57,13 @@ Result<Verified<Frame>> open_envelope(Frame frame, const VerifyKey& sender_key,
 // Decodes the body by the header's type. kCorrupt on trailing bytes, sizes beyond limits.h, wrong enums.
 Result<Message> decode_message(const Verified<Frame>& frame);
 
-// An upload's finished bytes: an envelope of type kUpload whose body is sealed to `aggregator`.
-Bytes seal_upload(const SigningKey& key, const EnvelopeHeader& header, const SealPublicKey& aggregator,
-                  const Upload& upload);
-// Length, signature, seal, decode, and that round and plan equal the header's.
+// An upload's finished bytes: an envelope of type kUpload whose body is sealed to `aggregator`. The
+// header's type is set here. kUnauthenticated if `aggregator` is no key that anybody can seal to,
+// kInvalidArgument if the plan's hash in header and upload differ, kTooLarge beyond limits.h. Never
+// twice the same bytes: an upload is sealed once, kept, and sent again as it is.
+Result<Bytes> seal_upload(const SigningKey& key, const EnvelopeHeader& header,
+                          const SealPublicKey& aggregator, const Upload& upload);
+// Length, signature, seal, decode, and that the plan in header and body is `plan_hash`.
 Result<Upload> open_upload(ByteSpan bytes, const VerifyKey& sender_key, const ClientId& sender,
                            const SealKey& aggregator, const Sha256& plan_hash);
 

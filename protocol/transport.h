@@ -68,10 +68,26 @@ class ServerTransport {
   virtual void wake() = 0;
 };
 
+// Called with each frame's plaintext just before it is handed to the socket, on the caller's thread.
+// For an owner who wants to read what leaves the device; nothing is tapped unless it is set. A
+// frame whose send() then fails was tapped too.
+using FrameTap = std::function<void(Channel, ByteSpan)>;
+
 struct ClientTransportOptions {
   std::string control;
   std::string bulk;
   CurvePublicKey server;
+  FrameTap tap;
+};
+
+// What is known of the control connection. `handshakes` counts those since open(): it grows when
+// ZeroMQ connected anew by itself (after 1 to 2 s, doubling up to 30 s, while the server is away),
+// and the new connection must check in again.
+struct ConnectionState {
+  bool connected = false;
+  std::uint64_t handshakes = 0;
+  bool refused = false; // the server knows this device's key and won't have it; only reconnect() tries again
+  std::string problem;  // the last one, in words; empty if none
 };
 
 struct ClientArrival {
@@ -89,6 +105,8 @@ class ClientTransport {
   virtual void wake() = 0;
   // Drops both connections and their queues, and connects anew (after the server's window).
   virtual Result<void> reconnect() = 0;
+  // As of the last poll().
+  virtual ConnectionState connection() const = 0;
 };
 
 // One request and its reply on the enroll socket, within `timeout` (kDeadlineExceeded).
