@@ -2,8 +2,8 @@
 // Settings from four layers, later ones winning: defaults, a TOML file, the environment
 // (COPPICE_SECTION_KEY), flags. Each value knows where it came from.
 //
-// A program's keys stand in one static table of KeySpec. Unknown keys, wrong types and values out of
-// range are errors (kInvalidArgument) that name the place, what is allowed and the nearest key.
+// A program's keys stand in one static table of KeySpec. Unknown keys, wrong types and values out
+// of range are errors (kInvalidArgument) that name the place, what is allowed and the nearest key.
 // Immutable after load: thread-safe.
 #pragma once
 
@@ -40,15 +40,15 @@ enum class SettingType {
 //        .help = "Rank of the adapter's factors.", .min = 1, .max = 256},
 //   };
 struct KeySpec {
-  std::string_view section;       // may be dotted: "client.network"
-  std::string_view key;           // snake_case
+  std::string_view section; // may be dotted: "client.network"
+  std::string_view key;     // snake_case
   SettingType type = SettingType::kString;
   std::string_view default_value; // as one would write it in the environment
   std::string_view help;          // one or two sentences, for the file and the docs
   double min = -std::numeric_limits<double>::infinity();
   double max = std::numeric_limits<double>::infinity();
-  std::string_view choices = {};  // of kChoice: "a|b|c"
-  std::string_view unit = {};     // for people, if the type doesn't say it: "tokens"
+  std::string_view choices = {}; // of kChoice: "a|b|c"
+  std::string_view unit = {};    // for people, if the type doesn't say it: "tokens"
 };
 
 // Variables by name. Tests pass their own; programs pass process_environment().
@@ -123,8 +123,8 @@ std::string setting_name(const KeySpec& key);
 // "COPPICE_SECTION_KEY".
 std::string environment_name(const KeySpec& key);
 
-// A whole settings file: each key with its help, unit, range and default above it. `overrides` replace
-// defaults; their names must be in the table.
+// A whole settings file: each key with its help, unit, range and default above it. `overrides`
+// replace defaults; their names must be in the table.
 Result<std::string> write_commented_toml(std::span<const KeySpec> keys,
                                          std::span<const Override> overrides = {});
 // The tables of docs/configuration.md: one a section.

@@ -11,7 +11,8 @@
 
 namespace coppice {
 
-// A whole number and ms, s, m, h or d: "90s". Also "0". Not negative. kInvalidArgument says what is.
+// A whole number and ms, s, m, h or d: "90s". Also "0". Not negative. kInvalidArgument says what
+// is.
 Result<Millis> parse_duration(std::string_view text);
 // Exact, in the largest unit that divides it: "90s", "7d".
 std::string format_duration(Millis span);

@@ -1,15 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 // GGUF files, versions 2 and 3, little-endian: metadata and tensors as views into the mapped file.
 //
-// Every offset, count, length, alignment and product is checked before it is used: a GgufFile that was
-// made can be walked without further checks. Refused are: other versions and byte orders, unknown types,
-// arrays in arrays, duplicate keys and tensor names, more than four dimensions, empty tensors, data
-// outside the file or overlapping other data, alignments that aren't a power of two from 8 B to 1 MiB,
-// strings over 64 MiB, keys over 65,535 bytes, tensor names over 1,024. No allocation exceeds twice
-// the bytes it stands for; nothing is copied but tensor names.
-// Errors: kCorrupt (broken or truncated), kUnsupported (version, byte order, type), kTooLarge (over a
-// limit), kNotFound (a key or tensor), kInvalidArgument (a key of another type); each names file and field.
-// Immutable after open: thread-safe. Layout: docs/formats.md.
+// Every offset, count, length, alignment and product is checked before it is used: a GgufFile that
+// was made can be walked without further checks. Refused are: other versions and byte orders,
+// unknown types, arrays in arrays, duplicate keys and tensor names, more than four dimensions,
+// empty tensors, data outside the file or overlapping other data, alignments that aren't a power of
+// two from 8 B to 1 MiB, strings over 64 MiB, keys over 65,535 bytes, tensor names over 1,024. No
+// allocation exceeds twice the bytes it stands for; nothing is copied but tensor names. Errors:
+// kCorrupt (broken or truncated), kUnsupported (version, byte order, type), kTooLarge (over a
+// limit), kNotFound (a key or tensor), kInvalidArgument (a key of another type); each names file
+// and field. Immutable after open: thread-safe. Layout: docs/formats.md.
 #pragma once
 
 #include <cstdint>
@@ -26,13 +26,24 @@
 namespace coppice {
 
 enum class GgufType : std::uint32_t {
-  kU8 = 0, kI8 = 1, kU16 = 2, kI16 = 3, kU32 = 4, kI32 = 5, kF32 = 6, kBool = 7, kString = 8,
-  kArray = 9, kU64 = 10, kI64 = 11, kF64 = 12,
+  kU8 = 0,
+  kI8 = 1,
+  kU16 = 2,
+  kI16 = 3,
+  kU32 = 4,
+  kI32 = 5,
+  kF32 = 6,
+  kBool = 7,
+  kString = 8,
+  kArray = 9,
+  kU64 = 10,
+  kI64 = 11,
+  kF64 = 12,
 };
 std::string_view gguf_type_name(GgufType type); // "u8", "string", ...
 
-// A metadata value, still encoded: scalars as their bytes, a string as its text, an array as its items
-// (strings each with their u64 length) without the array's own head.
+// A metadata value, still encoded: scalars as their bytes, a string as its text, an array as its
+// items (strings each with their u64 length) without the array's own head.
 struct GgufValue {
   GgufType type = GgufType::kU8;
   GgufType item_type = GgufType::kU8; // of an array's items; else as `type`
@@ -111,8 +122,8 @@ class GgufFile {
   std::string name_;
   std::uint32_t version_ = 0;
   std::uint64_t alignment_ = 0;
-  std::vector<std::uint64_t> entries_;         // offsets of the metadata entries
-  std::vector<std::uint64_t> entries_by_key_;  // the same, sorted by key
+  std::vector<std::uint64_t> entries_;        // offsets of the metadata entries
+  std::vector<std::uint64_t> entries_by_key_; // the same, sorted by key
   std::vector<GgufTensor> tensors_;
   std::vector<std::uint32_t> tensors_by_name_; // indices, sorted by name
 };

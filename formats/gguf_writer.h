@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // Writes GGUF version 3: metadata and tensors in the order they were added.
 //
-// A file read with GgufFile and added entry by entry, tensor by tensor comes out byte for byte the same
-// if it was version 3 with its tensors laid out in order. Thread-compatible.
+// A file read with GgufFile and added entry by entry, tensor by tensor comes out byte for byte the
+// same if it was version 3 with its tensors laid out in order. Thread-compatible.
 #pragma once
 
 #include <cstdint>
@@ -19,8 +19,8 @@
 namespace coppice {
 
 using GgufMetadata =
-    std::variant<std::uint8_t, std::int8_t, std::uint16_t, std::int16_t, std::uint32_t, std::int32_t,
-                 std::uint64_t, std::int64_t, float, double, bool, std::string,
+    std::variant<std::uint8_t, std::int8_t, std::uint16_t, std::int16_t, std::uint32_t,
+                 std::int32_t, std::uint64_t, std::int64_t, float, double, bool, std::string,
                  std::vector<std::string>, std::vector<float>, std::vector<std::int32_t>,
                  std::vector<std::uint32_t>>;
 
@@ -37,8 +37,8 @@ class GgufWriter {
 
   // `data` is not copied: it must live until the file is written. Its size must be
   // encoded_size(type, dims). kAlreadyExists for a name that is there.
-  Result<void> add_tensor(std::string_view name, std::span<const std::uint64_t> dims, BlockType type,
-                          ByteSpan data);
+  Result<void> add_tensor(std::string_view name, std::span<const std::uint64_t> dims,
+                          BlockType type, ByteSpan data);
 
   // Streams tensor data from where it lies; `path` holds the old file or the whole new one.
   Result<void> write_file(const fs::path& path) const;

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-// JSON with bounds: parsing never throws, nests no deeper and grows no larger than asked, and refuses
-// duplicate keys. Typed access to fields, with errors that name them.
+// JSON with bounds: parsing never throws, nests no deeper and grows no larger than asked, and
+// refuses duplicate keys. Typed access to fields, with errors that name them.
 //
-// Objects keep the order of their keys. Json's own operations throw on misuse; outside formats/ use the
-// functions here for anything that came from outside. Thread-compatible.
+// Objects keep the order of their keys. Json's own operations throw on misuse; outside formats/ use
+// the functions here for anything that came from outside. Thread-compatible.
 #pragma once
 
 #include <cstdint>
@@ -25,8 +25,8 @@ struct JsonLimits {
   std::size_t max_values = std::size_t{1} << 22U; // in the whole document, keys not counted
 };
 
-// kTooLarge over a limit; kCorrupt for what is not JSON (line and column are named), for invalid UTF-8
-// and for a key that an object holds twice. No text may follow the value but white space.
+// kTooLarge over a limit; kCorrupt for what is not JSON (line and column are named), for invalid
+// UTF-8 and for a key that an object holds twice. No text may follow the value but white space.
 Result<Json> parse_json(std::string_view text, const JsonLimits& limits = {});
 Result<Json> parse_json(ByteSpan bytes, const JsonLimits& limits = {});
 
