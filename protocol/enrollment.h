@@ -2,8 +2,8 @@
 // Invites and enrolment: how a device joins a fleet.
 //
 // An invite is a line of text that a person passes on; it holds a secret token. The device answers
-// on the enroll socket with one message of fixed size; the token is checked first. The same key asking
-// again after a lost reply gets the same answer. Layouts: docs/formats.md.
+// on the enroll socket with one message of fixed size; the token is checked first. The same key
+// asking again after a lost reply gets the same answer. Layouts: docs/formats.md.
 #pragma once
 
 #include <string>
@@ -16,13 +16,13 @@ namespace coppice {
 struct Invite {
   FleetVerifyKey fleet;
   SignedKeySet keys;
-  std::string enroll_endpoint;  // "tcp://host:port"
+  std::string enroll_endpoint; // "tcp://host:port"
   std::string control_endpoint;
   std::string bulk_endpoint;
   Token token;
-  Sha256 base_hash;             // of the base model's file: a wrong file is refused before enrolling
+  Sha256 base_hash; // of the base model's file: a wrong file is refused before enrolling
   std::uint64_t base_bytes = 0;
-  Millis expires;               // wall clock
+  Millis expires; // wall clock
 };
 
 std::string encode_invite(const Invite& invite); // "coppice1-" and base64

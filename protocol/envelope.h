@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 // The envelope around every message: fixed header, body, Ed25519 signature over both.
 //
-// Verify before parse, in the types: bytes from a socket are a Frame; open_envelope() checks length, header
-// and signature and gives Verified<Frame>; only decode_message() of that gives a Message. The body of
-// an upload is sealed to the aggregator's key (XChaCha20-Poly1305), its plan's hash as associated data.
-// Layout: docs/formats.md, "Envelope".
+// Verify before parse, in the types: bytes from a socket are a Frame; open_envelope() checks
+// length, header and signature and gives Verified<Frame>; only decode_message() of that gives a
+// Message. The body of an upload is sealed to the aggregator's key (XChaCha20-Poly1305), its plan's
+// hash as associated data. Layout: docs/formats.md, "Envelope".
 #pragma once
 
 #include "crypto/keys.h"
@@ -21,10 +21,11 @@ struct Frame {
 struct EnvelopeHeader {
   std::uint16_t protocol_version = limits::kProtocolVersion;
   MessageType type{};
-  ClientId sender;        // zero: the aggregator
-  KeySetNumber key_set;   // that the aggregator's side of this message uses
-  std::uint64_t sequence = 0; // increases within a connection of a sender; a repeat is refused there
-  Sha256 plan_hash;       // zero outside a round
+  ClientId sender;      // zero: the aggregator
+  KeySetNumber key_set; // that the aggregator's side of this message uses
+  std::uint64_t sequence =
+      0;            // increases within a connection of a sender; a repeat is refused there
+  Sha256 plan_hash; // zero outside a round
 };
 
 // Made only by open_envelope().
@@ -49,12 +50,13 @@ Result<EnvelopeHeader> peek_header(ByteSpan frame);
 // Signs. Types that must be sealed (kUpload) are refused here; see seal_upload().
 Frame make_envelope(const SigningKey& key, const EnvelopeHeader& header, const Message& message);
 
-// kTooLarge, kCorrupt, kUnsupported (protocol version), kUnauthenticated (signature, or another sender
-// than `expected_sender`), in that order.
+// kTooLarge, kCorrupt, kUnsupported (protocol version), kUnauthenticated (signature, or another
+// sender than `expected_sender`), in that order.
 Result<Verified<Frame>> open_envelope(Frame frame, const VerifyKey& sender_key,
                                       const ClientId& expected_sender);
 
-// Decodes the body by the header's type. kCorrupt on trailing bytes, sizes beyond limits.h, wrong enums.
+// Decodes the body by the header's type. kCorrupt on trailing bytes, sizes beyond limits.h, wrong
+// enums.
 Result<Message> decode_message(const Verified<Frame>& frame);
 
 // An upload's finished bytes: an envelope of type kUpload whose body is sealed to `aggregator`. The

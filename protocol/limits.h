@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Every bound of the protocol, in one place. A number here is checked before memory is taken for it.
+// Every bound of the protocol, in one place. A number here is checked before memory is taken for
+// it.
 #pragma once
 
 #include <cstddef>
@@ -10,18 +11,20 @@ namespace coppice::limits {
 inline constexpr std::uint16_t kProtocolVersion = 1;
 inline constexpr std::uint16_t kOldestProtocolVersion = 1; // the previous one, once there is one
 
-inline constexpr std::size_t kChunkBytes = 256 * 1024;              // of uploads and releases
-inline constexpr std::size_t kFrameBytes = kChunkBytes + 4 * 1024;  // one ZeroMQ message: MAXMSGSIZE
-inline constexpr std::size_t kControlFrameBytes = 64 * 1024;        // control socket: a plan is the largest
-inline constexpr std::size_t kUploadBytes = std::size_t{1} << 30U;  // one finished upload
-inline constexpr std::size_t kReleaseBytes = std::size_t{1} << 30U; // one step or adapter
-inline constexpr std::size_t kSlots = 4096;                         // of one plan
-inline constexpr std::size_t kSlotName = 128;                       // bytes
-inline constexpr std::size_t kFeatures = 32;                        // required by one plan
-inline constexpr std::size_t kText = 1024;                          // any sentence in a message
-inline constexpr std::uint64_t kClients = 100'000;                  // of one aggregator
+inline constexpr std::size_t kChunkBytes = 256 * 1024;             // of uploads and releases
+inline constexpr std::size_t kFrameBytes = kChunkBytes + 4 * 1024; // one ZeroMQ message: MAXMSGSIZE
+inline constexpr std::size_t kControlFrameBytes =
+    64 * 1024;                                             // control socket: a plan is the largest
+inline constexpr std::size_t kEnrollFrameBytes = 2 * 1024; // enroll socket, both ways
+inline constexpr std::size_t kUploadBytes = std::size_t{1} << 30U;    // one finished upload
+inline constexpr std::size_t kReleaseBytes = std::size_t{1} << 30U;   // one step or adapter
+inline constexpr std::size_t kSlots = 4096;                           // of one plan
+inline constexpr std::size_t kSlotName = 128;                         // bytes
+inline constexpr std::size_t kFeatures = 32;                          // required by one plan
+inline constexpr std::size_t kText = 1024;                            // any sentence in a message
+inline constexpr std::uint64_t kClients = 100'000;                    // of one aggregator
 inline constexpr std::uint64_t kParameters = std::uint64_t{1} << 28U; // of one adapter
-inline constexpr std::uint64_t kMaxWeight = 1024;                   // w_max of a plan
+inline constexpr std::uint64_t kMaxWeight = 1024;                     // w_max of a plan
 inline constexpr std::int64_t kLongestRoundMs = std::int64_t{7} * 24 * 3600 * 1000;
 inline constexpr std::uint32_t kCreditChunks = 8; // chunks under way from one client
 

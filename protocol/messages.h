@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // Every message between device and aggregator, each a plain struct. docs/protocol.md has the bytes.
 //
-// control socket: check-ins, plans, notices, heartbeats. bulk socket: uploads and releases in chunks,
-// with credit. enroll socket: one fixed-size message, protocol/enrollment.h.
+// control socket: check-ins, plans, notices, heartbeats. bulk socket: uploads and releases in
+// chunks, with credit. enroll socket: one fixed-size message, protocol/enrollment.h.
 #pragma once
 
 #include <string>
@@ -26,16 +26,16 @@ Result<RoundPlan> verify_plan(const VerifyKey& aggregator, const SignedPlan& pla
 
 // ---- device to aggregator, control ----
 
-// First message of a connection, and again whenever readiness changes. `ready` false is "not now": why
-// stays in the device's own log.
+// First message of a connection, and again whenever readiness changes. `ready` false is "not now":
+// why stays in the device's own log.
 struct CheckIn {
   std::uint16_t protocol_version = limits::kProtocolVersion;
   std::vector<std::string> features;
   bool ready = false;
-  Epoch epoch;              // highest seen
-  RoundId highest_round;    // a restored aggregator learns from these
-  AdapterVersion version;   // of the shared adapter held
-  Sha256 adapter_hash;      // its hash; zero if none is held
+  Epoch epoch;            // highest seen
+  RoundId highest_round;  // a restored aggregator learns from these
+  AdapterVersion version; // of the shared adapter held
+  Sha256 adapter_hash;    // its hash; zero if none is held
 };
 struct PlanAnswer {
   RoundId round;
@@ -51,31 +51,31 @@ struct Leave {}; // the device withdraws; its certificate is revoked
 
 struct Welcome {
   Epoch epoch;
-  SignedKeySet keys;        // newest
-  SignedRelease release;    // newest
-  Millis heartbeat;         // send a Ping if nothing else was sent for this long
-  Millis reconnect_after;   // after a lost connection wait this long,
-  Millis reconnect_window;  // plus a uniform share of this
+  SignedKeySet keys;       // newest
+  SignedRelease release;   // newest
+  Millis heartbeat;        // send a Ping if nothing else was sent for this long
+  Millis reconnect_after;  // after a lost connection wait this long,
+  Millis reconnect_window; // plus a uniform share of this
 };
 struct PlanOffer {
   SignedPlan plan;
-  Millis time_left;         // of the plan's deadline
+  Millis time_left; // of the plan's deadline
 };
 struct ReleaseNotice {
   SignedRelease release;
 };
-struct RoundOver {          // to every member of the cohort
+struct RoundOver { // to every member of the cohort
   RoundId round;
-  bool released = false;    // false: abandoned, nothing of it is used
+  bool released = false; // false: abandoned, nothing of it is used
   std::string reason;
 };
 struct Pong {
   std::uint64_t nonce = 0;
 };
-struct Refusal {            // of the last message; the connection stays
-  std::uint32_t code = 0;   // ErrorCode
+struct Refusal {          // of the last message; the connection stays
+  std::uint32_t code = 0; // ErrorCode
   std::string reason;
-  Millis retry_after;       // 0: don't
+  Millis retry_after; // 0: don't
 };
 
 // ---- device to aggregator, bulk ----
@@ -92,7 +92,7 @@ struct UploadChunk {
   std::uint32_t index = 0; // chunks come in order, limits::kChunkBytes each but the last
   Bytes data;
 };
-struct Fetch {             // asks for chunks [first, first + count) of a release's step or adapter
+struct Fetch { // asks for chunks [first, first + count) of a release's step or adapter
   Sha256 content;
   std::uint32_t first = 0;
   std::uint32_t count = 0; // at most limits::kCreditChunks
@@ -100,12 +100,12 @@ struct Fetch {             // asks for chunks [first, first + count) of a releas
 
 // ---- aggregator to device, bulk ----
 
-struct UploadCredit {      // chunks below `next` are here; up to `credit` more may be under way
+struct UploadCredit { // chunks below `next` are here; up to `credit` more may be under way
   Sha256 upload;
   std::uint32_t next = 0;
   std::uint32_t credit = 0;
 };
-struct UploadAck {         // it is in the committed sum, once
+struct UploadAck { // it is in the committed sum, once
   RoundId round;
   Sha256 upload;
 };
@@ -124,15 +124,27 @@ struct Upload {
 };
 
 using Message = std::variant<CheckIn, PlanAnswer, Ping, Leave, Welcome, PlanOffer, ReleaseNotice,
-                             RoundOver, Pong, Refusal, UploadOffer, UploadChunk, Fetch, UploadCredit,
-                             UploadAck, ContentChunk, Upload>;
+                             RoundOver, Pong, Refusal, UploadOffer, UploadChunk, Fetch,
+                             UploadCredit, UploadAck, ContentChunk, Upload>;
 
 // Wire numbers: never reused. The index in `Message` is not on the wire.
 enum class MessageType : std::uint16_t {
-  kCheckIn = 1, kPlanAnswer = 2, kPing = 3, kLeave = 4,
-  kWelcome = 16, kPlanOffer = 17, kReleaseNotice = 18, kRoundOver = 19, kPong = 20, kRefusal = 21,
-  kUploadOffer = 32, kUploadChunk = 33, kFetch = 34,
-  kUploadCredit = 48, kUploadAck = 49, kContentChunk = 50,
+  kCheckIn = 1,
+  kPlanAnswer = 2,
+  kPing = 3,
+  kLeave = 4,
+  kWelcome = 16,
+  kPlanOffer = 17,
+  kReleaseNotice = 18,
+  kRoundOver = 19,
+  kPong = 20,
+  kRefusal = 21,
+  kUploadOffer = 32,
+  kUploadChunk = 33,
+  kFetch = 34,
+  kUploadCredit = 48,
+  kUploadAck = 49,
+  kContentChunk = 50,
   kUpload = 64,
 };
 MessageType type_of(const Message& message);

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // A release: signed, versioned shared adapter with its parent's hash.
 //
-// The content (a full adapter, or the step from the parent) travels apart, in chunks, and is checked
-// against the hashes here. The content hash excludes keys, signatures, plan and time, so that a
-// simulated run and a real one can be compared.
+// The content (a full adapter, or the step from the parent) travels apart, in chunks, and is
+// checked against the hashes here. The content hash excludes keys, signatures, plan and time, so
+// that a simulated run and a real one can be compared.
 #pragma once
 
 #include <string>
@@ -23,20 +23,20 @@ struct Release {
   Epoch epoch;
   AdapterVersion version;
   ReleaseReason reason = ReleaseReason::kInitial;
-  Sha256 parent_hash;        // adapter hash of version - 1; zero for version 0
-  Sha256 adapter_hash;       // of serialize_adapter() of this version
+  Sha256 parent_hash;  // adapter hash of version - 1; zero for version 0
+  Sha256 adapter_hash; // of serialize_adapter() of this version
   std::uint64_t adapter_bytes = 0;
-  Sha256 step_hash;          // of serialize_step(); zero if there is none (version 0)
+  Sha256 step_hash; // of serialize_step(); zero if there is none (version 0)
   std::uint64_t step_bytes = 0;
   Sha256 base_hash;
-  Sha256 spec_hash;          // of AdapterSpec::encode()
-  RoundId round;             // 0 if no round made it
+  Sha256 spec_hash; // of AdapterSpec::encode()
+  RoundId round;    // 0 if no round made it
   Sha256 plan_hash;
   std::uint32_t participants = 0;
   AdapterVersion reverted_to; // for kRevert: whose content this is
   bool test = false;
   double cumulative_epsilon = 0;
-  Millis created;            // wall clock
+  Millis created; // wall clock
 };
 
 struct SignedRelease {

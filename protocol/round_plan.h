@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // The signed order for one round: what to train, what may leave the device, and how it is encoded.
 //
-// Fixed by the aggregator before any device is asked, and immutable after: seals, signatures and (with
-// secure aggregation) masks of the round are all bound to its hash, so two devices that saw different
-// plans can't be summed. Plain data. Thread-compatible.
+// Fixed by the aggregator before any device is asked, and immutable after: seals, signatures and
+// (with secure aggregation) masks of the round are all bound to its hash, so two devices that saw
+// different plans can't be summed. Plain data. Thread-compatible.
 #pragma once
 
 #include <cstdint>
@@ -29,18 +29,18 @@ struct Slot {
   std::string name; // "blk.0.attn_q.lora_a", "weight", "loss_before"
   SlotKind kind = SlotKind::kDelta;
   std::uint32_t elements = 0;
-  double lowest = 0;  // values are clamped to [lowest, highest], then shifted by -lowest if metric
+  double lowest = 0; // values are clamped to [lowest, highest], then shifted by -lowest if metric
   double highest = 0;
-  double scale = 0;   // ring units per unit
+  double scale = 0; // ring units per unit
   RingBits bits;
   bool operator==(const Slot&) const = default;
 };
 
 // The metric slots of every plan, in this order, after the weight slot.
-inline constexpr const char* kMetricLossBefore = "loss_before";      // nats a token on gate text
-inline constexpr const char* kMetricLossAfter = "loss_after";        // after local training
-inline constexpr const char* kMetricReleaseKept = "release_kept";    // 1 if the last release serves
-inline constexpr const char* kMetricExamples = "examples";           // training windows
+inline constexpr const char* kMetricLossBefore = "loss_before";   // nats a token on gate text
+inline constexpr const char* kMetricLossAfter = "loss_after";     // after local training
+inline constexpr const char* kMetricReleaseKept = "release_kept"; // 1 if the last release serves
+inline constexpr const char* kMetricExamples = "examples";        // training windows
 
 enum class Schedule : std::uint8_t { kConstant = 0, kCosine = 1 };
 enum class WeightBy : std::uint8_t { kUniform = 0, kExamples = 1 };
@@ -50,7 +50,7 @@ struct Recipe {
   float learning_rate = 1e-3F;
   Schedule schedule = Schedule::kCosine;
   std::uint32_t warmup_steps = 0;
-  std::uint32_t max_steps = 0;    // budgets; 0: no bound, but max_steps or max_tokens must be set
+  std::uint32_t max_steps = 0; // budgets; 0: no bound, but max_steps or max_tokens must be set
   std::uint64_t max_tokens = 0;
   std::uint32_t max_seconds = 0;
   std::uint32_t batch_tokens = 512; // tokens of one optimizer step
@@ -82,41 +82,42 @@ enum class NoiseKind : std::uint8_t { kNone = 0 };
 // What is promised and to whom. Without noise nothing is promised, and it says so.
 struct PrivacyTerms {
   NoiseKind noise = NoiseKind::kNone;
-  double cumulative_epsilon = 0; // spent by the population up to and with this round; 0 without noise
+  double cumulative_epsilon =
+      0; // spent by the population up to and with this round; 0 without noise
   bool operator==(const PrivacyTerms&) const = default;
 };
 
 struct RoundPlan {
   std::uint16_t protocol_version = limits::kProtocolVersion;
-  Sha256 fleet;             // SHA-256 of the fleet key
-  KeySetNumber key_set;     // the aggregator's keys that sign and open this round
-  Epoch epoch;              // of the aggregator's state when the plan was made
+  Sha256 fleet;         // SHA-256 of the fleet key
+  KeySetNumber key_set; // the aggregator's keys that sign and open this round
+  Epoch epoch;          // of the aggregator's state when the plan was made
   RoundId round;
-  Sha256 base_hash;         // of the base model's file
-  Sha256 adapter_hash;      // of the shared adapter to start from (serialize_adapter's bytes)
-  AdapterVersion parent;    // the version that `adapter_hash` is
-  bool test = false;        // made with test-only randomness: devices of a real fleet refuse it
+  Sha256 base_hash;      // of the base model's file
+  Sha256 adapter_hash;   // of the shared adapter to start from (serialize_adapter's bytes)
+  AdapterVersion parent; // the version that `adapter_hash` is
+  bool test = false;     // made with test-only randomness: devices of a real fleet refuse it
   std::vector<std::string> required_features; // a device that lacks one declines, naming it
-  std::vector<Slot> slots;  // what may leave the device, in ring order: deltas, weight, metrics
+  std::vector<Slot> slots; // what may leave the device, in ring order: deltas, weight, metrics
   Recipe recipe;
-  double clip_norm = 0;     // L2 over the delta slots together, before weight and scale
+  double clip_norm = 0; // L2 over the delta slots together, before weight and scale
   SumTerms sum;
   PrivacyTerms privacy;
-  Millis deadline;          // after the plan was signed, on the aggregator's monotonic clock
+  Millis deadline; // after the plan was signed, on the aggregator's monotonic clock
   bool operator==(const RoundPlan&) const = default;
 
-  // Refuses (kInvalidArgument), with the offending field named, a plan that could overflow the ring,
-  // asks for more than limits.h allows, or whose slots aren't those of `spec` in order.
+  // Refuses (kInvalidArgument), with the offending field named, a plan that could overflow the
+  // ring, asks for more than limits.h allows, or whose slots aren't those of `spec` in order.
   Result<void> validate(const AdapterSpec& spec) const;
   std::size_t delta_elements() const;
-  Bytes encode() const;                             // canonical bytes (protocol/archive.h)
-  static Result<RoundPlan> decode(ByteSpan bytes);  // refuses what encode() could not have written
-  Sha256 hash() const;                              // SHA-256 of label and encode()
+  Bytes encode() const;                            // canonical bytes (protocol/archive.h)
+  static Result<RoundPlan> decode(ByteSpan bytes); // refuses what encode() could not have written
+  Sha256 hash() const;                             // SHA-256 of label and encode()
 };
 
-// The slots for `spec`: delta slots bounded by `element_bound`, then "weight", then the metrics, with the
-// largest scales that can't wrap for `sum`. Refuses (kInvalidArgument, with the numbers) a ring too small
-// to carry at least 8 levels on each side of zero.
+// The slots for `spec`: delta slots bounded by `element_bound`, then "weight", then the metrics,
+// with the largest scales that can't wrap for `sum`. Refuses (kInvalidArgument, with the numbers) a
+// ring too small to carry at least 8 levels on each side of zero.
 Result<std::vector<Slot>> make_slots(const AdapterSpec& spec, RingBits bits, double element_bound,
                                      const SumTerms& sum);
 

@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
-// Opaque frames over ZeroMQ with CURVE and ZAP. Knows sockets and peers, nothing of what frames mean.
+// Opaque frames over ZeroMQ with CURVE and ZAP. Knows sockets and peers, nothing of what frames
+// mean.
 //
-// Three sockets of the aggregator: control and bulk take only peers whose CURVE key is allowed; enroll
-// takes any key, one message. A frame's sender is ZAP's User-Id, never the routing id. MAXMSGSIZE, HWM,
-// LINGER, handshake and reconnect times are set on each socket; ROUTERs are mandatory. All waits have
-// a timeout. Each object is for one thread; the ZAP handler runs a thread of its own inside.
+// Three sockets of the aggregator: control and bulk take only peers whose CURVE key is allowed;
+// enroll takes any key, one message. A frame's sender is ZAP's User-Id, never the routing id.
+// MAXMSGSIZE, HWM, LINGER, handshake and reconnect times are set on each socket; ROUTERs are
+// mandatory. All waits have a timeout. Each object is for one thread; the ZAP handler runs a thread
+// of its own inside.
 #pragma once
 
 #include <chrono>
@@ -23,8 +25,9 @@ namespace coppice {
 
 enum class Channel : std::uint8_t { kControl, kBulk, kEnroll };
 
-// Whoever a CURVE key belongs to, if it may connect now. Called from the ZAP thread: must be thread-safe
-// and fast. Revoking takes effect at the next message because the service asks again (see Arrival).
+// Whoever a CURVE key belongs to, if it may connect now. Called from the ZAP thread: must be
+// thread-safe and fast. Revoking takes effect at the next message because the service asks again
+// (see Arrival).
 using Authorize = std::function<std::optional<ClientId>(const CurvePublicKey&)>;
 
 // Where to answer: valid until the peer disconnects, then sends report kUnavailable.
@@ -68,9 +71,9 @@ class ServerTransport {
   virtual void wake() = 0;
 };
 
-// Called with each frame's plaintext just before it is handed to the socket, on the caller's thread.
-// For an owner who wants to read what leaves the device; nothing is tapped unless it is set. A
-// frame whose send() then fails was tapped too.
+// Called with each frame's plaintext just before it is handed to the socket, on the caller's
+// thread. For an owner who wants to read what leaves the device; nothing is tapped unless it is
+// set. A frame whose send() then fails was tapped too.
 using FrameTap = std::function<void(Channel, ByteSpan)>;
 
 struct ClientTransportOptions {
@@ -86,8 +89,9 @@ struct ClientTransportOptions {
 struct ConnectionState {
   bool connected = false;
   std::uint64_t handshakes = 0;
-  bool refused = false; // the server knows this device's key and won't have it; only reconnect() tries again
-  std::string problem;  // the last one, in words; empty if none
+  bool refused =
+      false; // the server knows this device's key and won't have it; only reconnect() tries again
+  std::string problem; // the last one, in words; empty if none
 };
 
 struct ClientArrival {
@@ -105,6 +109,8 @@ class ClientTransport {
   virtual void wake() = 0;
   // Drops both connections and their queues, and connects anew (after the server's window).
   virtual Result<void> reconnect() = 0;
+  // Drops both connections and their queues, and stays away until reconnect().
+  virtual void disconnect() = 0;
   // As of the last poll().
   virtual ConnectionState connection() const = 0;
 };
