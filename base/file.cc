@@ -90,12 +90,20 @@ Result<Bytes> read_file(const fs::path& path, std::size_t limit) {
 }
 
 Result<void> write_file_atomically(const fs::path& path, ByteSpan bytes, FileMode mode) {
+  return write_file_atomically(path, std::span<const ByteSpan>(&bytes, 1), mode);
+}
+
+Result<void> write_file_atomically(const fs::path& path, std::span<const ByteSpan> parts,
+                                   FileMode mode) {
   static std::atomic<unsigned> serial{0};
   const fs::path temporary = cat(path.string(), ".tmp.", ::getpid(), ".", serial.fetch_add(1));
   Descriptor file(::open(temporary.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC,
                          static_cast<mode_t>(mode)));
   if (file.get() < 0) return system_error("create", temporary);
-  auto outcome = write_all(file.get(), bytes, temporary);
+  Result<void> outcome;
+  for (const ByteSpan part : parts) {
+    if (outcome.ok()) outcome = write_all(file.get(), part, temporary);
+  }
   if (outcome.ok() && ::fsync(file.get()) != 0) outcome = system_error("sync", temporary);
   if (outcome.ok() && ::close(file.release()) != 0) outcome = system_error("close", temporary);
   if (outcome.ok() && ::rename(temporary.c_str(), path.c_str()) != 0) {

@@ -24,6 +24,9 @@ enum class FileMode : unsigned { kPublic = 0644, kPrivate = 0600 };
 // crash at any moment `path` holds the old bytes or the new ones, whole.
 Result<void> write_file_atomically(const fs::path& path, ByteSpan bytes,
                                    FileMode mode = FileMode::kPublic);
+// The same for a file in parts, one after another: nothing is copied together first.
+Result<void> write_file_atomically(const fs::path& path, std::span<const ByteSpan> parts,
+                                   FileMode mode = FileMode::kPublic);
 
 // fsync of a folder: makes renames and removals in it durable.
 Result<void> sync_directory(const fs::path& directory);

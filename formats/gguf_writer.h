@@ -55,7 +55,7 @@ class GgufWriter {
   explicit GgufWriter(std::uint64_t alignment) : alignment_(alignment) {}
   Result<void> begin_entry(std::string_view key);
   Bytes head() const;
-  std::vector<ByteSpan> parts(ByteSpan head) const;
+  std::vector<ByteSpan> parts(ByteSpan head, ByteSpan zeros) const;
 
   std::uint64_t alignment_;
   ByteWriter metadata_;

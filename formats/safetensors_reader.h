@@ -8,6 +8,7 @@
 #pragma once
 
 #include <cstdint>
+#include <deque>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -43,11 +44,12 @@ struct SafeTensor {
   std::string name;
   Dtype dtype = Dtype::kF32;
   std::vector<std::uint64_t> shape; // row-major: the last runs fastest; empty for a scalar
-  ByteSpan data;
+  ByteSpan data;                    // little-endian; may lie at any address, so copy elements out
   std::uint64_t elements() const;
 };
 
-using SafetensorsMetadata = std::vector<std::pair<std::string, std::string>>;
+// A deque grows without one large allocation. At most 65,536 entries are read.
+using SafetensorsMetadata = std::deque<std::pair<std::string, std::string>>;
 
 class SafetensorsFile {
  public:
@@ -65,8 +67,10 @@ class SafetensorsFile {
   const SafetensorsMetadata& metadata() const { return metadata_; }
 
  private:
+  friend class SafetensorsParser;
   SafetensorsFile() = default;
   std::shared_ptr<const MappedFile> map_;
+  std::string name_;
   SafetensorsMetadata metadata_;
   std::vector<SafeTensor> tensors_;
   std::vector<std::uint32_t> by_name_; // indices, sorted by name
