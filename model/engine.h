@@ -99,8 +99,16 @@ struct GenerateRequest {
   std::function<bool(TokenId)> on_token;
 };
 
+enum class GenerateStop {
+  kMaxTokens,   // as many as were asked for
+  kEndToken,    // the model ended the text
+  kContextFull, // prompt and text fill the model's context
+  kCaller,      // on_token said so
+};
+
 struct GenerateResult {
   std::vector<TokenId> tokens; // without the prompt, without the ending token
+  GenerateStop stop = GenerateStop::kMaxTokens;
   double prefill_seconds = 0;
   double decode_seconds = 0;
 };

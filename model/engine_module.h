@@ -11,4 +11,10 @@ namespace coppice {
 Result<std::unique_ptr<Engine>> open_graph_engine(std::shared_ptr<const BaseModel> base,
                                                   const EngineOptions& options);
 
+// The one symbol that the module exports, and its type: true and *engine, or false and *error.
+inline constexpr char kGraphEngineSymbol[] = "coppice_graph_engine_open";
+using OpenGraphEngine = bool(const std::shared_ptr<const BaseModel>* base,
+                             const EngineOptions* options, std::unique_ptr<Engine>* engine,
+                             Error* error);
+
 } // namespace coppice

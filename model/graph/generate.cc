@@ -1,0 +1,90 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "model/graph/generate.h"
+
+#include <ATen/core/grad_mode.h>
+
+#include <algorithm>
+#include <chrono>
+
+#include "base/text.h"
+#include "model/graph/sampler.h"
+#include "model/graph/sequences.h"
+
+namespace coppice::graph {
+namespace {
+
+constexpr std::size_t kPromptChunk = 512; // tokens of the prompt computed at once
+
+double seconds_since(std::chrono::steady_clock::time_point start) {
+  return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+}
+
+// One sequence being written.
+class Decoder {
+ public:
+  Decoder(Transformer& transformer, const GenerateRequest& request, std::int64_t capacity)
+      : transformer_(transformer),
+        adapters_(transformer.base().config().layers, 1),
+        cache_(transformer.base().config(), capacity) {
+    adapters_.add_frozen(transformer.base(), 0, request.adapters);
+  }
+
+  // Appends tokens; gives the logits (V) after the last.
+  at::Tensor advance(std::span<const TokenId> tokens) {
+    at::Tensor hidden;
+    for (std::size_t begin = 0; begin < tokens.size(); begin += kPromptChunk) {
+      TokenBatch batch(1);
+      batch.add(0, tokens.subspan(begin, std::min(kPromptChunk, tokens.size() - begin)));
+      for (auto& position : batch.positions) position += cache_.length();
+      hidden = transformer_.hidden(batch, adapters_, &cache_);
+    }
+    const std::int64_t last = hidden.size(0) - 1;
+    return transformer_.logits(transformer_.final_norm(hidden.narrow(0, last, 1)));
+  }
+
+ private:
+  Transformer& transformer_;
+  LoraStack adapters_;
+  KvCache cache_;
+};
+
+} // namespace
+
+Result<GenerateResult> generate(Transformer& transformer, const GenerateRequest& request) {
+  const ModelConfig& config = transformer.base().config();
+  COPPICE_TRY(check_tokens(request.prompt, config));
+  for (const AdapterUse& use : request.adapters) {
+    COPPICE_TRY(check_fits(use.adapter->spec(), transformer.base()));
+  }
+  Sampler sampler = COPPICE_TRY(Sampler::make(request.sampler));
+
+  const at::NoGradGuard no_gradient;
+  const std::size_t room = config.context - request.prompt.size();
+  const std::size_t wanted = std::min<std::size_t>(request.max_tokens, room);
+  GenerateResult result;
+  result.stop = wanted < request.max_tokens ? GenerateStop::kContextFull : GenerateStop::kMaxTokens;
+  Decoder decoder(transformer, request, static_cast<std::int64_t>(request.prompt.size() + wanted));
+  auto start = std::chrono::steady_clock::now();
+  at::Tensor logits = decoder.advance(request.prompt);
+  result.prefill_seconds = seconds_since(start);
+
+  start = std::chrono::steady_clock::now();
+  while (result.tokens.size() < wanted) {
+    const TokenId token =
+        sampler.sample({logits.const_data_ptr<float>(), static_cast<std::size_t>(logits.numel())});
+    if (transformer.base().tokenizer().ends_generation(token)) {
+      result.stop = GenerateStop::kEndToken;
+      break;
+    }
+    result.tokens.push_back(token);
+    if (request.on_token && !request.on_token(token)) {
+      result.stop = GenerateStop::kCaller;
+      break;
+    }
+    if (result.tokens.size() < wanted) logits = decoder.advance({&token, 1});
+  }
+  result.decode_seconds = seconds_since(start);
+  return result;
+}
+
+} // namespace coppice::graph

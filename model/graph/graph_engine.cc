@@ -1,0 +1,126 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "model/graph/graph_engine.h"
+
+#include <ATen/Version.h>
+#include <ATen/core/grad_mode.h>
+#include <ATen/ops/index_select.h>
+#include <ATen/ops/tensor.h>
+#include <c10/util/Logging.h>
+
+#include <algorithm>
+#include <cctype>
+
+#include "base/text.h"
+#include "model/graph/generate.h"
+#include "model/graph/guard.h"
+#include "model/graph/sequences.h"
+#include "model/graph/train_session.h"
+
+namespace coppice::graph {
+namespace {
+
+constexpr std::int64_t kScoringTokens = 2048; // tokens of a scoring pass
+constexpr std::size_t kMaxLogitRows = 4096;
+
+Result<void> check_adapters(std::span<const AdapterUse> adapters, const BaseModel& base) {
+  for (const AdapterUse& use : adapters) COPPICE_TRY(check_fits(use.adapter->spec(), base));
+  return {};
+}
+
+class GraphEngine final : public Engine {
+ public:
+  GraphEngine(std::shared_ptr<const BaseModel> base, unsigned threads)
+      : base_(std::move(base)), transformer_(base_, threads) {}
+
+  EngineInfo info() const override;
+  const BaseModel& base() const override { return *base_; }
+  Result<std::vector<Score>> score(std::span<const AdapterUse> adapters,
+                                   std::span<const Sequence> sequences) override;
+  Result<std::vector<float>> logits(std::span<const AdapterUse> adapters,
+                                    std::span<const TokenId> tokens) override;
+  Result<std::unique_ptr<TrainSession>> start_training(std::vector<TrainJob> jobs) override {
+    return guarded([&] { return start_train_session(transformer_, std::move(jobs)); });
+  }
+  Result<GenerateResult> generate(const GenerateRequest& request) override {
+    return guarded([&] { return graph::generate(transformer_, request); });
+  }
+
+ private:
+  LoraStack stack(std::span<const AdapterUse> adapters) const {
+    LoraStack stack(base_->config().layers, 1);
+    stack.add_frozen(*base_, 0, adapters);
+    return stack;
+  }
+
+  std::shared_ptr<const BaseModel> base_;
+  Transformer transformer_;
+};
+
+EngineInfo GraphEngine::info() const {
+  std::string level = at::get_cpu_capability();
+  std::transform(level.begin(), level.end(), level.begin(),
+                 [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
+  return {.name = "graph", .device = "cpu", .instruction_level = level};
+}
+
+Result<std::vector<Score>> GraphEngine::score(std::span<const AdapterUse> adapters,
+                                              std::span<const Sequence> sequences) {
+  return guarded([&]() -> Result<std::vector<Score>> {
+    COPPICE_TRY(check_adapters(adapters, *base_));
+    std::vector<OwnedSequence> owned;
+    for (std::size_t i = 0; i < sequences.size(); ++i) {
+      COPPICE_TRY(check_sequence(sequences[i], base_->config()));
+      owned.push_back({&sequences[i], 0, i});
+    }
+    const at::NoGradGuard no_gradient;
+    const LoraStack adapted = stack(adapters);
+    std::vector<Score> scores(sequences.size());
+    for (const Pass& pass : make_passes(owned, 1, kScoringTokens)) {
+      const at::Tensor hidden = transformer_.hidden(pass.batch, adapted);
+      const at::Tensor normed =
+          transformer_.final_norm(at::index_select(hidden, 0, at::tensor(pass.rows)));
+      const CrossEntropy loss =
+          cross_entropy(transformer_.pool(), normed, transformer_.head(), pass.targets, {});
+      for (std::size_t i = 0; i < loss.nats.size(); ++i) {
+        Score& score = scores[pass.sequences[pass.owners[i]].index];
+        score.nats += loss.nats[i];
+        ++score.tokens;
+      }
+    }
+    return scores;
+  });
+}
+
+Result<std::vector<float>> GraphEngine::logits(std::span<const AdapterUse> adapters,
+                                               std::span<const TokenId> tokens) {
+  return guarded([&]() -> Result<std::vector<float>> {
+    COPPICE_TRY(check_adapters(adapters, *base_));
+    COPPICE_TRY(check_tokens(tokens, base_->config()));
+    if (tokens.size() > kMaxLogitRows) {
+      return Error{ErrorCode::kTooLarge,
+                   cat("logits of ", tokens.size(), " tokens were asked for, ", kMaxLogitRows,
+                       " is the limit; use score()")};
+    }
+    const at::NoGradGuard no_gradient;
+    TokenBatch batch(1);
+    batch.add(0, tokens);
+    const at::Tensor hidden = transformer_.hidden(batch, stack(adapters));
+    const at::Tensor logits = transformer_.logits(transformer_.final_norm(hidden));
+    const float* values = logits.const_data_ptr<float>();
+    return std::vector<float>(values, values + logits.numel());
+  });
+}
+
+} // namespace
+
+Result<std::unique_ptr<Engine>> make_graph_engine(std::shared_ptr<const BaseModel> base,
+                                                  const EngineOptions& options) {
+  if (options.threads == 0) {
+    return Error{ErrorCode::kInvalidArgument, "the engine needs at least one thread"};
+  }
+  return guarded([&]() -> Result<std::unique_ptr<Engine>> {
+    return std::unique_ptr<Engine>(std::make_unique<GraphEngine>(std::move(base), options.threads));
+  });
+}
+
+} // namespace coppice::graph

@@ -1,0 +1,217 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "model/graph/kernels.h"
+
+#include <bit>
+#include <cmath>
+#include <cstring>
+
+// Each loop is compiled for several instruction levels and chosen when the module is loaded. None
+// of them is allowed to fuse or reorder (-ffp-contract=off, no -ffast-math), so all give the same
+// bits.
+#if defined(__x86_64__) && defined(__GNUC__)
+#define COPPICE_LEVELS __attribute__((target_clones("avx512f", "avx2", "default")))
+#else
+#define COPPICE_LEVELS
+#endif
+#define COPPICE_INLINE inline __attribute__((always_inline))
+
+namespace coppice::graph {
+namespace {
+
+constexpr std::size_t kLanes = 16;
+using Lanes = float __attribute__((vector_size(kLanes * sizeof(float))));
+constexpr std::size_t kBlock = 32;               // weights of a block of Q4_0 or Q8_0
+constexpr std::size_t kQ4Bytes = 2 + kBlock / 2; // a float16 scale, then the halves of each byte
+constexpr std::size_t kQ8Bytes = 2 + kBlock;
+
+COPPICE_INLINE void load(Lanes& lanes, const float* x) { std::memcpy(&lanes, x, sizeof lanes); }
+
+// A fixed tree, so that the order of additions is part of the definition.
+COPPICE_INLINE float sum_lanes(const Lanes& lanes) {
+  float sums[kLanes];
+  std::memcpy(sums, &lanes, sizeof lanes);
+  for (std::size_t half = kLanes / 2; half > 0; half /= 2) {
+    for (std::size_t i = 0; i < half; ++i) sums[i] += sums[i + half];
+  }
+  return sums[0];
+}
+
+// Cody and Waite: x = n ln 2 + r with |r| <= ln 2 / 2, and the Taylor series of e^r to r^7, whose
+// remainder (0.3466^8 / 8! = 5e-9) is under a tenth of an ulp.
+COPPICE_INLINE float exponential_inline(float x) {
+  constexpr float kRounder = 12582912.0F;  // 1.5 * 2^23: adding it rounds to an integer
+  constexpr float kLn2High = 0.693359375F; // exact in 10 bits
+  constexpr float kLn2Low = -2.12194440e-4F;
+  x = x < -87.0F ? -87.0F : x;
+  x = x > 88.0F ? 88.0F : x;
+  const float shifted = x * 1.44269504F + kRounder;
+  const float n = shifted - kRounder;
+  const float r = (x - n * kLn2High) - n * kLn2Low;
+  float y = 1.0F / 5040;
+  y = y * r + 1.0F / 720;
+  y = y * r + 1.0F / 120;
+  y = y * r + 1.0F / 24;
+  y = y * r + 1.0F / 6;
+  y = y * r + 0.5F;
+  y = y * r * r + r + 1.0F;
+  // The low bits of `shifted` hold n; moved into the exponent they are a factor of 2^n.
+  const auto power = (std::bit_cast<std::uint32_t>(shifted) + 127U) << 23U;
+  return y * std::bit_cast<float>(power);
+}
+
+COPPICE_INLINE float widen_half(const std::uint8_t* bytes) {
+  std::uint16_t half;
+  std::memcpy(&half, bytes, sizeof half);
+  const std::uint32_t magnitude = half & 0x7fffU;
+  const std::uint32_t sign = (half & 0x8000U) << 16U;
+  // Exponent and mantissa as they are, then 2^112 makes up for the other bias; subnormals come out
+  // right.
+  const float scaled = std::bit_cast<float>(magnitude << 13U) * 0x1p112F;
+  const std::uint32_t bits = magnitude >= 0x7c00U ? 0x7f800000U | (magnitude << 13U)
+                                                  : std::bit_cast<std::uint32_t>(scaled);
+  return std::bit_cast<float>(sign | bits);
+}
+
+} // namespace
+
+COPPICE_LEVELS float dot(const float* a, const float* b, std::size_t n) {
+  Lanes sums[4] = {};
+  Lanes x, y;
+  std::size_t i = 0;
+  for (; i + 4 * kLanes <= n; i += 4 * kLanes) {
+    for (std::size_t part = 0; part < 4; ++part) {
+      load(x, a + i + part * kLanes);
+      load(y, b + i + part * kLanes);
+      sums[part] += x * y;
+    }
+  }
+  for (; i + kLanes <= n; i += kLanes) {
+    load(x, a + i);
+    load(y, b + i);
+    sums[0] += x * y;
+  }
+  float sum = sum_lanes((sums[0] + sums[1]) + (sums[2] + sums[3]));
+  for (; i < n; ++i) sum += a[i] * b[i];
+  return sum;
+}
+
+float exponential(float x) { return exponential_inline(x); }
+
+COPPICE_LEVELS float rms_norm_row(const float* x, const float* w, float epsilon, std::size_t n,
+                                  float* y) {
+  const float mean = dot(x, x, n) / static_cast<float>(n);
+  const float factor = 1.0F / std::sqrt(mean + epsilon);
+  for (std::size_t i = 0; i < n; ++i) y[i] = w[i] * (x[i] * factor);
+  return factor;
+}
+
+COPPICE_LEVELS void rms_norm_backward_row(const float* x, const float* w, float factor,
+                                          const float* dy, std::size_t n, float* dx) {
+  for (std::size_t i = 0; i < n; ++i) dx[i] = w[i] * dy[i];
+  const float mean = dot(dx, x, n) / static_cast<float>(n);
+  const float along = factor * factor * mean;
+  for (std::size_t i = 0; i < n; ++i) dx[i] = factor * (dx[i] - x[i] * along);
+}
+
+COPPICE_LEVELS void swiglu(const float* gate, const float* up, std::size_t n, float* y) {
+  for (std::size_t i = 0; i < n; ++i) {
+    y[i] = gate[i] / (1.0F + exponential_inline(-gate[i])) * up[i];
+  }
+}
+
+COPPICE_LEVELS void swiglu_backward(const float* gate, const float* up, const float* dy,
+                                    std::size_t n, float* dgate, float* dup) {
+  for (std::size_t i = 0; i < n; ++i) {
+    const float sigmoid = 1.0F / (1.0F + exponential_inline(-gate[i]));
+    const float silu = gate[i] * sigmoid;
+    dup[i] = dy[i] * silu;
+    dgate[i] = dy[i] * up[i] * (sigmoid + silu * (1.0F - sigmoid));
+  }
+}
+
+COPPICE_LEVELS void rotate_row(const float* x, const float* cosines, const float* sines, float sign,
+                               const RopeShape& shape, float* y) {
+  for (std::size_t head = 0; head < shape.heads; ++head) {
+    const float* in = x + head * shape.head_width;
+    float* out = y + head * shape.head_width;
+    for (std::size_t i = 0; i < shape.pairs; ++i) {
+      const float sine = sign * sines[i];
+      out[2 * i] = in[2 * i] * cosines[i] - in[2 * i + 1] * sine;
+      out[2 * i + 1] = in[2 * i] * sine + in[2 * i + 1] * cosines[i];
+    }
+    for (std::size_t i = 2 * shape.pairs; i < shape.head_width; ++i) out[i] = in[i];
+  }
+}
+
+COPPICE_LEVELS float maximum(const float* x, std::size_t n) {
+  float tops[kLanes];
+  for (float& top : tops) top = x[0];
+  std::size_t i = 0;
+  for (; i + kLanes <= n; i += kLanes) {
+    for (std::size_t lane = 0; lane < kLanes; ++lane) {
+      tops[lane] = x[i + lane] > tops[lane] ? x[i + lane] : tops[lane];
+    }
+  }
+  for (; i < n; ++i) tops[0] = x[i] > tops[0] ? x[i] : tops[0];
+  float best = tops[0];
+  for (const float top : tops) best = top > best ? top : best;
+  return best;
+}
+
+COPPICE_LEVELS float exponentiate_row(float* x, float shift, std::size_t n) {
+  for (std::size_t i = 0; i < n; ++i) x[i] = exponential_inline(x[i] - shift);
+  Lanes sums = {};
+  Lanes values;
+  std::size_t i = 0;
+  for (; i + kLanes <= n; i += kLanes) {
+    load(values, x + i);
+    sums += values;
+  }
+  float sum = sum_lanes(sums);
+  for (; i < n; ++i) sum += x[i];
+  return sum;
+}
+
+COPPICE_LEVELS void scale_row(float* x, float factor, std::size_t n) {
+  for (std::size_t i = 0; i < n; ++i) x[i] *= factor;
+}
+
+COPPICE_LEVELS void softmax_backward_row(const float* p, float mean, float scale, std::size_t n,
+                                         float* d) {
+  for (std::size_t i = 0; i < n; ++i) d[i] = p[i] * (d[i] - mean) * scale;
+}
+
+COPPICE_LEVELS void adam_update(const AdamStep& step, const float* gradient, std::size_t n,
+                                float* first, float* second, float* values) {
+  for (std::size_t i = 0; i < n; ++i) {
+    const float g = gradient[i];
+    first[i] += (g - first[i]) * (1.0F - step.beta1);
+    second[i] = second[i] * step.beta2 + g * g * (1.0F - step.beta2);
+    const float denominator = std::sqrt(second[i]) / step.root_bias + step.epsilon;
+    values[i] = values[i] * step.decay - step.step_size * (first[i] / denominator);
+  }
+}
+
+COPPICE_LEVELS void dequantize_q4_0(const std::uint8_t* blocks, std::size_t n, float* out) {
+  for (std::size_t i = 0; i < n; i += kBlock, blocks += kQ4Bytes) {
+    const float scale = widen_half(blocks);
+    const std::uint8_t* pairs = blocks + 2;
+    for (std::size_t j = 0; j < kBlock / 2; ++j) {
+      out[i + j] = scale * static_cast<float>(static_cast<int>(pairs[j] & 15U) - 8);
+    }
+    for (std::size_t j = 0; j < kBlock / 2; ++j) {
+      out[i + j + kBlock / 2] = scale * static_cast<float>(static_cast<int>(pairs[j] >> 4U) - 8);
+    }
+  }
+}
+
+COPPICE_LEVELS void dequantize_q8_0(const std::uint8_t* blocks, std::size_t n, float* out) {
+  for (std::size_t i = 0; i < n; i += kBlock, blocks += kQ8Bytes) {
+    const float scale = widen_half(blocks);
+    for (std::size_t j = 0; j < kBlock; ++j) {
+      out[i + j] = scale * static_cast<float>(static_cast<std::int8_t>(blocks[2 + j]));
+    }
+  }
+}
+
+} // namespace coppice::graph

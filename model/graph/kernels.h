@@ -1,0 +1,65 @@
+// SPDX-License-Identifier: Apache-2.0
+// The plain loops of the model: rows of floats in, rows of floats out. No LibTorch, no allocation.
+//
+// Sums run over a fixed number of lanes in a fixed order, and nothing is contracted to fused
+// operations, so a result depends neither on threads nor on the processor's instruction level. Rows
+// may not overlap unless said. Pure functions; thread-safe.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+namespace coppice::graph {
+
+float dot(const float* a, const float* b, std::size_t n);
+
+// e^x within 2 ulp for x in [-87, 88]; below, about e^-87; above, about e^88.
+float exponential(float x);
+
+// RMSNorm (Zhang and Sennrich 2019, eq. 4): y = w x / sqrt(mean(x^2) + epsilon). Returns the factor
+// 1 / sqrt(...), which the backward pass needs.
+float rms_norm_row(const float* x, const float* w, float epsilon, std::size_t n, float* y);
+// dx of the above, from dy: factor (w dy - x factor^2 mean(w dy x)).
+void rms_norm_backward_row(const float* x, const float* w, float factor, const float* dy,
+                           std::size_t n, float* dx);
+
+// SwiGLU (Shazeer 2020): y = gate / (1 + e^-gate) * up.
+void swiglu(const float* gate, const float* up, std::size_t n, float* y);
+void swiglu_backward(const float* gate, const float* up, const float* dy, std::size_t n,
+                     float* dgate, float* dup);
+
+// RoPE (Su et al. 2021, eq. 34) in the order of GGUF's llama rows: within each of `heads` heads,
+// columns (2i, 2i + 1) for i < pairs turn by the i-th angle. `sign` -1 turns back (the backward
+// pass).
+struct RopeShape {
+  std::size_t heads = 0;
+  std::size_t head_width = 0;
+  std::size_t pairs = 0;
+};
+void rotate_row(const float* x, const float* cosines, const float* sines, float sign,
+                const RopeShape& shape, float* y);
+
+float maximum(const float* x, std::size_t n);
+// x = e^(x - shift), in place. Returns their sum.
+float exponentiate_row(float* x, float shift, std::size_t n);
+void scale_row(float* x, float factor, std::size_t n);
+// The gradient through softmax: d = p (d - mean) scale, with mean = sum(p d).
+void softmax_backward_row(const float* p, float mean, float scale, std::size_t n, float* d);
+
+// One AdamW step (Loshchilov and Hutter 2019, algorithm 2, as PyTorch computes it) over n values.
+struct AdamStep {
+  float decay = 1; // 1 - learning rate * weight decay
+  float beta1 = 0;
+  float beta2 = 0;
+  float step_size = 0; // learning rate / (1 - beta1^t)
+  float root_bias = 1; // sqrt(1 - beta2^t)
+  float epsilon = 0;
+};
+void adam_update(const AdamStep& step, const float* gradient, std::size_t n, float* first,
+                 float* second, float* values);
+
+// Whole blocks of 32 weights, bit for bit what dequantize_row of model/quantized_blocks.h gives.
+void dequantize_q4_0(const std::uint8_t* blocks, std::size_t n, float* out);
+void dequantize_q8_0(const std::uint8_t* blocks, std::size_t n, float* out);
+
+} // namespace coppice::graph

@@ -1,0 +1,143 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "model/graph/layers.h"
+
+#include <ATen/ops/empty.h>
+#include <ATen/ops/empty_like.h>
+
+#include <cmath>
+
+#include "model/graph/autograd.h"
+#include "model/graph/kernels.h"
+
+namespace coppice::graph {
+namespace {
+
+constexpr std::int64_t kRowsOfTask = 32;
+
+// task(row) for each row, in tasks of kRowsOfTask.
+template <typename Task>
+void for_rows(WorkerPool& pool, std::int64_t rows, const Task& task) {
+  pool.run(block_count(rows, kRowsOfTask), [&](std::int64_t index) {
+    const BlockRange range(index, kRowsOfTask, rows);
+    for (std::int64_t row = range.begin; row < range.end; ++row) task(row);
+  });
+}
+
+void rotate_rows(WorkerPool& pool, const MatrixView& x, const RopeTable& table,
+                 std::span<const std::int64_t> positions, std::int64_t head_width, float sign,
+                 const MatrixView& y) {
+  const RopeShape shape{.heads = static_cast<std::size_t>(x.columns / head_width),
+                        .head_width = static_cast<std::size_t>(head_width),
+                        .pairs = static_cast<std::size_t>(table.pairs())};
+  for_rows(pool, x.rows, [&](std::int64_t row) {
+    const std::int64_t position = positions[static_cast<std::size_t>(row)];
+    rotate_row(x.data + row * x.stride, table.cosines(position), table.sines(position), sign, shape,
+               y.data + row * y.stride);
+  });
+}
+
+} // namespace
+
+at::Tensor embed(WorkerPool& pool, const QuantizedMatrix& embedding,
+                 std::span<const std::int32_t> tokens) {
+  const auto rows = static_cast<std::int64_t>(tokens.size());
+  at::Tensor x = at::empty({rows, embedding.columns()}, at::kFloat);
+  const MatrixView out = MatrixView::of(x);
+  for_rows(pool, rows, [&](std::int64_t row) {
+    embedding.dequantize(tokens[static_cast<std::size_t>(row)], 0, out.row_range(row, row + 1));
+  });
+  return x;
+}
+
+at::Tensor rms_norm(WorkerPool& pool, const at::Tensor& x, std::span<const float> weight,
+                    float epsilon) {
+  at::Tensor y = at::empty_like(x);
+  std::vector<float> factors(static_cast<std::size_t>(x.size(0)));
+  const MatrixView in = MatrixView::of(x);
+  const MatrixView out = MatrixView::of(y);
+  for_rows(pool, in.rows, [&](std::int64_t row) {
+    factors[static_cast<std::size_t>(row)] =
+        rms_norm_row(in.data + row * in.stride, weight.data(), epsilon, weight.size(),
+                     out.data + row * out.stride);
+  });
+  if (!needs_gradient({x})) return y;
+  return record(y, {x},
+                [&pool, x = x.detach(), weight,
+                 factors = std::move(factors)](const at::Tensor& output_gradient) {
+                  const at::Tensor dy = output_gradient.contiguous();
+                  at::Tensor dx = at::empty_like(x);
+                  const MatrixView saved = MatrixView::of(x);
+                  const MatrixView from = MatrixView::of(dy);
+                  const MatrixView to = MatrixView::of(dx);
+                  for_rows(pool, saved.rows, [&](std::int64_t row) {
+                    rms_norm_backward_row(saved.data + row * saved.stride, weight.data(),
+                                          factors[static_cast<std::size_t>(row)],
+                                          from.data + row * from.stride, weight.size(),
+                                          to.data + row * to.stride);
+                  });
+                  return std::vector<at::Tensor>{dx};
+                });
+}
+
+at::Tensor swiglu(WorkerPool& pool, const at::Tensor& gate, const at::Tensor& up) {
+  at::Tensor y = at::empty_like(gate);
+  const MatrixView g = MatrixView::of(gate);
+  const MatrixView u = MatrixView::of(up);
+  const MatrixView out = MatrixView::of(y);
+  const auto width = static_cast<std::size_t>(g.columns);
+  for_rows(pool, g.rows, [&](std::int64_t row) {
+    swiglu(g.data + row * g.stride, u.data + row * u.stride, width, out.data + row * out.stride);
+  });
+  if (!needs_gradient({gate, up})) return y;
+  return record(
+      y, {gate, up},
+      [&pool, gate = gate.detach(), up = up.detach(), width](const at::Tensor& output_gradient) {
+        const at::Tensor dy = output_gradient.contiguous();
+        at::Tensor dgate = at::empty_like(gate);
+        at::Tensor dup = at::empty_like(up);
+        const float* saved_gate = gate.const_data_ptr<float>();
+        const float* saved_up = up.const_data_ptr<float>();
+        const float* from = dy.const_data_ptr<float>();
+        float* to_gate = dgate.data_ptr<float>();
+        float* to_up = dup.data_ptr<float>();
+        for_rows(pool, gate.size(0), [&](std::int64_t row) {
+          const std::size_t at = static_cast<std::size_t>(row) * width;
+          swiglu_backward(saved_gate + at, saved_up + at, from + at, width, to_gate + at,
+                          to_up + at);
+        });
+        return std::vector<at::Tensor>{dgate, dup};
+      });
+}
+
+RopeTable::RopeTable(std::int64_t width, double base, std::span<const float> divisors) {
+  for (std::int64_t i = 0; i < width / 2; ++i) {
+    const double divisor = divisors.empty() ? 1.0 : divisors[static_cast<std::size_t>(i)];
+    const double exponent = -2.0 * static_cast<double>(i) / static_cast<double>(width);
+    frequencies_.push_back(std::pow(base, exponent) / divisor);
+  }
+}
+
+void RopeTable::ensure(std::int64_t positions) {
+  for (std::size_t at = cosines_.size() / frequencies_.size();
+       at < static_cast<std::size_t>(positions); ++at) {
+    for (const double frequency : frequencies_) {
+      cosines_.push_back(static_cast<float>(std::cos(static_cast<double>(at) * frequency)));
+      sines_.push_back(static_cast<float>(std::sin(static_cast<double>(at) * frequency)));
+    }
+  }
+}
+
+at::Tensor rotate(WorkerPool& pool, const at::Tensor& x, const RopeTable& table,
+                  std::span<const std::int64_t> positions, std::int64_t head_width) {
+  at::Tensor y = at::empty_like(x);
+  rotate_rows(pool, MatrixView::of(x), table, positions, head_width, 1.0F, MatrixView::of(y));
+  if (!needs_gradient({x})) return y;
+  return record(y, {x}, [&pool, &table, positions, head_width](const at::Tensor& output_gradient) {
+    const at::Tensor dy = output_gradient.contiguous();
+    at::Tensor dx = at::empty_like(dy);
+    rotate_rows(pool, MatrixView::of(dy), table, positions, head_width, -1.0F, MatrixView::of(dx));
+    return std::vector<at::Tensor>{dx};
+  });
+}
+
+} // namespace coppice::graph

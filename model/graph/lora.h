@@ -1,0 +1,81 @@
+// SPDX-License-Identifier: Apache-2.0
+// Which adapters act on which linear layer, and for whose tokens.
+//
+// The tokens of a pass lie after one another, client by client: (T, d). Trainable tensors have a
+// leading client dimension: A (K, r, in), B (K, out, r). Frozen adapters may differ between
+// clients.
+#pragma once
+
+#include <ATen/core/Tensor.h>
+
+#include <array>
+#include <span>
+#include <vector>
+
+#include "model/engine.h"
+
+namespace coppice::graph {
+
+// The adaptable layers of a block, in the order of BaseModel::adaptable_modules().
+enum class Module : std::size_t { kQ, kK, kV, kOutput, kGate, kUp, kDown, kCount };
+inline constexpr std::size_t kModules = static_cast<std::size_t>(Module::kCount);
+
+// Tokens [begin, end) of a pass.
+struct TokenRange {
+  std::int64_t begin = 0;
+  std::int64_t end = 0;
+  std::int64_t count() const { return end - begin; }
+};
+
+// scale * B (A x), by the adapter's own memory.
+struct FrozenLora {
+  const float* a = nullptr; // (rank, in)
+  const float* b = nullptr; // (out, rank)
+  std::int64_t rank = 0;
+  float scale = 0;
+};
+
+struct TrainableLora {
+  at::Tensor a; // (K, rank, in)
+  at::Tensor b; // (K, out, rank)
+  float scale = 0;
+  bool defined() const { return a.defined(); }
+};
+
+struct LinearLora {
+  std::vector<std::vector<FrozenLora>> frozen; // a list a client; shorter lists mean none
+  TrainableLora trainable;
+};
+
+// The adapters of a whole model: one LinearLora a layer and module.
+class LoraStack {
+ public:
+  // `layers` of the base, all without adapters.
+  LoraStack(std::size_t layers, std::size_t clients);
+
+  // Adds frozen adapters to one client's list. They must fit the base (check_fits) and outlive
+  // this.
+  void add_frozen(const BaseModel& base, std::size_t client, std::span<const AdapterUse> adapters);
+
+  std::size_t clients() const { return clients_; }
+  LinearLora& at(std::size_t layer, Module module) {
+    return linears_[layer * kModules + static_cast<std::size_t>(module)];
+  }
+  const LinearLora& at(std::size_t layer, Module module) const {
+    return linears_[layer * kModules + static_cast<std::size_t>(module)];
+  }
+  LinearLora& at(std::size_t index) { return linears_[index]; }
+
+ private:
+  std::size_t clients_;
+  std::vector<LinearLora> linears_; // layer by layer, in the order of Module
+};
+
+// Refuses an adapter of another architecture, for a module that the base doesn't have, or of
+// another shape (kInvalidArgument), with the module's name.
+Result<void> check_fits(const AdapterSpec& spec, const BaseModel& base);
+
+// The place of each target in BaseModel::adaptable_modules(). `spec` must fit.
+std::vector<std::size_t> module_indices(const AdapterSpec& spec, const BaseModel& base);
+
+} // namespace coppice::graph

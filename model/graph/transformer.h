@@ -1,0 +1,91 @@
+// SPDX-License-Identifier: Apache-2.0
+// The forward pass of the `llama` architecture, as its diagram reads.
+#pragma once
+
+#include <ATen/core/Tensor.h>
+
+#include <memory>
+#include <span>
+#include <vector>
+
+#include "model/engine.h"
+#include "model/graph/attention.h"
+#include "model/graph/cross_entropy.h"
+#include "model/graph/layers.h"
+#include "model/graph/lora.h"
+#include "model/graph/quantized_matrix.h"
+
+namespace coppice::graph {
+
+struct LayerWeights {
+  std::vector<float> attention_norm; // (d)
+  QuantizedMatrix q, k, v, output;
+  std::vector<float> feed_forward_norm; // (d)
+  QuantizedMatrix gate, up, down;
+};
+
+// The tokens of several sequences after one another, client by client: what one pass computes.
+struct TokenBatch {
+  std::vector<TokenId> tokens;         // (T)
+  std::vector<std::int64_t> positions; // (T), each token's within its sequence
+  std::vector<TokenRange> sequences;
+  std::vector<TokenRange> clients; // one a client, possibly empty
+
+  explicit TokenBatch(std::size_t client_count) : clients(client_count) {}
+  // Clients in ascending order.
+  void add(std::size_t client, std::span<const TokenId> sequence);
+  std::int64_t size() const { return static_cast<std::int64_t>(tokens.size()); }
+};
+
+// Keys and values of one sequence so far, for decoding.
+class KvCache {
+ public:
+  KvCache(const ModelConfig& config, std::int64_t capacity); // tokens
+  std::int64_t length() const { return length_; }
+  void advance(std::int64_t tokens) { length_ += tokens; }
+  // Appends rows to a layer (advance() after the last layer), then returns all of the layer's.
+  MatrixView append_keys(std::size_t layer, const at::Tensor& k) { return append(keys_[layer], k); }
+  MatrixView append_values(std::size_t layer, const at::Tensor& v) {
+    return append(values_[layer], v);
+  }
+
+ private:
+  MatrixView append(const at::Tensor& store, const at::Tensor& rows) const;
+  std::vector<at::Tensor> keys_; // (capacity, h_kv * head_width) a layer
+  std::vector<at::Tensor> values_;
+  std::int64_t length_ = 0;
+};
+
+class Transformer {
+ public:
+  Transformer(std::shared_ptr<const BaseModel> base, unsigned threads);
+
+  const BaseModel& base() const { return *base_; }
+  WorkerPool& pool() { return pool_; }
+  const QuantizedMatrix& head() const { return head_; }
+
+  // The residual stream after the last block, before the final norm: (T, d). With a cache, the
+  // batch is one sequence that goes on from the cache's length. The batch and adapters outlive the
+  // backward pass.
+  at::Tensor hidden(const TokenBatch& batch, const LoraStack& adapters, KvCache* cache = nullptr);
+  at::Tensor final_norm(const at::Tensor& hidden);
+  // (n, V) of hidden states after the final norm.
+  at::Tensor logits(const at::Tensor& normed);
+
+ private:
+  at::Tensor attention_block(const at::Tensor& x, std::size_t layer, const TokenBatch& batch,
+                             const LoraStack& adapters, KvCache* cache);
+  at::Tensor feed_forward_block(const at::Tensor& x, std::size_t layer, const TokenBatch& batch,
+                                const LoraStack& adapters);
+
+  std::shared_ptr<const BaseModel> base_;
+  WorkerPool pool_;
+  AttentionShape shape_;
+  QuantizedMatrix embedding_;
+  std::vector<LayerWeights> layers_;
+  std::vector<float> output_norm_;
+  QuantizedMatrix head_;
+  RopeTable rope_;
+};
+
+} // namespace coppice::graph
