@@ -45,6 +45,9 @@ struct SignedCertificate {
 SignedKeySet sign_key_set(const FleetSigningKey& fleet, const KeySet& keys);
 SignedCertificate sign_certificate(const FleetSigningKey& fleet, const Certificate& certificate);
 
+// Signature, form and fleet, nothing about number or expiry: for invites, and for looking.
+Result<KeySet> open_key_set(const FleetVerifyKey& fleet, const SignedKeySet& keys);
+
 // kUnauthenticated: another fleet, a bad signature, expired at `now_wall`, or a number below
 // `lowest`
 // ("an older key set").

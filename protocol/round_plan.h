@@ -42,6 +42,9 @@ inline constexpr const char* kMetricLossAfter = "loss_after";     // after local
 inline constexpr const char* kMetricReleaseKept = "release_kept"; // 1 if the last release serves
 inline constexpr const char* kMetricExamples = "examples";        // training windows
 
+// In required_features of every plan with `sum.secure_aggregation`.
+inline constexpr const char* kFeatureSecureAggregation = "secure-aggregation";
+
 enum class Schedule : std::uint8_t { kConstant = 0, kCosine = 1 };
 enum class WeightBy : std::uint8_t { kUniform = 0, kExamples = 1 };
 

@@ -1,0 +1,95 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "protocol/round_plan.h"
+
+#include "crypto/hash.h"
+#include "protocol/archive.h"
+
+namespace coppice {
+
+namespace {
+constexpr std::size_t kSmallestSlot = 4 + 1 + 4 + 3 * 8 + 1; // docs/formats.md, "Plan"
+
+// A u8 on the wire: 16, 20, 24 or 32.
+struct RingBitsField {
+  RingBits& bits;
+};
+void save(WriteArchive& archive, const RingBitsField& field) {
+  const auto number = static_cast<std::uint8_t>(field.bits.value);
+  archive.put(&number, sizeof(number));
+}
+void load(ReadArchive& archive, RingBitsField& field) {
+  std::uint8_t number = 0;
+  archive.get(&number, sizeof(number));
+  auto made = RingBits::make(number);
+  if (!made) throw ArchiveRefusal(made.error().message);
+  field.bits = *made;
+}
+
+// The one field that decides whether the rest can be read.
+struct ProtocolVersionField {
+  std::uint16_t& version;
+};
+void save(WriteArchive& archive, const ProtocolVersionField& field) {
+  archive.put(&field.version, sizeof(field.version));
+}
+void load(ReadArchive& archive, ProtocolVersionField& field) {
+  archive.get(&field.version, sizeof(field.version));
+  if (field.version < limits::kOldestProtocolVersion || field.version > limits::kProtocolVersion) {
+    throw ArchiveRefusal(cat("it is of protocol version ", field.version,
+                             ", and this program speaks ", limits::kOldestProtocolVersion, " to ",
+                             limits::kProtocolVersion, "; update the older of the two"),
+                         ErrorCode::kUnsupported);
+  }
+}
+
+} // namespace
+
+template <typename Archive>
+void serialize(Archive& archive, Slot& slot) {
+  archive(text_field(slot.name, limits::kSlotName), enum_field(slot.kind, SlotKind::kMetric),
+          slot.elements, slot.lowest, slot.highest, slot.scale, RingBitsField{slot.bits});
+}
+
+template <typename Archive>
+void serialize(Archive& archive, Recipe& recipe) {
+  archive(recipe.learning_rate, enum_field(recipe.schedule, Schedule::kCosine), recipe.warmup_steps,
+          recipe.max_steps, recipe.max_tokens, recipe.max_seconds, recipe.batch_tokens,
+          recipe.window, recipe.weight_decay, recipe.max_gradient_norm, recipe.proximal_mu,
+          recipe.train_a, recipe.train_b, recipe.early_stop_patience, recipe.evaluate_every,
+          enum_field(recipe.weight_by, WeightBy::kExamples), recipe.examples_per_weight,
+          recipe.seed);
+}
+
+template <typename Archive>
+void serialize(Archive& archive, SumTerms& sum) {
+  archive(sum.goal, sum.min_survivors, sum.cohort, sum.max_weight, sum.secure_aggregation);
+}
+
+template <typename Archive>
+void serialize(Archive& archive, PrivacyTerms& privacy) {
+  archive(enum_field(privacy.noise, NoiseKind::kNone), privacy.cumulative_epsilon);
+}
+
+template <typename Archive>
+void serialize(Archive& archive, RoundPlan& plan) {
+  archive(ProtocolVersionField{plan.protocol_version}, plan.fleet, plan.key_set, plan.epoch,
+          plan.round, plan.base_hash, plan.adapter_hash, plan.parent, plan.test,
+          NamesField{plan.required_features}, list_field(plan.slots, limits::kSlots, kSmallestSlot),
+          plan.recipe, plan.clip_norm, plan.sum, plan.privacy, plan.deadline);
+}
+
+std::size_t RoundPlan::delta_elements() const {
+  std::size_t total = 0;
+  for (const Slot& slot : slots) total += slot.kind == SlotKind::kDelta ? slot.elements : 0;
+  return total;
+}
+
+Bytes RoundPlan::encode() const { return encode_value(*this); }
+
+Result<RoundPlan> RoundPlan::decode(ByteSpan bytes) {
+  return decode_value<RoundPlan>(bytes, "the plan");
+}
+
+Sha256 RoundPlan::hash() const { return sha256(with_domain(Domain::kPlan, encode())); }
+
+} // namespace coppice
