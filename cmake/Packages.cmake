@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 # Third-party libraries, all from the system's packages, as imported targets. Which folder may use
 # which library is law (tests/style): config: toml++; formats: nlohmann; base: spdlog; crypto:
-# libsodium; protocol: ZeroMQ and cereal; model: PCRE2; aggregator: SQLite and Eigen; cli: CLI11.
+# libsodium; protocol: ZeroMQ and cereal; model: PCRE2; aggregator: SQLite and Eigen; cli: CLI11;
+# model/graph and sim/cluster: LibTorch.
 find_package(Threads REQUIRED)
 find_package(PkgConfig REQUIRED)
 find_package(spdlog REQUIRED)
@@ -15,6 +16,9 @@ pkg_check_modules(zmq REQUIRED IMPORTED_TARGET libzmq)
 pkg_check_modules(pcre2 REQUIRED IMPORTED_TARGET libpcre2-8)
 find_path(CEREAL_INCLUDE_DIR cereal/cereal.hpp REQUIRED)
 find_path(TOMLPLUSPLUS_INCLUDE_DIR toml++/toml.h REQUIRED)
+if(COPPICE_GRAPH)
+  include(LibTorch) # coppice::torch, for model/graph and sim/cluster alone
+endif()
 if(COPPICE_TESTS)
   find_package(GTest REQUIRED)
   include(GoogleTest)
