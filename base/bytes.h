@@ -19,7 +19,8 @@
 
 namespace coppice {
 
-static_assert(std::endian::native == std::endian::little, "formats are little-endian, as is memory");
+static_assert(std::endian::native == std::endian::little,
+              "formats are little-endian, as is memory");
 
 using Bytes = std::vector<std::uint8_t>;
 using ByteSpan = std::span<const std::uint8_t>;
@@ -28,8 +29,7 @@ inline ByteSpan as_bytes(std::string_view text) {
   return {reinterpret_cast<const std::uint8_t*>(text.data()), text.size()};
 }
 template <typename T>
-  requires std::is_trivially_copyable_v<T>
-ByteSpan as_bytes(std::span<const T> items) {
+requires std::is_trivially_copyable_v<T> ByteSpan as_bytes(std::span<const T> items) {
   return {reinterpret_cast<const std::uint8_t*>(items.data()), items.size_bytes()};
 }
 inline std::string_view as_text(ByteSpan bytes) {
@@ -46,7 +46,7 @@ Result<Bytes> from_base64(std::string_view text);
 class ByteWriter {
  public:
   template <typename T>
-    requires std::is_arithmetic_v<T>
+  requires std::is_arithmetic_v<T>
   void put(T value) {
     std::array<std::uint8_t, sizeof(T)> raw;
     std::memcpy(raw.data(), &value, sizeof(T));
@@ -67,8 +67,7 @@ class ByteReader {
   explicit ByteReader(ByteSpan bytes) : bytes_(bytes) {}
 
   template <typename T>
-    requires std::is_arithmetic_v<T>
-  Result<T> take(const char* field) {
+  requires std::is_arithmetic_v<T> Result<T> take(const char* field) {
     auto raw = take_raw(sizeof(T), field);
     if (!raw) return std::move(raw).error();
     T value;

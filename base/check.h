@@ -10,12 +10,12 @@ namespace coppice {
                                std::string_view message = {});
 } // namespace coppice
 
-#define COPPICE_CHECK(condition, ...)                                                            \
-  (static_cast<bool>(condition)                                                                  \
-       ? static_cast<void>(0)                                                                    \
+#define COPPICE_CHECK(condition, ...) \
+  (static_cast<bool>(condition)       \
+       ? static_cast<void>(0)         \
        : ::coppice::check_failed(__FILE__, __LINE__, #condition __VA_OPT__(, ) __VA_ARGS__))
 
 // For Result::value(): the message is the error's own sentence.
-#define COPPICE_CHECK_OK(result)                                                                 \
-  ((result).ok() ? static_cast<void>(0)                                                          \
+#define COPPICE_CHECK_OK(result)        \
+  ((result).ok() ? static_cast<void>(0) \
                  : ::coppice::check_failed(__FILE__, __LINE__, #result, (result).error().message))

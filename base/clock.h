@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Time is an argument: pure code gets `now`, programs hold a Clock, tests and the simulator move one.
+// Time is an argument: pure code gets `now`, programs hold a Clock, tests and the simulator move
+// one.
 #pragma once
 
 #include <chrono>

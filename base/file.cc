@@ -124,8 +124,8 @@ Result<void> sync_directory(const fs::path& directory) {
 }
 
 Result<AppendFile> AppendFile::open(const fs::path& path, FileMode mode) {
-  const int descriptor = ::open(path.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC,
-                                static_cast<mode_t>(mode));
+  const int descriptor =
+      ::open(path.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, static_cast<mode_t>(mode));
   if (descriptor < 0) return system_error("open", path);
   AppendFile file(descriptor);
   COPPICE_TRY(sync_directory(path.has_parent_path() ? path.parent_path() : fs::path(".")));
@@ -162,8 +162,7 @@ Result<FileLock> FileLock::take(const fs::path& path) {
   return FileLock(file.release());
 }
 
-FileLock::FileLock(FileLock&& other) noexcept
-    : descriptor_(std::exchange(other.descriptor_, -1)) {}
+FileLock::FileLock(FileLock&& other) noexcept : descriptor_(std::exchange(other.descriptor_, -1)) {}
 
 FileLock& FileLock::operator=(FileLock&& other) noexcept {
   std::swap(descriptor_, other.descriptor_);

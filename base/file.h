@@ -20,8 +20,8 @@ Result<Bytes> read_file(const fs::path& path, std::size_t limit);
 
 enum class FileMode : unsigned { kPublic = 0644, kPrivate = 0600 };
 
-// Writes a temporary file beside `path`, fsyncs it, renames it over `path`, fsyncs the folder. After a
-// crash at any moment `path` holds the old bytes or the new ones, whole.
+// Writes a temporary file beside `path`, fsyncs it, renames it over `path`, fsyncs the folder.
+// After a crash at any moment `path` holds the old bytes or the new ones, whole.
 Result<void> write_file_atomically(const fs::path& path, ByteSpan bytes,
                                    FileMode mode = FileMode::kPublic);
 // The same for a file in parts, one after another: nothing is copied together first.
@@ -46,8 +46,9 @@ class AppendFile {
   int descriptor_ = -1;
 };
 
-// Exclusive advisory lock on `path` (made if absent), held for the object's life: one process a state
-// directory. kFailedPrecondition if another process holds it. The kernel drops it on any exit.
+// Exclusive advisory lock on `path` (made if absent), held for the object's life: one process a
+// state directory. kFailedPrecondition if another process holds it. The kernel drops it on any
+// exit.
 class FileLock {
  public:
   static Result<FileLock> take(const fs::path& path);

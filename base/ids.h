@@ -24,10 +24,10 @@ struct StrongNumber {
   }
 };
 
-using RoundId = StrongNumber<struct RoundTag>;               // 1, 2, ... for the life of a fleet
-using AdapterVersion = StrongNumber<struct VersionTag>;      // 0 is the adapter that `init` wrote
-using Epoch = StrongNumber<struct EpochTag>;                 // of the aggregator's state: fencing
-using KeySetNumber = StrongNumber<struct KeySetTag>;         // of the aggregator's key sets
+using RoundId = StrongNumber<struct RoundTag>;          // 1, 2, ... for the life of a fleet
+using AdapterVersion = StrongNumber<struct VersionTag>; // 0 is the adapter that `init` wrote
+using Epoch = StrongNumber<struct EpochTag>;            // of the aggregator's state: fencing
+using KeySetNumber = StrongNumber<struct KeySetTag>;    // of the aggregator's key sets
 
 // N bytes with a meaning, printed as hex.
 template <typename Tag, std::size_t N>

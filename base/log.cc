@@ -25,8 +25,8 @@ spdlog::level::level_enum to_spdlog(Level level) {
 
 std::shared_ptr<spdlog::logger>& logger() {
   static std::shared_ptr<spdlog::logger> instance = [] {
-    auto made = std::make_shared<spdlog::logger>(
-        "coppice", std::make_shared<spdlog::sinks::stderr_sink_mt>());
+    auto made = std::make_shared<spdlog::logger>("coppice",
+                                                 std::make_shared<spdlog::sinks::stderr_sink_mt>());
     made->set_pattern(kPattern);
     made->set_level(spdlog::level::warn);
     return made;
@@ -58,8 +58,8 @@ Result<void> to_file(const std::filesystem::path& path) {
     made->flush_on(spdlog::level::info);
     logger() = std::move(made);
   } catch (const spdlog::spdlog_ex& failure) {
-    return Error{ErrorCode::kIo, cat("can't open the log file ", path.string(), ": ",
-                                     failure.what())};
+    return Error{ErrorCode::kIo,
+                 cat("can't open the log file ", path.string(), ": ", failure.what())};
   }
   return {};
 }

@@ -57,13 +57,9 @@ std::uint64_t KeyedRandom::next_u64() {
   return low | (static_cast<std::uint64_t>(next_u32()) << 32U);
 }
 
-float KeyedRandom::uniform_float() {
-  return static_cast<float>(next_u32() >> 8U) * 0x1.0p-24F;
-}
+float KeyedRandom::uniform_float() { return static_cast<float>(next_u32() >> 8U) * 0x1.0p-24F; }
 
-double KeyedRandom::uniform_double() {
-  return static_cast<double>(next_u64() >> 11U) * 0x1.0p-53;
-}
+double KeyedRandom::uniform_double() { return static_cast<double>(next_u64() >> 11U) * 0x1.0p-53; }
 
 std::uint64_t KeyedRandom::below(std::uint64_t bound) {
   COPPICE_CHECK(bound > 0);

@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 // KeyedRandom: repeatable randomness for batches, rounding, initial adapters and simulation.
 //
-// Never for keys, masks, shares, nonces, noise or cohort sampling: those are crypto/secret_random.h,
-// a different type that can't be seeded. The stream is Philox4x32-10 (Salmon et al., "Parallel
-// random numbers: as easy as 1, 2, 3", SC 2011) under a key that is derived from the five numbers of
-// RandomKey, so any two purposes, rounds or clients have unrelated streams, in any order of use.
-// The same key gives the same numbers on every machine: integer arithmetic only.
-// Thread-compatible.
+// Never for keys, masks, shares, nonces, noise or cohort sampling: those are
+// crypto/secret_random.h, a different type that can't be seeded. The stream is Philox4x32-10
+// (Salmon et al., "Parallel random numbers: as easy as 1, 2, 3", SC 2011) under a key that is
+// derived from the five numbers of RandomKey, so any two purposes, rounds or clients have unrelated
+// streams, in any order of use. The same key gives the same numbers on every machine: integer
+// arithmetic only. Thread-compatible.
 #pragma once
 
 #include <array>

@@ -6,8 +6,8 @@
 #pragma once
 
 #include <optional>
-#include <string_view>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <variant>
 
@@ -94,9 +94,9 @@ class [[nodiscard]] Result<void> {
 
 // `auto x = COPPICE_TRY(f());` or `COPPICE_TRY(check());` (a GNU statement expression: g++, clang).
 #define COPPICE_TRY(expr) COPPICE_TRY_NAMED(COPPICE_CONCAT(try_result_, __COUNTER__), expr)
-#define COPPICE_TRY_NAMED(name, expr)                                                            \
-  __extension__({                                                                                \
-    auto name = (expr);                                                                          \
-    if (!name.ok()) return std::move(name).error();                                              \
-    std::move(name).value();                                                                     \
+#define COPPICE_TRY_NAMED(name, expr)               \
+  __extension__({                                   \
+    auto name = (expr);                             \
+    if (!name.ok()) return std::move(name).error(); \
+    std::move(name).value();                        \
   })

@@ -20,7 +20,7 @@ std::string cat(const Parts&... parts) {
 
 std::string join(std::span<const std::string> items, std::string_view separator);
 std::vector<std::string> split(std::string_view text, char separator);
-std::string_view trim(std::string_view text); // ASCII white space at both ends
+std::string_view trim(std::string_view text);  // ASCII white space at both ends
 std::string fixed(double value, int decimals); // "3.142"
 std::string human_bytes(double bytes);         // "1.5 MB" (powers of 1000)
 // The candidate with the smallest edit distance, empty if none is near (over a third differs).

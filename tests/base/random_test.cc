@@ -18,9 +18,9 @@ TEST(Philox, GivesThePublishedKnownAnswers) {
   constexpr std::uint32_t kOnes = 0xffffffffU;
   EXPECT_THAT(philox4x32({kOnes, kOnes, kOnes, kOnes}, {kOnes, kOnes}),
               ElementsAre(0x408f276dU, 0x41c83b0eU, 0xa20bc7c6U, 0x6d5451fdU));
-  EXPECT_THAT(philox4x32({0x243f6a88U, 0x85a308d3U, 0x13198a2eU, 0x03707344U},
-                         {0xa4093822U, 0x299f31d0U}),
-              ElementsAre(0xd16cfe09U, 0x94fdccebU, 0x5001e420U, 0x24126ea1U));
+  EXPECT_THAT(
+      philox4x32({0x243f6a88U, 0x85a308d3U, 0x13198a2eU, 0x03707344U}, {0xa4093822U, 0x299f31d0U}),
+      ElementsAre(0xd16cfe09U, 0x94fdccebU, 0x5001e420U, 0x24126ea1U));
 }
 
 TEST(KeyedRandom, EachPartOfTheKeyChangesTheStream) {

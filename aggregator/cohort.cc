@@ -1,0 +1,70 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "aggregator/cohort.h"
+
+#include <algorithm>
+#include <cmath>
+
+#include "base/text.h"
+
+namespace coppice {
+
+void Cohort::checked_in(const ClientId& client, Presence presence) {
+  present_[client] = std::move(presence);
+}
+
+void Cohort::heard(const ClientId& client, Millis now) {
+  const auto found = present_.find(client);
+  if (found != present_.end()) found->second.last_heard = now;
+}
+
+void Cohort::left(const ClientId& client) { present_.erase(client); }
+
+std::vector<ClientId> Cohort::expire(Millis now) {
+  std::vector<ClientId> gone;
+  for (const auto& [client, presence] : present_) {
+    if (now - presence.last_heard > settings_.lease) gone.push_back(client);
+  }
+  for (const ClientId& client : gone) present_.erase(client);
+  return gone;
+}
+
+const Presence* Cohort::find(const ClientId& client) const {
+  const auto found = present_.find(client);
+  return found == present_.end() ? nullptr : &found->second;
+}
+
+std::size_t Cohort::ready() const {
+  return static_cast<std::size_t>(
+      std::ranges::count_if(present_, [](const auto& entry) { return entry.second.ready; }));
+}
+
+std::uint32_t Cohort::sample_size(std::size_t ready) const {
+  const double share = std::ceil(settings_.fraction_train * static_cast<double>(ready));
+  const auto wanted = std::max(settings_.min_train, static_cast<std::uint32_t>(share));
+  return std::min({wanted, settings_.max_cohort, static_cast<std::uint32_t>(ready)});
+}
+
+std::string Cohort::waiting_for() const {
+  const std::size_t can = ready();
+  if (can >= std::max(settings_.min_available, settings_.min_train)) return {};
+  return cat(can, " devices are ready of ", connected(), " connected; a round needs ",
+             std::max(settings_.min_available, settings_.min_train));
+}
+
+std::vector<ClientId> Cohort::sample(
+    const std::function<std::uint64_t(std::uint64_t)>& below) const {
+  std::vector<ClientId> candidates;
+  for (const auto& [client, presence] : present_) {
+    if (presence.ready) candidates.push_back(client);
+  }
+  const std::size_t wanted = sample_size(candidates.size());
+  for (std::size_t i = 0; i < wanted; ++i) { // the first steps of a Fisher-Yates shuffle
+    std::swap(candidates[i],
+              candidates[i + static_cast<std::size_t>(below(candidates.size() - i))]);
+  }
+  candidates.resize(wanted);
+  std::ranges::sort(candidates);
+  return candidates;
+}
+
+} // namespace coppice

@@ -1,0 +1,102 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "aggregator/round_maker.h"
+
+#include <algorithm>
+#include <cmath>
+
+#include "adapters/adapter_file.h"
+#include "base/text.h"
+#include "crypto/hash.h"
+
+namespace coppice {
+
+Result<RoundPlan> make_plan(const FleetFacts& facts, const AggregatorSettings& settings,
+                            const Strategy& strategy, const AdapterSpec& spec,
+                            const PlanInputs& inputs) {
+  RoundPlan plan;
+  plan.fleet = facts.fleet;
+  plan.key_set = inputs.key_set;
+  plan.epoch = inputs.epoch;
+  plan.round = inputs.round;
+  plan.base_hash = facts.base_hash;
+  plan.adapter_hash = inputs.adapter_hash;
+  plan.parent = inputs.parent;
+  plan.test = facts.test;
+  plan.recipe = settings.training;
+  plan.clip_norm = settings.round.clip_norm;
+  plan.deadline = settings.round.deadline;
+  plan.sum.cohort = inputs.cohort;
+  plan.sum.goal =
+      std::max(settings.round.min_survivors,
+               static_cast<std::uint32_t>(std::ceil(settings.round.goal_fraction * inputs.cohort)));
+  plan.sum.min_survivors = settings.round.min_survivors;
+  plan.sum.max_weight =
+      settings.training.weight_by == WeightBy::kUniform ? 1 : settings.round.max_weight;
+  plan.sum.secure_aggregation = settings.round.secure_aggregation;
+  strategy.prepare(plan);
+  const RingBits bits = COPPICE_TRY(RingBits::make(settings.round.ring_bits));
+  plan.slots = COPPICE_TRY(make_slots(spec, bits, settings.round.element_bound, plan.sum));
+  COPPICE_TRY(plan.validate(spec));
+  return plan;
+}
+
+Result<RoundOutcome> finish_round(const RoundPlan& plan, const Strategy& strategy,
+                                  std::span<const std::uint32_t> ring_sum,
+                                  std::uint32_t participants, const Adapter& current) {
+  RoundSum sum;
+  sum.participants = participants;
+  std::vector<MetricMean> metrics;
+  std::size_t at = 0;
+  for (const Slot& slot : plan.slots) {
+    if (slot.elements > ring_sum.size() - at) {
+      return Error{ErrorCode::kInternal, "the sum is shorter than the plan's slots"};
+    }
+    const auto decoded = ring_decode(ring_sum.subspan(at, slot.elements), slot.bits, slot.scale);
+    at += slot.elements;
+    switch (slot.kind) {
+      case SlotKind::kDelta:
+        sum.delta.insert(sum.delta.end(), decoded.begin(), decoded.end());
+        break;
+      case SlotKind::kWeight: sum.weight = decoded.at(0); break;
+      case SlotKind::kMetric:
+        metrics.push_back({slot.name, slot.lowest + decoded.at(0) / std::max(1U, participants)});
+        break;
+    }
+  }
+  const auto step = COPPICE_TRY(strategy.step(sum, current));
+  EncodedStep encoded = COPPICE_TRY(encode_step(current.spec(), step));
+  Adapter next = current;
+  COPPICE_TRY(apply_step(next, encoded));
+  return RoundOutcome{std::move(next), std::move(encoded), std::move(sum), std::move(metrics)};
+}
+
+ReleaseContent make_release(const ReleaseInputs& inputs, const Adapter& adapter,
+                            const EncodedStep* step, const SigningKey& key) {
+  ReleaseContent content;
+  content.adapter = serialize_adapter(adapter);
+  if (step != nullptr) content.step = serialize_step(*step);
+  Release& release = content.release;
+  release.fleet = inputs.facts.fleet;
+  release.epoch = inputs.epoch;
+  release.version = inputs.version;
+  release.reason = inputs.reason;
+  release.parent_hash = inputs.parent_hash;
+  release.adapter_hash = sha256(content.adapter);
+  release.adapter_bytes = content.adapter.size();
+  if (step != nullptr) {
+    release.step_hash = sha256(content.step);
+    release.step_bytes = content.step.size();
+  }
+  release.base_hash = inputs.facts.base_hash;
+  release.spec_hash = sha256(adapter.spec().encode());
+  release.round = inputs.round;
+  release.plan_hash = inputs.plan_hash;
+  release.participants = inputs.participants;
+  release.reverted_to = inputs.reverted_to;
+  release.test = inputs.facts.test;
+  release.created = inputs.created;
+  content.signed_release = sign_release(key, release);
+  return content;
+}
+
+} // namespace coppice

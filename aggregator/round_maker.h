@@ -1,0 +1,75 @@
+// SPDX-License-Identifier: Apache-2.0
+// Before a round: settings, strategy and cohort become a plan. After it: the sum becomes a release.
+//
+// Pure functions; the service and the simulator call the same ones.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "adapters/adapter.h"
+#include "aggregator/round.h"
+#include "aggregator/settings.h"
+#include "aggregator/state_store.h"
+#include "aggregator/strategy.h"
+
+namespace coppice {
+
+// The fleet's fixed facts: made by `aggregator init`, kept beside the state.
+struct FleetFacts {
+  Sha256 fleet; // SHA-256 of the fleet's verify key
+  Sha256 base_hash;
+  std::uint64_t base_bytes = 0;
+  std::string base_name; // for people
+  bool test = false;     // test-only randomness: devices of a real fleet refuse it
+};
+
+struct PlanInputs {
+  RoundId round;
+  Epoch epoch;
+  KeySetNumber key_set;
+  AdapterVersion parent;
+  Sha256 adapter_hash;
+  std::uint32_t cohort = 0; // devices asked
+};
+
+// kInvalidArgument, with the numbers, if no plan can be made (a ring too small for the cohort).
+Result<RoundPlan> make_plan(const FleetFacts& facts, const AggregatorSettings& settings,
+                            const Strategy& strategy, const AdapterSpec& spec,
+                            const PlanInputs& inputs);
+
+// One metric slot's mean over the survivors.
+struct MetricMean {
+  std::string name;
+  double mean = 0;
+};
+
+struct RoundOutcome {
+  Adapter adapter; // the next shared adapter: the *encoded* step applied to the present one
+  EncodedStep step;
+  RoundSum sum;
+  std::vector<MetricMean> metrics;
+};
+
+// Decodes the ring sum, lets the strategy make its step, encodes it and applies the encoded step.
+Result<RoundOutcome> finish_round(const RoundPlan& plan, const Strategy& strategy,
+                                  std::span<const std::uint32_t> ring_sum,
+                                  std::uint32_t participants, const Adapter& current);
+
+// What a release of `adapter` looks like; `step` may be null (version 0).
+struct ReleaseInputs {
+  const FleetFacts& facts;
+  Epoch epoch;
+  AdapterVersion version;
+  ReleaseReason reason = ReleaseReason::kRound;
+  Sha256 parent_hash;
+  RoundId round;
+  Sha256 plan_hash;
+  std::uint32_t participants = 0;
+  AdapterVersion reverted_to;
+  Millis created;
+};
+ReleaseContent make_release(const ReleaseInputs& inputs, const Adapter& adapter,
+                            const EncodedStep* step, const SigningKey& key);
+
+} // namespace coppice

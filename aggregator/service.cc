@@ -1,0 +1,162 @@
+// SPDX-License-Identifier: Apache-2.0
+// The loop: open, poll, housekeeping, status.
+#include "aggregator/service.h"
+
+#include <algorithm>
+
+#include "base/log.h"
+#include "formats/json.h"
+
+namespace coppice {
+namespace {
+constexpr Millis kHousekeepingEvery{500};
+constexpr Millis kLongestWait{500};
+} // namespace
+
+AggregatorService::AggregatorService(FleetFolder folder, AggregatorSettings settings,
+                                     const Clock& clock, FileLock lock, StateStore store)
+    : folder_(std::move(folder)),
+      settings_(std::move(settings)),
+      clock_(clock),
+      lock_(std::move(lock)),
+      store_(std::move(store)),
+      cohort_(settings_.cohort),
+      intake_(settings_.uploads_at_once, settings_.cohort.lease) {}
+
+AggregatorService::~AggregatorService() = default;
+
+Result<std::unique_ptr<AggregatorService>> AggregatorService::open(FleetFolder folder,
+                                                                   AggregatorSettings settings,
+                                                                   const Clock& clock) {
+  FileLock lock = COPPICE_TRY(FileLock::take(folder.directory() / "lock"));
+  StateStore store = COPPICE_TRY(StateStore::open(folder.directory()));
+  std::unique_ptr<AggregatorService> service(new AggregatorService(
+      std::move(folder), std::move(settings), clock, std::move(lock), std::move(store)));
+  COPPICE_TRY(service->start());
+  return service;
+}
+
+Result<void> AggregatorService::start() {
+  strategy_ =
+      COPPICE_TRY(find_strategy(settings_.round.strategy, settings_.round.secure_aggregation));
+  registry_.emplace(COPPICE_TRY(ClientRegistry::open(store_.database())));
+  COPPICE_TRY(load_current_release());
+  const ServerTransportOptions options{.endpoints = settings_.endpoints,
+                                       .max_clients = settings_.max_clients};
+  const auto allow_list = registry_->allow_list();
+  transport_ = COPPICE_TRY(ServerTransport::open(
+      options, folder_.keys().curve,
+      [allow_list](const CurvePublicKey& key) { return allow_list->find(key); }));
+  COPPICE_TRY(apply_requests());
+  last_progress_ = now();
+  return resume_round();
+}
+
+void AggregatorService::stop() {
+  stopping_.store(true);
+  transport_->wake();
+}
+
+Result<ServiceEnd> AggregatorService::run(const ServiceLimits& limits) {
+  last_progress_ = now();
+  for (;;) {
+    if (stopping_.load()) return ServiceEnd::kStopped;
+    const bool made_all = limits.rounds > 0 && releases_made_ >= limits.rounds;
+    if (made_all && (!limits.leave_when_fetched ||
+                     std::ranges::all_of(cohort_.present(), [&](const auto& entry) {
+                       return entry.second.version >= release_facts_.version;
+                     }))) {
+      return ServiceEnd::kRoundsDone;
+    }
+    if (limits.timeout.count > 0 && now() - last_progress_ > limits.timeout) {
+      return made_all ? ServiceEnd::kRoundsDone : ServiceEnd::kNoQuorum;
+    }
+    COPPICE_TRY(turn(next_wait()));
+    if (!made_all) COPPICE_TRY(maybe_start_round());
+  }
+}
+
+Millis AggregatorService::next_wait() const {
+  Millis wait = kLongestWait;
+  if (round_ && !round_->over()) wait = std::min(wait, round_->deadline() - now());
+  if (!round_ && next_round_at_ > now()) wait = std::min(wait, next_round_at_ - now());
+  return std::max(wait, Millis{1});
+}
+
+Result<void> AggregatorService::turn(Millis wait) {
+  auto arrivals = COPPICE_TRY(transport_->poll(wait));
+  for (Arrival& arrival : arrivals) {
+    if (arrival.from.channel == Channel::kEnroll) {
+      COPPICE_TRY(handle_enroll(arrival));
+    } else {
+      COPPICE_TRY(handle_arrival(std::move(arrival)));
+    }
+  }
+  // All uploads of this turn are in one commit.
+  const RunningSum* const sum = round_ ? round_->sum() : nullptr;
+  if (sum != nullptr && !sum->uncommitted.empty()) {
+    COPPICE_TRY(store_.commit_sum(round_->plan().round, *sum));
+    COPPICE_TRY(feed(SumCommitted{}));
+  }
+  if (now() - last_housekeeping_ >= kHousekeepingEvery) COPPICE_TRY(housekeeping());
+  if (round_ && !round_->over() && now() >= round_->deadline()) COPPICE_TRY(feed(Tick{}));
+  return {};
+}
+
+Result<void> AggregatorService::housekeeping() {
+  last_housekeeping_ = now();
+  COPPICE_TRY(apply_requests());
+  for (const ClientId& client : cohort_.expire(now())) {
+    say(cat("device ", client.hex().substr(0, 8), " is silent; its lease ran out"));
+    COPPICE_TRY(device_gone(client));
+  }
+  grant(intake_.expire(now()));
+  write_status();
+  return {};
+}
+
+void AggregatorService::say(const std::string& line) const {
+  log::info(line);
+  if (observer_.on_event) observer_.on_event(line);
+}
+
+// For `aggregator status`: a snapshot beside the state. Losing one is harmless, so is a full disk
+// here.
+void AggregatorService::write_status() {
+  Json status;
+  status["schema"] = "coppice.aggregator.status/1";
+  status["endpoints"] = {
+      {"control", endpoints().control}, {"bulk", endpoints().bulk}, {"enroll", endpoints().enroll}};
+  status["epoch"] = store_.epoch().value;
+  status["enrolled"] = registry_->size();
+  status["connected"] = cohort_.connected();
+  status["eligible"] = cohort_.ready();
+  status["paused"] = paused_;
+  status["release"] = release_facts_.version.value;
+  status["waiting_for"] = round_ ? std::string() : cohort_.waiting_for();
+  if (round_) {
+    const Millis left = round_->deadline() - now();
+    status["round"] = {{"id", round_->plan().round.value},
+                       {"phase", round_->phase_name()},
+                       {"selected", round_->members().size()},
+                       {"accepted", round_->count(MemberState::kAccepted)},
+                       {"declined", round_->count(MemberState::kDeclined)},
+                       {"reported", round_->count(MemberState::kCounted)},
+                       {"lost", round_->count(MemberState::kLost)},
+                       {"needed", round_->plan().sum.min_survivors},
+                       {"time_left_s", static_cast<double>(left.count) / 1000.0}};
+  }
+  status["clients"] = Json::array();
+  for (const auto& [client, presence] : cohort_.present()) {
+    status["clients"].push_back(
+        {{"id", client.hex()},
+         {"eligible", presence.ready},
+         {"version", presence.version.value},
+         {"silent_s", static_cast<double>((now() - presence.last_heard).count) / 1000.0}});
+  }
+  const auto written = write_file_atomically(folder_.directory() / "status.json",
+                                             as_bytes(dump_json(status, 2) + "\n"));
+  if (!written.ok()) log::warning("status: ", written.error().message);
+}
+
+} // namespace coppice

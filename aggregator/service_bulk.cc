@@ -1,0 +1,141 @@
+// SPDX-License-Identifier: Apache-2.0
+// What arrives on the bulk socket: uploads in, releases out.
+#include <algorithm>
+
+#include "aggregator/service.h"
+#include "base/log.h"
+#include "crypto/hash.h"
+
+namespace coppice {
+namespace {
+
+// The largest finished upload that `plan` allows: its slots packed, and room for envelope and seal.
+std::uint64_t largest_upload(const RoundPlan& plan) {
+  std::uint64_t bytes = 1024;
+  for (const Slot& slot : plan.slots) bytes += packed_size(slot.elements, slot.bits);
+  return bytes;
+}
+
+Result<std::vector<std::uint32_t>> unpack_slots(const RoundPlan& plan, ByteSpan packed) {
+  std::vector<std::uint32_t> elements;
+  for (const Slot& slot : plan.slots) {
+    const std::size_t size = packed_size(slot.elements, slot.bits);
+    if (size > packed.size())
+      return Error{ErrorCode::kCorrupt, "the upload is shorter than its slots"};
+    const auto part = COPPICE_TRY(ring_unpack(packed.first(size), slot.elements, slot.bits));
+    elements.insert(elements.end(), part.begin(), part.end());
+    packed = packed.subspan(size);
+  }
+  if (!packed.empty()) return Error{ErrorCode::kCorrupt, "the upload is longer than its slots"};
+  return elements;
+}
+
+} // namespace
+
+Result<void> AggregatorService::on_upload_offer(const ClientId& client, const PeerAddress& from,
+                                                const UploadOffer& offer) {
+  if (!round_ || offer.plan_hash != round_->plan_hash()) {
+    // Perhaps counted in a round that has ended since: then the acknowledgement was lost.
+    const auto counted = COPPICE_TRY(store_.counted(offer.round));
+    const auto mine = counted.find(client);
+    if (mine != counted.end() && mine->second == offer.upload) {
+      send(from, UploadAck{offer.round, offer.upload});
+      return {};
+    }
+    refuse(from, {ErrorCode::kFailedPrecondition, "that round is over"});
+    return {};
+  }
+  const RunningSum* const sum = round_->sum();
+  if (sum != nullptr) {
+    const auto counted = sum->counted.find(client);
+    if (counted != sum->counted.end() && counted->second == offer.upload) {
+      send(from, UploadAck{offer.round, offer.upload}, offer.plan_hash);
+      return {};
+    }
+  }
+  if (!round_->members().contains(client)) {
+    refuse(from, {ErrorCode::kPermissionDenied, "this device was not asked in this round"});
+    return {};
+  }
+  if (offer.size == 0 || offer.size > largest_upload(round_->plan())) {
+    refuse(from, {ErrorCode::kTooLarge, cat("an upload of this plan has at most ",
+                                            largest_upload(round_->plan()), " bytes")});
+    return {};
+  }
+  grant(intake_.offer(client, offer, now()));
+  return {};
+}
+
+Result<void> AggregatorService::on_upload_chunk(const ClientId& client, const PeerAddress& from,
+                                                const UploadChunk& chunk) {
+  auto progress = intake_.chunk(client, chunk, now());
+  if (!progress.ok()) {
+    refuse(from, progress.error());
+    if (progress.error().code == ErrorCode::kCorrupt) grant(intake_.drop(client, now()));
+    return {};
+  }
+  grant(progress->grants);
+  if (!progress->finished) return {};
+  return on_upload_finished(client, *progress->finished);
+}
+
+Result<void> AggregatorService::on_upload_finished(const ClientId& client, const Bytes& bytes) {
+  if (!round_) return {};
+  const RoundPlan& plan = round_->plan();
+  auto elements = [&]() -> Result<std::vector<std::uint32_t>> {
+    const EnvelopeHeader header = COPPICE_TRY(peek_header(bytes));
+    const AggregatorKeys* const keys = folder_.keys(header.key_set); // it may have rotated since
+    if (keys == nullptr) {
+      return Error{ErrorCode::kUnauthenticated, "the upload is sealed to an unknown key set"};
+    }
+    const VerifyKey key = COPPICE_TRY(registry_->allows(client));
+    const Upload upload =
+        COPPICE_TRY(open_upload(bytes, key, client, keys->seal, round_->plan_hash()));
+    if (upload.round != plan.round) {
+      return Error{ErrorCode::kCorrupt, "the upload is for another round"};
+    }
+    return unpack_slots(plan, upload.packed);
+  }();
+  if (!elements.ok()) {
+    log::warning("device ", client, ": upload refused: ", elements.error().message);
+    return feed(UploadRejected{client, elements.error().message});
+  }
+  upload_bytes_max_ = std::max<std::uint64_t>(upload_bytes_max_, bytes.size());
+  return feed(UploadArrived{client, sha256(bytes), std::move(elements).value()});
+}
+
+void AggregatorService::grant(const std::vector<UploadIntake::Grant>& grants) {
+  for (const auto& [client, credit] : grants) {
+    const auto session = sessions_.find(client);
+    if (session == sessions_.end()) continue;
+    const auto link = session->second.links.find(Channel::kBulk);
+    if (link != session->second.links.end()) send(link->second.address, credit);
+  }
+}
+
+Result<void> AggregatorService::on_fetch(const PeerAddress& from, const Fetch& fetch) {
+  auto cached = content_cache_.find(fetch.content);
+  std::shared_ptr<const Bytes> content;
+  if (cached != content_cache_.end()) {
+    content = cached->second;
+  } else {
+    auto stored = store_.content(fetch.content);
+    if (!stored.ok()) {
+      refuse(from, stored.error());
+      return {};
+    }
+    content = std::make_shared<const Bytes>(std::move(stored).value());
+  }
+  const std::uint32_t count = std::min(fetch.count, limits::kCreditChunks);
+  for (std::uint32_t i = 0; i < count && fetch.first + i < chunk_count(content->size()); ++i) {
+    const std::size_t begin = std::size_t{fetch.first + i} * limits::kChunkBytes;
+    const std::size_t length = std::min(limits::kChunkBytes, content->size() - begin);
+    ContentChunk chunk{fetch.content, fetch.first + i, content->size(), {}};
+    const auto first = content->begin() + static_cast<std::ptrdiff_t>(begin);
+    chunk.data.assign(first, first + static_cast<std::ptrdiff_t>(length));
+    send(from, chunk);
+  }
+  return {};
+}
+
+} // namespace coppice

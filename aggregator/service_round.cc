@@ -1,0 +1,242 @@
+// SPDX-License-Identifier: Apache-2.0
+// The round's actions carried out: commits, offers, acknowledgements, the release.
+#include <algorithm>
+#include <deque>
+
+#include "adapters/adapter_file.h"
+#include "aggregator/service.h"
+#include "base/log.h"
+#include "crypto/hash.h"
+#include "crypto/secret_random.h"
+#include "formats/json.h"
+
+namespace coppice {
+namespace {
+
+std::string metrics_json(const std::vector<MetricMean>& metrics) {
+  Json json = Json::object();
+  for (const MetricMean& metric : metrics) json[metric.name] = metric.mean;
+  return dump_json(json);
+}
+
+} // namespace
+
+Result<void> AggregatorService::load_current_release() {
+  const auto newest = COPPICE_TRY(store_.newest_version());
+  if (!newest) {
+    return Error{ErrorCode::kCorrupt,
+                 "the state has no release; run 'coppice aggregator init' again "
+                 "in another folder, or restore a backup"};
+  }
+  auto stored = COPPICE_TRY(store_.release(*newest));
+  // Rotated keys: older releases were signed by an earlier set.
+  Result<Release> facts =
+      Error{ErrorCode::kUnauthenticated, "no key set signed the newest release"};
+  for (std::uint64_t number = folder_.keys().set.number.value; number > 0 && !facts.ok();
+       --number) {
+    const AggregatorKeys* const keys = folder_.keys(KeySetNumber{number});
+    if (keys != nullptr) facts = verify_release(keys->set.verify, stored.signed_release);
+  }
+  release_facts_ = COPPICE_TRY(std::move(facts));
+  release_ = std::move(stored.signed_release);
+  // Devices know only the newest key set: what is sent is signed by it.
+  release_ = sign_release(folder_.keys().signing, release_facts_);
+  adapter_ = COPPICE_TRY(parse_adapter(stored.adapter));
+  content_cache_.clear();
+  content_cache_[release_facts_.adapter_hash] =
+      std::make_shared<const Bytes>(std::move(stored.adapter));
+  return {};
+}
+
+Result<void> AggregatorService::resume_round() {
+  StoredPlan stored_plan;
+  auto stored = COPPICE_TRY(store_.running_round(&stored_plan));
+  if (!stored) return {};
+  // The wall clock tells how much of the deadline went by, never more than all of it.
+  const Millis limit = stored->plan.deadline;
+  const Millis gone = std::clamp(clock_.wall() - stored_plan.started_wall, Millis{0}, limit);
+  signed_plan_ = std::move(stored_plan.plan);
+  say(cat("going on with round ", stored->plan.round, ": ", stored->counted.size(),
+          " uploads are counted"));
+  round_.emplace(AggregatorRound::resume(std::move(*stored), now() + (limit - gone)));
+  round_started_ = now() - gone;
+  return feed(Tick{});
+}
+
+AdapterVersion AggregatorService::next_version() const {
+  return std::max(release_facts_.version, highest_seen_version_).next();
+}
+
+Result<void> AggregatorService::maybe_start_round() {
+  if (round_ || paused_ || now() < next_round_at_) return {};
+  const std::string waiting = cohort_.waiting_for();
+  if (waiting != last_waiting_ && !waiting.empty()) say(waiting);
+  last_waiting_ = waiting;
+  if (!waiting.empty()) return {};
+  const SecretRandom random;
+  std::vector<ClientId> members =
+      cohort_.sample([&](std::uint64_t bound) { return random.below(bound); });
+  const PlanInputs inputs{.round = COPPICE_TRY(store_.next_round()),
+                          .epoch = store_.epoch(),
+                          .key_set = folder_.keys().set.number,
+                          .parent = release_facts_.version,
+                          .adapter_hash = release_facts_.adapter_hash,
+                          .cohort = static_cast<std::uint32_t>(members.size())};
+  RoundPlan plan =
+      COPPICE_TRY(make_plan(folder_.facts(), settings_, *strategy_, adapter_->spec(), inputs));
+  signed_plan_ = sign_plan(folder_.keys().signing, plan);
+  say(cat("round ", plan.round, ": asking ", members.size(), " devices"));
+  round_started_ = now();
+  upload_bytes_max_ = 0;
+  const Millis deadline = now() + plan.deadline;
+  round_.emplace(std::move(plan), std::move(members), deadline);
+  for (const RoundAction& action : round_->start()) {
+    std::vector<RoundEvent> events;
+    COPPICE_TRY(carry_out(action, events));
+    for (RoundEvent& event : events) COPPICE_TRY(feed(std::move(event)));
+  }
+  return {};
+}
+
+// Feeds an event, carries out what follows, feeds what that brings, until nothing is left.
+Result<void> AggregatorService::feed(RoundEvent event) {
+  std::deque<RoundEvent> queue;
+  queue.push_back(std::move(event));
+  while (!queue.empty() && round_) {
+    auto actions = round_->handle(std::move(queue.front()), now());
+    queue.pop_front();
+    std::vector<RoundEvent> events;
+    for (const RoundAction& action : actions) {
+      COPPICE_TRY(carry_out(action, events));
+      if (!round_) return {}; // it ended
+    }
+    for (RoundEvent& follow : events) queue.push_back(std::move(follow));
+  }
+  return {};
+}
+
+Result<void> AggregatorService::carry_out(const RoundAction& action,
+                                          std::vector<RoundEvent>& events) {
+  const RoundPlan& plan = round_->plan();
+  if (std::holds_alternative<CommitPlan>(action)) {
+    std::vector<ClientId> members;
+    for (const auto& [client, state] : round_->members()) members.push_back(client);
+    COPPICE_TRY(store_.commit_plan(signed_plan_, plan, members, clock_.wall()));
+    events.emplace_back(PlanCommitted{});
+  } else if (const auto* offer = std::get_if<OfferPlan>(&action)) {
+    send_control(offer->client, PlanOffer{signed_plan_, round_->deadline() - now()},
+                 round_->plan_hash());
+  } else if (std::holds_alternative<CommitSum>(action)) {
+    // turn() commits all uploads of one poll together.
+  } else if (const auto* ack = std::get_if<AcknowledgeUpload>(&action)) {
+    const auto session = sessions_.find(ack->client);
+    if (session == sessions_.end()) return {};
+    for (const auto& [channel, link] : session->second.links) {
+      if (channel == Channel::kBulk) {
+        send(link.address, UploadAck{plan.round, ack->upload}, round_->plan_hash());
+      }
+    }
+  } else if (const auto* refusal = std::get_if<RefuseUpload>(&action)) {
+    send_control(
+        refusal->client,
+        Refusal{static_cast<std::uint32_t>(ErrorCode::kInvalidArgument), refusal->reason, {0}});
+  } else if (std::holds_alternative<CommitClose>(action)) {
+    COPPICE_TRY(store_.commit_close(plan.round, *round_->sum()));
+    events.emplace_back(CloseCommitted{});
+  } else if (std::holds_alternative<MakeRelease>(action)) {
+    events.push_back(COPPICE_TRY(make_release_now()));
+  } else if (std::holds_alternative<AnnounceRelease>(action)) {
+    COPPICE_TRY(end_round(true, {}));
+  } else if (const auto* abandon = std::get_if<CommitAbandon>(&action)) {
+    COPPICE_TRY(store_.commit_abandon(plan.round, abandon->reason, clock_.wall()));
+    COPPICE_TRY(end_round(false, abandon->reason));
+  }
+  return {};
+}
+
+Result<RoundEvent> AggregatorService::make_release_now() {
+  const RunningSum& sum = *round_->sum();
+  auto outcome = finish_round(round_->plan(), *strategy_, sum.elements,
+                              static_cast<std::uint32_t>(sum.counted.size()), *adapter_);
+  if (!outcome.ok()) return RoundEvent{FinalizeFailed{outcome.error().message}};
+  const ReleaseInputs inputs{.facts = folder_.facts(),
+                             .epoch = store_.epoch(),
+                             .version = next_version(),
+                             .reason = ReleaseReason::kRound,
+                             .parent_hash = release_facts_.adapter_hash,
+                             .round = round_->plan().round,
+                             .plan_hash = round_->plan_hash(),
+                             .participants = outcome->sum.participants,
+                             .reverted_to = {},
+                             .created = clock_.wall()};
+  ReleaseContent content =
+      make_release(inputs, outcome->adapter, &outcome->step, folder_.keys().signing);
+  COPPICE_TRY(store_.commit_release(content, round_->plan().round, metrics_json(outcome->metrics),
+                                    clock_.wall()));
+  metrics_ = std::move(outcome->metrics);
+  release_ = content.signed_release;
+  release_facts_ = content.release;
+  adapter_ = std::move(outcome->adapter);
+  content_cache_.clear();
+  content_cache_[release_facts_.adapter_hash] =
+      std::make_shared<const Bytes>(std::move(content.adapter));
+  content_cache_[release_facts_.step_hash] = std::make_shared<const Bytes>(std::move(content.step));
+  return RoundEvent{ReleaseCommitted{release_facts_.version}};
+}
+
+Result<void> AggregatorService::end_round(bool released, const std::string& reason) {
+  const RoundId id = round_->plan().round;
+  for (const auto& [client, state] : round_->members()) {
+    send_control(client, RoundOver{id, released, reason.substr(0, limits::kText)});
+  }
+  if (released) {
+    releases_made_ += 1;
+    say(cat("round ", id, ": release ", release_facts_.version, " from ",
+            release_facts_.participants, " devices"));
+    for (const auto& [client, presence] : cohort_.present()) {
+      send_control(client, ReleaseNotice{release_});
+    }
+  } else {
+    say(cat("round ", id, " is abandoned: ", reason));
+  }
+  last_progress_ = now();
+  if (observer_.on_round) {
+    const auto records = COPPICE_TRY(store_.rounds(1));
+    observer_.on_round({records.at(0), upload_bytes_max_,
+                        static_cast<double>((now() - round_started_).count) / 1000.0, metrics_});
+  }
+  round_.reset();
+  intake_.clear();
+  next_round_at_ = now() + settings_.round.pause;
+  write_status();
+  return store_.prune(settings_.retention.releases, settings_.retention.rounds);
+}
+
+Result<void> AggregatorService::revert_to(AdapterVersion version) {
+  if (round_) {
+    return Error{ErrorCode::kFailedPrecondition,
+                 "a round is running; abort it or wait for its end"};
+  }
+  auto stored = COPPICE_TRY(store_.release(version));
+  const Adapter adapter = COPPICE_TRY(parse_adapter(stored.adapter));
+  const ReleaseInputs inputs{.facts = folder_.facts(),
+                             .epoch = store_.epoch(),
+                             .version = next_version(),
+                             .reason = ReleaseReason::kRevert,
+                             .parent_hash = release_facts_.adapter_hash,
+                             .round = {},
+                             .plan_hash = {},
+                             .participants = 0,
+                             .reverted_to = version,
+                             .created = clock_.wall()};
+  const ReleaseContent content = make_release(inputs, adapter, nullptr, folder_.keys().signing);
+  COPPICE_TRY(store_.commit_revert(content));
+  COPPICE_TRY(load_current_release());
+  say(cat("release ", release_facts_.version, " has the content of release ", version));
+  for (const auto& [client, presence] : cohort_.present()) {
+    send_control(client, ReleaseNotice{release_});
+  }
+  return {};
+}
+
+} // namespace coppice

@@ -1,0 +1,201 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "aggregator/settings.h"
+
+#include <algorithm>
+#include <cmath>
+
+#include "aggregator/strategy.h"
+#include "base/text.h"
+
+namespace coppice {
+namespace {
+
+using enum SettingType;
+constexpr double kDayMs = 24.0 * 3600 * 1000;
+
+constexpr KeySpec kKeys[] = {
+    // [lora]: fixed by `aggregator init`; version 0 was made from them.
+    {"lora", "r", kInt, "8", "Rank of the adapter's factors.", 1, 512},
+    {"lora", "lora_alpha", kFloat, "16", "Scale of the adapter: alpha / r.", 1e-3, 1e4},
+    {"lora", "target_modules", kStringList,
+     "q_proj,k_proj,v_proj,o_proj,gate_proj,up_proj,down_proj",
+     "Linear layers that get an adapter, by PEFT's names, or all-linear."},
+    {"lora", "use_rslora", kBool, "false", "Scale by alpha / sqrt(r) instead (rsLoRA)."},
+
+    {"training", "learning_rate", kFloat, "0.002", "AdamW's step size on devices.", 1e-7, 1.0},
+    {"training", "lr_scheduler_type", kChoice, "cosine", "How the step size goes over a round.",
+     -INFINITY, INFINITY, "cosine|constant"},
+    {"training", "warmup_steps", kInt, "2", "Steps of linear warm-up.", 0, 1e6},
+    {"training", "max_steps", kInt, "16", "Optimizer steps a round; 0: by tokens or time.", 0, 1e6},
+    {"training", "max_tokens", kInt, "0", "Trained tokens a round; 0: no bound.", 0, 1e12},
+    {"training", "max_seconds", kInt, "0", "Training time a round; 0: no bound.", 0, 1e6, "",
+     "seconds"},
+    {"training", "batch_tokens", kInt, "512", "Tokens of one optimizer step.", 8, 1 << 20, "",
+     "tokens"},
+    {"training", "max_length", kInt, "128", "Longest sequence trained on.", 8, 1 << 20, "",
+     "tokens"},
+    {"training", "weight_decay", kFloat, "0", "AdamW's decoupled weight decay.", 0, 1},
+    {"training", "max_grad_norm", kFloat, "1", "L2 bound of a step's gradient; 0: none.", 0, 1e6},
+    {"training", "proximal_mu", kFloat, "0", "Pull towards the received adapter (FedProx); 0: off.",
+     0, 1e3},
+    {"training", "early_stopping_patience", kInt, "0",
+     "Evaluations on gate text without gain before a device stops; 0: off.", 0, 1000},
+    {"training", "eval_steps", kInt, "0",
+     "Steps between evaluations on gate text; 0: only at the end.", 0, 1e6},
+    {"training", "seed", kInt, "1", "Of batches and rounding, with round and device.", 0, 9e15},
+
+    {"round", "strategy", kString, "fedavg", "How deltas become the next shared adapter."},
+    {"round", "fraction_train", kFloat, "1", "Share of the ready devices that a round asks.", 1e-6,
+     1},
+    {"round", "min_available_nodes", kInt, "2", "Ready devices before a round starts.", 1, 1e5},
+    {"round", "min_train_nodes", kInt, "2", "Devices that a round asks at least.", 1, 1e5},
+    {"round", "max_train_nodes", kInt, "10000", "Devices that a round asks at most.", 1, 1e5},
+    {"round", "min_survivors", kInt, "2", "Reports below which a round is abandoned.", 1, 1e5},
+    {"round", "goal_fraction", kFloat, "1",
+     "Share of the asked devices after whose reports a round closes early.", 1e-6, 1},
+    {"round", "deadline", kDuration, "30m", "From the plan's signature to the round's end.", 1000,
+     7 * kDayMs},
+    {"round", "pause", kDuration, "0", "Between the end of a round and the next.", 0, 7 * kDayMs},
+    {"round", "weighted_by", kChoice, "examples", "What a device's report counts for.", -INFINITY,
+     INFINITY, "examples|uniform"},
+    {"round", "examples_per_weight", kInt, "50",
+     "Training windows that count as one unit of weight.", 1, 1e9},
+    {"round", "max_weight", kInt, "8", "Largest weight of one device.", 1, 1024},
+    {"round", "clip_norm", kFloat, "20",
+     "L2 bound of a device's delta; larger ones are scaled down.", 1e-6, 1e9},
+    {"round", "element_bound", kFloat, "0",
+     "Bound of each element of a delta; 0: twice the sum of the learning rates of a round.", 0,
+     1e9},
+    {"round", "ring_bits", kInt, "16", "Bits an element on the wire: 16, 20, 24 or 32.", 16, 32},
+    {"round", "secure_aggregation", kBool, "false",
+     "The aggregator sees only sums. This version refuses true."},
+
+    {"retention", "releases", kInt, "10", "Newest releases whose contents are kept.", 2, 1e6},
+    {"retention", "rounds", kInt, "1000", "Newest rounds that are listed.", 1, 1e9},
+
+    {"network", "control", kString, "tcp://127.0.0.1:7410", "Where check-ins and plans arrive."},
+    {"network", "bulk", kString, "tcp://127.0.0.1:7411",
+     "Where uploads arrive and releases leave."},
+    {"network", "enroll", kString, "tcp://127.0.0.1:7412", "Where new devices enrol."},
+    {"network", "public_host", kString, "",
+     "Host name or address that invites name; empty: the sockets' own."},
+    {"network", "max_clients", kInt, "1000", "Devices connected at once, at most.", 1, 1e5},
+    {"network", "uploads_at_once", kInt, "16", "Uploads received side by side; others wait.", 1,
+     1000},
+    {"network", "heartbeat", kDuration, "10s", "A silent device says that it is there after this.",
+     100, kDayMs},
+    {"network", "lease", kDuration, "30s", "Silence after which a device counts as gone.", 200,
+     kDayMs},
+    {"network", "reconnect_after", kDuration, "1s", "Devices come back no sooner after a loss.", 0,
+     kDayMs},
+    {"network", "reconnect_window", kDuration, "5s", "And spread over this long.", 0, kDayMs},
+};
+
+Recipe recipe_of(const Settings& settings) {
+  const auto count = [&](std::string_view name) {
+    return static_cast<std::uint32_t>(settings.get_int(name));
+  };
+  const auto number = [&](std::string_view name) {
+    return static_cast<float>(settings.get_float(name));
+  };
+  Recipe recipe;
+  recipe.learning_rate = number("training.learning_rate");
+  recipe.warmup_steps = count("training.warmup_steps");
+  recipe.max_steps = count("training.max_steps");
+  recipe.max_tokens = static_cast<std::uint64_t>(settings.get_int("training.max_tokens"));
+  recipe.max_seconds = count("training.max_seconds");
+  recipe.batch_tokens = count("training.batch_tokens");
+  recipe.window = count("training.max_length");
+  recipe.weight_decay = number("training.weight_decay");
+  recipe.max_gradient_norm = number("training.max_grad_norm");
+  recipe.proximal_mu = number("training.proximal_mu");
+  recipe.early_stop_patience = count("training.early_stopping_patience");
+  recipe.evaluate_every = count("training.eval_steps");
+  recipe.seed = static_cast<std::uint64_t>(settings.get_int("training.seed"));
+  recipe.schedule = settings.get_string("training.lr_scheduler_type") == "constant"
+                        ? Schedule::kConstant
+                        : Schedule::kCosine;
+  recipe.weight_by = settings.get_string("round.weighted_by") == "uniform" ? WeightBy::kUniform
+                                                                           : WeightBy::kExamples;
+  recipe.examples_per_weight = count("round.examples_per_weight");
+  return recipe;
+}
+
+Result<void> check(const AggregatorSettings& settings) {
+  const auto refuse = [](std::string why) -> Result<void> {
+    return Error{ErrorCode::kInvalidArgument, std::move(why)};
+  };
+  if (settings.training.max_steps == 0 && settings.training.max_tokens == 0) {
+    return refuse("set training.max_steps or training.max_tokens: a round needs a budget");
+  }
+  if (settings.round.secure_aggregation) {
+    return refuse(
+        "round.secure_aggregation = true: this version has no secure aggregation; the "
+        "aggregator would see single deltas, so it refuses rather than pretends");
+  }
+  if (settings.round.min_survivors > settings.cohort.max_cohort) {
+    return refuse("round.min_survivors is above round.max_train_nodes: no round could succeed");
+  }
+  if (settings.cohort.lease <= settings.heartbeat) {
+    return refuse("network.lease must be longer than network.heartbeat");
+  }
+  COPPICE_TRY(RingBits::make(settings.round.ring_bits));
+  COPPICE_TRY(find_strategy(settings.round.strategy, settings.round.secure_aggregation));
+  return {};
+}
+
+// AdamW moves an element by about the learning rate a step, so the sum of the rates bounds what
+// training does; twice that leaves room for its first steps, where the second moment is small.
+double automatic_bound(const Recipe& recipe) {
+  const double steps =
+      recipe.max_steps > 0
+          ? recipe.max_steps
+          : std::ceil(static_cast<double>(recipe.max_tokens) / recipe.batch_tokens);
+  return 2.0 * static_cast<double>(recipe.learning_rate) * std::max(1.0, steps);
+}
+
+} // namespace
+
+std::span<const KeySpec> aggregator_keys() { return kKeys; }
+
+Result<AggregatorSettings> aggregator_settings(const Settings& settings) {
+  const auto count = [&](std::string_view name) {
+    return static_cast<std::uint32_t>(settings.get_int(name));
+  };
+  AggregatorSettings made;
+  made.lora.r = count("lora.r");
+  made.lora.lora_alpha = static_cast<float>(settings.get_float("lora.lora_alpha"));
+  made.lora.target_modules = settings.get_strings("lora.target_modules");
+  made.lora.use_rslora = settings.get_bool("lora.use_rslora");
+  made.training = recipe_of(settings);
+  made.round.strategy = settings.get_string("round.strategy");
+  made.round.min_survivors = count("round.min_survivors");
+  made.round.goal_fraction = settings.get_float("round.goal_fraction");
+  made.round.deadline = settings.get_duration("round.deadline");
+  made.round.pause = settings.get_duration("round.pause");
+  made.round.secure_aggregation = settings.get_bool("round.secure_aggregation");
+  made.round.clip_norm = settings.get_float("round.clip_norm");
+  made.round.element_bound = settings.get_float("round.element_bound");
+  if (made.round.element_bound == 0) made.round.element_bound = automatic_bound(made.training);
+  made.round.ring_bits = count("round.ring_bits");
+  made.round.max_weight = count("round.max_weight");
+  made.cohort.min_available = count("round.min_available_nodes");
+  made.cohort.min_train = count("round.min_train_nodes");
+  made.cohort.fraction_train = settings.get_float("round.fraction_train");
+  made.cohort.max_cohort = count("round.max_train_nodes");
+  made.cohort.lease = settings.get_duration("network.lease");
+  made.retention.releases = count("retention.releases");
+  made.retention.rounds = count("retention.rounds");
+  made.endpoints = {settings.get_string("network.control"), settings.get_string("network.bulk"),
+                    settings.get_string("network.enroll")};
+  made.public_host = settings.get_string("network.public_host");
+  made.max_clients = count("network.max_clients");
+  made.uploads_at_once = count("network.uploads_at_once");
+  made.heartbeat = settings.get_duration("network.heartbeat");
+  made.reconnect_after = settings.get_duration("network.reconnect_after");
+  made.reconnect_window = settings.get_duration("network.reconnect_window");
+  COPPICE_TRY(check(made));
+  return made;
+}
+
+} // namespace coppice

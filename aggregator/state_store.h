@@ -1,0 +1,111 @@
+// SPDX-License-Identifier: Apache-2.0
+// The aggregator's durable state: epoch, rounds, counted uploads, releases. One SQLite file.
+//
+// Each commit_*() is one transaction, durable on return, and fails (kFailedPrecondition) if another
+// process has opened the state since (the epoch moved on). Nothing is written outside a
+// transaction. Retention is bounded by prune(). Schema version 1; newer is refused, older is
+// migrated after an automatic copy beside it. For one thread.
+#pragma once
+
+#include <map>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "aggregator/round.h"
+#include "aggregator/sqlite_database.h"
+#include "base/clock.h"
+#include "protocol/messages.h"
+
+namespace coppice {
+
+enum class RoundStatus : std::uint8_t { kRunning = 0, kReleased = 1, kAbandoned = 2 };
+const char* round_status_name(RoundStatus status);
+
+struct RoundRecord {
+  RoundId round;
+  RoundStatus status = RoundStatus::kRunning;
+  Millis started_wall;
+  Millis ended_wall;
+  std::uint32_t members = 0;
+  std::uint32_t counted = 0;
+  std::string reason;                    // of an abandoned round
+  std::optional<AdapterVersion> version; // of a released one
+  std::string metrics;                   // JSON: means of the metric slots
+};
+
+struct StoredPlan {
+  SignedPlan plan;
+  Millis started_wall;
+};
+
+// A release with the bytes that devices fetch.
+struct ReleaseContent {
+  Release release;
+  SignedRelease signed_release; // of the same
+  Bytes adapter;                // serialize_adapter()
+  Bytes step;                   // serialize_step(); empty for version 0
+};
+
+class StateStore {
+ public:
+  // Opens DIR/state.sqlite, migrates it, and takes the next epoch. The caller holds the folder's
+  // lock.
+  static Result<StateStore> open(const fs::path& directory);
+  // Read-only questions while another process serves (status commands): no new epoch is taken.
+  static Result<StateStore> observe(const fs::path& directory);
+
+  SqliteDatabase& database() { return database_; }
+  Epoch epoch() const { return epoch_; }
+  // Fails if another process took a later epoch. Inside a transaction it holds until the commit.
+  Result<void> check_epoch();
+
+  // A counter or setting of ours: "highest_round", "paused", ...
+  Result<std::optional<std::string>> get(std::string_view key);
+  Result<void> set(std::string_view key, std::string_view value);
+
+  // ---- rounds ----
+  Result<RoundId> next_round();
+  Result<void> commit_plan(const SignedPlan& plan, const RoundPlan& decoded,
+                           const std::vector<ClientId>& members, Millis wall);
+  // The running sum and the ids in it, together.
+  Result<void> commit_sum(RoundId round, const RunningSum& sum);
+  Result<void> commit_close(RoundId round, const RunningSum& sum);
+  Result<void> commit_abandon(RoundId round, std::string_view reason, Millis wall);
+  // The release's row, contents and the round's end together; the sum is dropped.
+  Result<void> commit_release(const ReleaseContent& release, RoundId round,
+                              std::string_view metrics, Millis wall);
+  // The round that was running when the process ended, if any.
+  Result<std::optional<StoredRound>> running_round(StoredPlan* signed_plan);
+  Result<std::vector<RoundRecord>> rounds(std::size_t newest);
+  Result<std::map<ClientId, Sha256>> counted(RoundId round);
+
+  // ---- releases ----
+  Result<void> commit_initial(const ReleaseContent& release);
+  Result<void> commit_revert(const ReleaseContent& release);
+  Result<std::optional<AdapterVersion>> newest_version();
+  struct StoredRelease {
+    SignedRelease signed_release;
+    Bytes adapter;
+  };
+  Result<StoredRelease> release(AdapterVersion version);
+  Result<std::vector<SignedRelease>> releases(std::size_t newest);
+  // The bytes of a step or adapter by its hash; kNotFound if it was never there or is pruned.
+  Result<Bytes> content(const Sha256& hash);
+
+  // Keeps the newest releases' contents and the newest rounds' rows; version 0's and the newest
+  // adapter always stay.
+  Result<void> prune(std::size_t keep_releases, std::size_t keep_rounds);
+
+ private:
+  explicit StateStore(SqliteDatabase database) : database_(std::move(database)) {}
+  Result<void> migrate(const fs::path& directory);
+  Result<void> take_epoch();
+  Result<void> write_sum(RoundId round, const RunningSum& sum);
+  Result<void> insert_release(const ReleaseContent& content);
+
+  SqliteDatabase database_;
+  Epoch epoch_;
+};
+
+} // namespace coppice

@@ -1,0 +1,104 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "aggregator/upload_intake.h"
+
+#include <algorithm>
+
+#include "base/text.h"
+#include "crypto/hash.h"
+
+namespace coppice {
+
+std::uint32_t chunk_count(std::uint64_t size) {
+  return static_cast<std::uint32_t>((size + limits::kChunkBytes - 1) / limits::kChunkBytes);
+}
+
+UploadIntake::Grant UploadIntake::grant_for(const ClientId& client, const Active& active) const {
+  const std::uint32_t left = chunk_count(active.offer.size) - active.next;
+  return {client, {active.offer.upload, active.next, std::min(left, limits::kCreditChunks)}};
+}
+
+std::vector<UploadIntake::Grant> UploadIntake::fill(Millis now) {
+  std::vector<Grant> grants;
+  while (active_.size() < slots_ && !waiting_.empty()) {
+    auto [client, offer] = waiting_.front();
+    waiting_.pop_front();
+    Active active{offer, {}, 0, now};
+    active.bytes.reserve(offer.size);
+    const auto placed = active_.insert_or_assign(client, std::move(active)).first;
+    grants.push_back(grant_for(client, placed->second));
+  }
+  return grants;
+}
+
+std::vector<UploadIntake::Grant> UploadIntake::offer(const ClientId& client,
+                                                     const UploadOffer& offer, Millis now) {
+  const auto active = active_.find(client);
+  if (active != active_.end()) {
+    if (active->second.offer.upload == offer.upload) {
+      active->second.last = now;
+      return {grant_for(client, active->second)};
+    }
+    active_.erase(active);
+  }
+  const auto queued =
+      std::ranges::find_if(waiting_, [&](const auto& waiting) { return waiting.first == client; });
+  if (queued != waiting_.end()) {
+    queued->second = offer;
+  } else {
+    waiting_.emplace_back(client, offer);
+  }
+  return fill(now);
+}
+
+Result<UploadIntake::Progress> UploadIntake::chunk(const ClientId& client, const UploadChunk& chunk,
+                                                   Millis now) {
+  const auto found = active_.find(client);
+  if (found == active_.end() || found->second.offer.upload != chunk.upload) {
+    return Error{ErrorCode::kFailedPrecondition, "this upload has no credit; offer it first"};
+  }
+  Active& active = found->second;
+  if (chunk.index < active.next) return Progress{}; // sent twice around a reconnect
+  const std::uint64_t left = active.offer.size - active.bytes.size();
+  const std::uint64_t expected = std::min<std::uint64_t>(left, limits::kChunkBytes);
+  if (chunk.index != active.next || chunk.data.size() != expected) {
+    return Error{ErrorCode::kCorrupt,
+                 cat("chunk ", chunk.index, " of ", chunk.data.size(), " bytes came where chunk ",
+                     active.next, " of ", expected, " was due")};
+  }
+  active.bytes.insert(active.bytes.end(), chunk.data.begin(), chunk.data.end());
+  active.next += 1;
+  active.last = now;
+  Progress progress;
+  if (active.bytes.size() < active.offer.size) {
+    // The first grant covers kCreditChunks; each further chunk opens one more, one grant for half.
+    if (active.next % (limits::kCreditChunks / 2) == 0) {
+      progress.grants.push_back(grant_for(client, active));
+    }
+    return progress;
+  }
+  if (sha256(active.bytes) != active.offer.upload) {
+    return Error{ErrorCode::kCorrupt, "the upload's bytes don't hash to its name"};
+  }
+  progress.finished = std::move(active.bytes);
+  active_.erase(found);
+  progress.grants = fill(now);
+  return progress;
+}
+
+std::vector<UploadIntake::Grant> UploadIntake::drop(const ClientId& client, Millis now) {
+  active_.erase(client);
+  std::erase_if(waiting_, [&](const auto& waiting) { return waiting.first == client; });
+  return fill(now);
+}
+
+std::vector<UploadIntake::Grant> UploadIntake::expire(Millis now) {
+  std::erase_if(active_, [&](const auto& entry) { return now - entry.second.last > patience_; });
+  return fill(now);
+}
+
+void UploadIntake::clear() {
+  active_.clear();
+  waiting_.clear();
+}
+
+} // namespace coppice

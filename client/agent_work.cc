@@ -1,0 +1,174 @@
+// SPDX-License-Identifier: Apache-2.0
+// The round's actions carried out, and the worker's jobs: training, the gate, the personal adapter.
+#include <algorithm>
+#include <deque>
+
+#include "base/log.h"
+#include "client/agent.h"
+#include "crypto/hash.h"
+
+namespace coppice {
+
+Result<void> Agent::feed(DeviceEvent event) {
+  for (const DeviceAction& action : round_->handle(std::move(event), now())) {
+    COPPICE_TRY(carry_out(action));
+  }
+  return {};
+}
+
+Result<void> Agent::carry_out(const DeviceAction& action) {
+  if (const auto* persist = std::get_if<PersistMarks>(&action)) {
+    if (persist->marks.highest_round != marks_.round.highest_round) {
+      marks_.last_round_wall = clock_.wall();
+    }
+    marks_.round = persist->marks;
+    return folder_.store_marks(marks_);
+  }
+  if (const auto* answer = std::get_if<SendAnswer>(&action)) {
+    return send(Channel::kControl, answer->answer, answer->answer.plan_hash);
+  }
+  if (const auto* order = std::get_if<StartTraining>(&action)) {
+    start_training(*order);
+  } else if (std::holds_alternative<StopTraining>(action)) {
+    worker_->stop_current();
+  } else if (const auto* sealing = std::get_if<SealAndStore>(&action)) {
+    return seal_and_store(*sealing);
+  } else if (const auto* offer = std::get_if<SendOffer>(&action)) {
+    return send(Channel::kBulk, offer->offer, offer->offer.plan_hash);
+  } else if (const auto* chunks = std::get_if<SendChunks>(&action)) {
+    return send_chunks(*chunks);
+  } else if (const auto* forget = std::get_if<ForgetUpload>(&action)) {
+    folder_.forget_upload(forget->upload);
+  } else if (const auto* note = std::get_if<Note>(&action)) {
+    say(note->line);
+  }
+  return {};
+}
+
+void Agent::start_training(const StartTraining& order) {
+  say(cat("round ", order.plan.round, ": training"));
+  auto job = std::make_shared<RoundTrainer::Job>(
+      RoundTrainer::Job{order.plan, keeper_->held()->adapter, order.deadline, nullptr});
+  const Sha256 plan_hash = order.plan_hash;
+  worker_->add([this, job, plan_hash](const std::atomic<bool>& stop) -> Worker::Outcome {
+    job->stop = &stop;
+    auto result = std::make_shared<Result<RoundTrainer::RoundDelta>>(trainer_->train(*job));
+    return [this, result, plan_hash] {
+      Result<void> done;
+      if (result->ok()) {
+        trained_ = std::move(*result).value();
+        done = feed(Trained{plan_hash});
+      } else {
+        done = feed(TrainingFailed{plan_hash, result->error().message});
+      }
+      if (!done.ok()) say(done.error().message);
+    };
+  });
+}
+
+// After the used-once mark. Whatever goes wrong here, nothing is sealed again under this plan.
+Result<void> Agent::seal_and_store(const SealAndStore& order) {
+  auto finished = [&]() -> Result<Bytes> {
+    RoundMetrics metrics{.loss_before = trained_->loss_before,
+                         .loss_after = trained_->loss_after,
+                         .release_kept = gate_ && gate_->release_kept(),
+                         .examples = trained_->examples};
+    const EncodedDelta encoded =
+        COPPICE_TRY(encode_delta(order.plan, identity_.id, std::move(trained_->delta), metrics));
+    if (encoded.clip_factor < 1) {
+      say(cat("the delta was clipped to ", fixed(100 * encoded.clip_factor, 0), " %"));
+    }
+    return build_upload(order.plan, order.plan_hash, identity_.id, identity_.signing,
+                        membership_.keys, encoded);
+  }();
+  trained_.reset();
+  if (!finished.ok()) {
+    return feed(TrainingFailed{order.plan_hash, finished.error().message});
+  }
+  const Sha256 name = sha256(*finished);
+  const auto stored = folder_.store_upload(name, *finished);
+  if (!stored.ok()) return feed(TrainingFailed{order.plan_hash, stored.error().message});
+  return feed(UploadStored{order.plan_hash, name, finished->size()});
+}
+
+Result<void> Agent::send_chunks(const SendChunks& chunks) {
+  const Bytes bytes = COPPICE_TRY(folder_.upload(chunks.upload));
+  for (std::uint32_t i = 0; i < chunks.count; ++i) {
+    const std::size_t begin = std::size_t{chunks.first + i} * limits::kChunkBytes;
+    if (begin >= bytes.size()) break;
+    const std::size_t length = std::min(limits::kChunkBytes, bytes.size() - begin);
+    const auto first = bytes.begin() + static_cast<std::ptrdiff_t>(begin);
+    UploadChunk chunk{chunks.upload, chunks.first + i,
+                      Bytes(first, first + static_cast<std::ptrdiff_t>(length))};
+    COPPICE_TRY(send(Channel::kBulk, chunk, chunks.plan_hash));
+  }
+  return {};
+}
+
+Result<void> Agent::installed(const SharedAdapter& shared) {
+  COPPICE_TRY(folder_.store_shared(shared));
+  personal_done_ = false;
+  reported_ = false;
+  last_round_seen_ = now();
+  say(cat("holds release ", shared.release.version));
+  if (workshop_ && shared.release.version.value > 0) start_gate();
+  COPPICE_TRY(check_in()); // the aggregator learns who is up to date
+  return consider_plan();
+}
+
+void Agent::start_gate() {
+  auto shared = std::make_shared<const SharedAdapter>(*keeper_->held());
+  worker_->add([this, shared](const std::atomic<bool>&) -> Worker::Outcome {
+    auto outcome = std::make_shared<Result<GateOutcome>>([&]() -> Result<GateOutcome> {
+      Engine* const engine = COPPICE_TRY(workshop_->engine());
+      const ExampleSet examples = COPPICE_TRY(workshop_->examples());
+      return serving_.gate(*engine, *shared, examples);
+    }());
+    return [this, outcome] {
+      if (!outcome->ok()) return say(cat("the gate failed: ", outcome->error().message));
+      gate_ = outcome->value();
+      say(cat("release ", gate_->version, ": serves with ", served_name(gate_->served)));
+    };
+  });
+}
+
+void Agent::start_personal() {
+  personal_done_ = true; // one try a release
+  if (!workshop_ || !keeper_->held()) return;
+  auto shared = std::make_shared<const SharedAdapter>(*keeper_->held());
+  worker_->add([this, shared](const std::atomic<bool>& stop) -> Worker::Outcome {
+    auto outcome = std::make_shared<Result<GateOutcome>>([&]() -> Result<GateOutcome> {
+      Engine* const engine = COPPICE_TRY(workshop_->engine());
+      const ExampleSet examples = COPPICE_TRY(workshop_->examples());
+      if (settings_.personal.enabled) {
+        COPPICE_TRY(serving_.train_personal(
+            *engine, *shared, examples, [this] { return clock_.monotonic(); }, &stop));
+      }
+      const GateOutcome gate = COPPICE_TRY(serving_.gate(*engine, *shared, examples));
+      COPPICE_TRY(serving_.report(*engine, *shared, examples));
+      return gate;
+    }());
+    return [this, outcome] {
+      reported_ = true;
+      if (!outcome->ok())
+        return say(cat("the personal adapter failed: ", outcome->error().message));
+      gate_ = outcome->value();
+      say(cat("serves with ", served_name(gate_->served)));
+    };
+  });
+}
+
+// For runs with an end: the last release is here, judged, and the personal adapter stands on it.
+Result<void> Agent::finish_when_done() {
+  if (!limits_.until_release || !keeper_->held()) return {};
+  if (keeper_->held()->release.version < *limits_.until_release || !worker_->idle()) return {};
+  if (!workshop_ || reported_) {
+    finished_ = true;
+    write_status();
+    return {};
+  }
+  if (!personal_done_) start_personal();
+  return {};
+}
+
+} // namespace coppice

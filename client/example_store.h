@@ -1,0 +1,68 @@
+// SPDX-License-Identifier: Apache-2.0
+// A device's own text: a folder of .txt, .md and .jsonl files, cut into pieces and split three
+// ways.
+//
+// Text files are cut at blank lines into pieces of about 1 kB; a .jsonl row (`text`;
+// `prompt`/`response`; `instruction`/`input`/`output`) is a piece of its own, with loss on
+// responses only. The SHA-256 of a piece puts it into train (80 %), gate (10 %) or report (10 %),
+// so it stays put when files are added. The folder is read anew each time: deleted text never
+// enters later training. Nothing here can be serialized: text has no path off the device.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "base/file.h"
+#include "base/ids.h"
+#include "model/text_windows.h"
+
+namespace coppice {
+
+enum class Split : std::uint8_t { kTrain, kGate, kReport };
+
+struct Piece {
+  std::string text;     // plain text, or the prompt of an instruction row
+  std::string response; // empty for plain text
+  bool instruction = false;
+  Split split = Split::kTrain;
+};
+
+// 80/10/10 by the piece's hash.
+Split split_of(const Piece& piece);
+// Cuts at blank lines; paragraphs are joined up to about 1 kB, never split.
+std::vector<std::string> cut_text(std::string_view text);
+// One row of a .jsonl file. kCorrupt if it is no object; kInvalidArgument without known fields.
+Result<Piece> parse_row(std::string_view line);
+
+struct ExampleStoreLimits {
+  std::uint64_t max_file_bytes = std::uint64_t{64} << 20U;
+  std::uint64_t max_total_bytes = std::uint64_t{1} << 30U;
+};
+
+// The tokenized pieces of a folder.
+struct ExampleSet {
+  std::vector<TokenizedDocument> train;
+  std::vector<TokenizedDocument> gate;
+  std::vector<TokenizedDocument> report;
+  std::uint64_t files = 0;
+  std::uint64_t bytes = 0;
+  std::vector<std::string> skipped; // files and rows that couldn't be read, with the reason
+};
+
+// Reads every file below `folder` in order of its path. Links out of the folder, files over the
+// limit and other types are skipped and named. kNotFound if the folder isn't there.
+Result<std::vector<Piece>> read_pieces(const fs::path& folder, const ExampleStoreLimits& limits,
+                                       std::vector<std::string>* skipped);
+Result<ExampleSet> load_examples(const fs::path& folder, const BaseModel& base,
+                                 const ExampleStoreLimits& limits = {});
+
+// Nats and tokens of documents under adapters, in windows of the base's context.
+struct TextScore {
+  Score score;
+  std::uint64_t bytes = 0;
+};
+Result<TextScore> score_documents(Engine& engine, std::span<const AdapterUse> adapters,
+                                  std::span<const TokenizedDocument> documents);
+
+} // namespace coppice

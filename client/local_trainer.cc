@@ -1,0 +1,55 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "client/local_trainer.h"
+
+namespace coppice {
+namespace {
+
+class LocalTrainer final : public RoundTrainer {
+ public:
+  LocalTrainer(Workshop& workshop, const Clock& clock, std::uint64_t client_number)
+      : workshop_(workshop), clock_(clock), client_number_(client_number) {}
+
+  Result<RoundDelta> train(const Job& job) override {
+    Engine* const engine = COPPICE_TRY(workshop_.engine());
+    const ExampleSet examples = COPPICE_TRY(workshop_.examples());
+    const RandomKey randomness{.experiment = job.plan.recipe.seed,
+                               .round = job.plan.round.value,
+                               .client = client_number_,
+                               .purpose = RandomPurpose::kBatchOrder};
+    TrainRequest request{.recipe = job.plan.recipe,
+                         .randomness = randomness,
+                         .frozen = {},
+                         .start = job.start,
+                         .now = [this] { return clock_.monotonic(); },
+                         .deadline = job.deadline,
+                         .stop = job.stop,
+                         .on_step = {}};
+    const TrainOutcome outcome = COPPICE_TRY(train_adapter(*engine, examples, std::move(request)));
+    return RoundDelta{COPPICE_TRY(delta_between(outcome.adapter, job.start)), outcome.gate_before,
+                      outcome.gate_after, outcome.examples};
+  }
+
+ private:
+  Workshop& workshop_;
+  const Clock& clock_;
+  std::uint64_t client_number_;
+};
+
+} // namespace
+
+Result<Engine*> Workshop::engine() {
+  if (!engine_) engine_ = COPPICE_TRY(factory_());
+  return engine_.get();
+}
+
+Result<ExampleSet> Workshop::examples() {
+  Engine* const opened = COPPICE_TRY(engine());
+  return load_examples(data_, opened->base(), limits_);
+}
+
+std::unique_ptr<RoundTrainer> local_trainer(Workshop& workshop, const Clock& clock,
+                                            std::uint64_t client_number) {
+  return std::make_unique<LocalTrainer>(workshop, clock, client_number);
+}
+
+} // namespace coppice

@@ -1,0 +1,36 @@
+// SPDX-License-Identifier: Apache-2.0
+// A round's training on the device's own engine and text.
+#pragma once
+
+#include <functional>
+#include <memory>
+
+#include "base/clock.h"
+#include "client/settings.h"
+#include "client/trainer.h"
+
+namespace coppice {
+
+// Opened when work begins and kept until close(): an engine costs memory, text is read anew each
+// time.
+class Workshop {
+ public:
+  Workshop(EngineFactory factory, fs::path data, ExampleStoreLimits limits)
+      : factory_(std::move(factory)), data_(std::move(data)), limits_(limits) {}
+  Result<Engine*> engine();
+  Result<ExampleSet> examples();
+  void close() { engine_.reset(); }
+
+ private:
+  EngineFactory factory_;
+  fs::path data_;
+  ExampleStoreLimits limits_;
+  std::unique_ptr<Engine> engine_;
+};
+
+// `client_number` keys the batches with the plan's seed and round. `workshop` and `clock` must
+// outlive it.
+std::unique_ptr<RoundTrainer> local_trainer(Workshop& workshop, const Clock& clock,
+                                            std::uint64_t client_number);
+
+} // namespace coppice

@@ -1,0 +1,58 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "client/plan_check.h"
+
+#include <algorithm>
+
+#include "base/text.h"
+
+namespace coppice {
+namespace {
+
+std::optional<std::string> below_floor(const RoundPlan& plan, const OwnerFloors& floors) {
+  if (floors.require_secure_aggregation && !plan.sum.secure_aggregation) {
+    return "the plan has no secure aggregation, which the owner requires";
+  }
+  if (plan.sum.min_survivors < floors.min_survivors) {
+    return cat("the plan would release a sum over ", plan.sum.min_survivors,
+               " devices, the owner's floor is ", floors.min_survivors);
+  }
+  if (plan.privacy.noise != NoiseKind::kNone &&
+      plan.privacy.cumulative_epsilon > floors.max_epsilon) {
+    return cat("the plan spends privacy up to epsilon ", fixed(plan.privacy.cumulative_epsilon, 2),
+               ", the owner's limit is ", fixed(floors.max_epsilon, 2));
+  }
+  const std::uint32_t limit_s = floors.max_minutes * 60;
+  if (limit_s > 0 && (plan.recipe.max_seconds == 0 || plan.recipe.max_seconds > limit_s)) {
+    return cat("the plan may train for longer than the owner's ", floors.max_minutes, " minutes");
+  }
+  return std::nullopt;
+}
+
+} // namespace
+
+std::vector<std::string> supported_features() { return {}; }
+
+std::optional<std::string> plan_refusal(const RoundPlan& plan, const Membership& membership,
+                                        const SharedAdapter& shared, const OwnerFloors& floors) {
+  if (plan.fleet != membership.fleet) return "the plan is of another fleet";
+  if (plan.key_set != membership.keys.number) return "the plan names another key set";
+  if (plan.test) return "the plan is marked test, and this is a real device";
+  if (plan.base_hash != membership.base_hash) return "the plan is for another base model";
+  if (plan.epoch < shared.release.epoch) return "the plan is of an epoch that is past";
+  if (plan.adapter_hash != shared.release.adapter_hash || plan.parent != shared.release.version) {
+    return cat("the plan starts from release ", plan.parent, ", this device holds ",
+               shared.release.version);
+  }
+  const auto known = supported_features();
+  for (const std::string& feature : plan.required_features) {
+    if (std::ranges::find(known, feature) == known.end()) {
+      return cat("the plan needs the feature '", feature, "'; update coppice");
+    }
+  }
+  if (const auto valid = plan.validate(shared.adapter.spec()); !valid.ok()) {
+    return valid.error().message;
+  }
+  return below_floor(plan, floors);
+}
+
+} // namespace coppice

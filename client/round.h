@@ -1,0 +1,165 @@
+// SPDX-License-Identifier: Apache-2.0
+// A device's side of a round, as a pure state machine: (state, event, now) -> (state, actions).
+//
+// No sockets, clock, randomness, training or disk inside: the agent, the simulator and the fault
+// tests drive the same object. Persist actions are carried out, and durable, before the actions
+// after them. Nothing is sealed twice under one plan: the used-once mark is on disk before sealing,
+// the finished bytes before their first chunk leaves, and a restart goes on with those bytes or
+// sits the round out. Thread-compatible.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <variant>
+#include <vector>
+
+#include "base/clock.h"
+#include "base/ids.h"
+#include "protocol/messages.h"
+
+namespace coppice {
+
+// What must survive a crash, as one record.
+struct RoundMarks {
+  RoundId highest_round;  // of any plan accepted; lower ones are refused
+  Sha256 plan_hash;       // of `highest_round`; another plan for it is refused
+  bool seal_used = false; // sealing under that plan has begun: never again
+  Sha256 upload;          // finished bytes on disk; zero: none
+  std::uint64_t upload_bytes = 0;
+  bool acknowledged = false;
+  bool operator==(const RoundMarks&) const = default;
+};
+
+// ---- phases ----
+struct Resting {};
+struct Training {
+  RoundPlan plan;
+  Sha256 plan_hash;
+  Millis deadline;
+};
+struct Sealing { // the used-once mark is on disk; the upload is being made
+  RoundPlan plan;
+  Sha256 plan_hash;
+  Millis deadline;
+};
+struct Uploading {
+  RoundId round;
+  Sha256 plan_hash;
+  Sha256 upload;
+  std::uint64_t size = 0;
+  std::uint32_t next = 0;    // first chunk not sent yet
+  std::uint32_t allowed = 0; // chunks below this may be sent
+  bool offered = false;      // the next credit answers an offer: it says where to go on
+  Millis last_offer;
+};
+struct AwaitingRelease { // counted; waits for the round's end
+  RoundId round;
+};
+using DevicePhase = std::variant<Resting, Training, Sealing, Uploading, AwaitingRelease>;
+
+// ---- events ----
+struct PlanVerified { // signature, keys, base, adapter and floors were checked by
+                      // client/plan_check.h
+  RoundPlan plan;
+  Sha256 plan_hash;
+  Millis time_left;
+  std::optional<std::string> decline; // why not now; stays on the device
+};
+struct Trained {
+  Sha256 plan_hash;
+};
+struct TrainingFailed {
+  Sha256 plan_hash;
+  std::string reason;
+};
+struct UploadStored {
+  Sha256 plan_hash;
+  Sha256 upload;
+  std::uint64_t size = 0;
+};
+struct CreditReceived {
+  UploadCredit credit;
+};
+struct AckReceived {
+  UploadAck ack;
+};
+struct RoundOverReceived {
+  RoundOver over;
+};
+struct UploadRefused {
+  std::string reason;
+};
+struct Reconnected {};
+struct DeviceTick {};
+using DeviceEvent =
+    std::variant<PlanVerified, Trained, TrainingFailed, UploadStored, CreditReceived, AckReceived,
+                 RoundOverReceived, UploadRefused, Reconnected, DeviceTick>;
+
+// ---- actions ----
+struct PersistMarks { // durable before the next action
+  RoundMarks marks;
+};
+struct SendAnswer {
+  PlanAnswer answer;
+};
+struct StartTraining {
+  RoundPlan plan;
+  Sha256 plan_hash;
+  Millis deadline; // stop training in time to upload
+};
+struct StopTraining {};
+struct SealAndStore { // make the upload of the trained delta, write it to disk; then UploadStored
+  RoundPlan plan;
+  Sha256 plan_hash;
+};
+struct SendOffer {
+  UploadOffer offer;
+};
+struct SendChunks { // [first, first + count) of the stored upload
+  Sha256 upload;
+  Sha256 plan_hash;
+  std::uint32_t first = 0;
+  std::uint32_t count = 0;
+};
+struct ForgetUpload { // the stored bytes are of no more use
+  Sha256 upload;
+};
+struct Note { // for the device's own log
+  std::string line;
+};
+using DeviceAction = std::variant<PersistMarks, SendAnswer, StartTraining, StopTraining,
+                                  SealAndStore, SendOffer, SendChunks, ForgetUpload, Note>;
+
+class DeviceRound {
+ public:
+  // With the marks as on disk. An unfinished upload whose bytes are there (`upload_on_disk`) goes
+  // on; one whose bytes are lost sits out.
+  DeviceRound(RoundMarks marks, bool upload_on_disk);
+
+  std::vector<DeviceAction> handle(DeviceEvent event, Millis now);
+
+  const DevicePhase& phase() const { return phase_; }
+  const char* phase_name() const;
+  const RoundMarks& marks() const { return marks_; }
+  bool busy() const { return !std::holds_alternative<Resting>(phase_); }
+
+ private:
+  using Actions = std::vector<DeviceAction>;
+  Actions on(PlanVerified&&, Millis now);
+  Actions on(const Trained&, Millis now);
+  Actions on(const TrainingFailed&, Millis now);
+  Actions on(const UploadStored&, Millis now);
+  Actions on(const CreditReceived&, Millis now);
+  Actions on(const AckReceived&, Millis now);
+  Actions on(const RoundOverReceived&, Millis now);
+  Actions on(const UploadRefused&, Millis now);
+  Actions on(const Reconnected&, Millis now);
+  Actions on(const DeviceTick&, Millis now);
+  Actions offer(Uploading& uploading, Millis now);
+  Actions rest();
+
+  RoundMarks marks_;
+  DevicePhase phase_ = Resting{};
+};
+
+} // namespace coppice

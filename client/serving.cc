@@ -1,0 +1,181 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "client/serving.h"
+
+#include <array>
+
+#include "adapters/adapter_file.h"
+#include "adapters/gguf_adapter.h"
+#include "base/text.h"
+#include "crypto/hash.h"
+
+namespace coppice {
+namespace {
+
+constexpr std::size_t kMaxPersonalBytes = std::size_t{1} << 30U;
+
+Result<double> nats_per_token(Engine& engine, std::span<const AdapterUse> adapters,
+                              const std::vector<TokenizedDocument>& documents) {
+  const auto scored = COPPICE_TRY(score_documents(engine, adapters, documents));
+  return scored.score.nats / static_cast<double>(std::max<std::uint64_t>(1, scored.score.tokens));
+}
+
+Result<double> bits_per_byte_of(Engine& engine, std::span<const AdapterUse> adapters,
+                                const std::vector<TokenizedDocument>& documents) {
+  const auto scored = COPPICE_TRY(score_documents(engine, adapters, documents));
+  return bits_per_byte(scored.score, scored.bytes);
+}
+
+} // namespace
+
+const char* served_name(Served served) {
+  switch (served) {
+    case Served::kBase: return "base";
+    case Served::kShared: return "shared";
+    case Served::kSharedAndPersonal: return "shared + personal";
+  }
+  return "unknown";
+}
+
+// personal/adapter: the hash of the shared adapter below, then serialize_adapter()'s bytes.
+Result<std::optional<PersonalAdapter>> Serving::personal() const {
+  const fs::path path = folder_.directory() / "personal" / "adapter";
+  if (!fs::exists(path)) return std::optional<PersonalAdapter>{};
+  const Bytes raw = COPPICE_TRY(read_file(path, kMaxPersonalBytes));
+  ByteReader reader(raw);
+  const Sha256 below =
+      COPPICE_TRY(Sha256::from_span(COPPICE_TRY(reader.take_raw(Sha256::kSize, "hash")), "hash"));
+  Adapter adapter =
+      COPPICE_TRY(parse_adapter(COPPICE_TRY(reader.take_raw(reader.left(), "adapter"))));
+  return std::optional<PersonalAdapter>{PersonalAdapter{std::move(adapter), below}};
+}
+
+Result<std::optional<PersonalAdapter>> Serving::fresh_personal(const SharedAdapter& shared) const {
+  auto found = COPPICE_TRY(personal());
+  if (found && found->stands_on != shared.release.adapter_hash) found.reset();
+  return found;
+}
+
+Result<TrainOutcome> Serving::train_personal(Engine& engine, const SharedAdapter& shared,
+                                             const ExampleSet& examples,
+                                             std::function<Millis()> now,
+                                             const std::atomic<bool>* stop) const {
+  AdapterSpec spec = shared.adapter.spec();
+  for (AdapterTarget& target : spec.targets) {
+    target.rank = settings_.personal.rank;
+    target.alpha = settings_.personal.alpha;
+  }
+  COPPICE_TRY(spec.validate());
+  std::uint64_t seed = 0;
+  std::memcpy(&seed, shared.release.adapter_hash.bytes.data(), sizeof(seed));
+  const RandomKey randomness{.experiment = seed, .purpose = RandomPurpose::kBatchOrder};
+  TrainRequest request{.recipe = settings_.personal.recipe,
+                       .randomness = randomness,
+                       .frozen = {{&shared.adapter, 1.0F}},
+                       .start = Adapter::initial(std::make_shared<const AdapterSpec>(spec), seed),
+                       .now = std::move(now),
+                       .stop = stop,
+                       .on_step = {}};
+  TrainOutcome outcome = COPPICE_TRY(train_adapter(engine, examples, std::move(request)));
+  ByteWriter writer;
+  writer.put_raw(shared.release.adapter_hash.span());
+  writer.put_raw(serialize_adapter(outcome.adapter));
+  COPPICE_TRY(write_file_atomically(folder_.directory() / "personal" / "adapter", writer.bytes(),
+                                    FileMode::kPrivate));
+  return outcome;
+}
+
+Result<GateOutcome> Serving::gate(Engine& engine, const SharedAdapter& shared,
+                                  const ExampleSet& examples) const {
+  GateOutcome outcome{.version = shared.release.version, .personal = {}};
+  outcome.base = COPPICE_TRY(nats_per_token(engine, {}, examples.gate));
+  const std::array below{AdapterUse{&shared.adapter, 1.0F}};
+  outcome.shared = COPPICE_TRY(nats_per_token(engine, below, examples.gate));
+  double best = outcome.base;
+  if (outcome.shared < best) {
+    best = outcome.shared;
+    outcome.served = Served::kShared;
+  }
+  const auto personal_adapter = COPPICE_TRY(fresh_personal(shared));
+  if (personal_adapter) {
+    const std::array both{AdapterUse{&shared.adapter, 1.0F},
+                          AdapterUse{&personal_adapter->adapter, 1.0F}};
+    outcome.personal = COPPICE_TRY(nats_per_token(engine, both, examples.gate));
+    if (*outcome.personal < best) outcome.served = Served::kSharedAndPersonal;
+  }
+  COPPICE_TRY(write_current(shared, outcome.served));
+  Json json{{"served", static_cast<int>(outcome.served)},
+            {"version", outcome.version.value},
+            {"base", outcome.base},
+            {"shared", outcome.shared}};
+  if (outcome.personal) json["personal"] = *outcome.personal;
+  COPPICE_TRY(write_file_atomically(folder_.directory() / "serving.json",
+                                    as_bytes(dump_json(json, 2) + "\n"), FileMode::kPrivate));
+  return outcome;
+}
+
+std::optional<GateOutcome> Serving::last_gate() const {
+  const auto raw = read_file(folder_.directory() / "serving.json", 1 << 16);
+  if (!raw.ok()) return std::nullopt;
+  const auto json = parse_json(as_text(*raw));
+  if (!json.ok()) return std::nullopt;
+  const auto served = json_uint(*json, "served");
+  const auto version = json_uint(*json, "version");
+  const auto base = json_double(*json, "base");
+  const auto shared = json_double(*json, "shared");
+  const auto personal_loss = json_double_if(*json, "personal");
+  if (!served.ok() || *served > 2 || !version.ok() || !base.ok() || !shared.ok() ||
+      !personal_loss.ok()) {
+    return std::nullopt;
+  }
+  return GateOutcome{static_cast<Served>(*served), AdapterVersion{*version}, *base, *shared,
+                     *personal_loss};
+}
+
+Result<Report> Serving::report(Engine& engine, const SharedAdapter& shared,
+                               const ExampleSet& examples) const {
+  Report made{.version = shared.release.version, .personal = {}};
+  for (const TokenizedDocument& document : examples.report) made.bytes += document.bytes;
+  made.base = COPPICE_TRY(bits_per_byte_of(engine, {}, examples.report));
+  const std::array below{AdapterUse{&shared.adapter, 1.0F}};
+  made.shared = COPPICE_TRY(bits_per_byte_of(engine, below, examples.report));
+  const auto personal_adapter = COPPICE_TRY(fresh_personal(shared));
+  if (personal_adapter) {
+    const std::array both{AdapterUse{&shared.adapter, 1.0F},
+                          AdapterUse{&personal_adapter->adapter, 1.0F}};
+    made.personal = COPPICE_TRY(bits_per_byte_of(engine, both, examples.report));
+  }
+  Json json{{"version", made.version.value},
+            {"base", made.base},
+            {"shared", made.shared},
+            {"bytes", made.bytes}};
+  if (made.personal) json["personal"] = *made.personal;
+  COPPICE_TRY(write_file_atomically(folder_.directory() / "report.json",
+                                    as_bytes(dump_json(json, 2) + "\n"), FileMode::kPrivate));
+  return made;
+}
+
+Result<std::optional<Adapter>> Serving::served_adapter(const SharedAdapter& shared) const {
+  const auto decision = last_gate();
+  if (!decision || decision->served == Served::kBase) return std::optional<Adapter>{};
+  if (decision->served == Served::kShared) return std::optional<Adapter>{shared.adapter};
+  const auto personal_adapter = COPPICE_TRY(fresh_personal(shared));
+  if (!personal_adapter) return std::optional<Adapter>{shared.adapter};
+  const std::array<const Adapter*, 2> both{&shared.adapter, &personal_adapter->adapter};
+  return std::optional<Adapter>{COPPICE_TRY(stack_adapters(both))};
+}
+
+// An adapter that changes nothing where the base serves: llama.cpp can always be pointed at the
+// file.
+Result<void> Serving::write_current(const SharedAdapter& shared, Served served) const {
+  const fs::path path = folder_.directory() / "current" / "adapter.gguf";
+  if (served == Served::kBase) {
+    return write_gguf_adapter(path, Adapter(shared.adapter.shared_spec()));
+  }
+  if (served == Served::kShared) return write_gguf_adapter(path, shared.adapter);
+  const auto personal_adapter = COPPICE_TRY(fresh_personal(shared));
+  COPPICE_CHECK(personal_adapter.has_value());
+  const std::array<const Adapter*, 2> both{&shared.adapter, &personal_adapter->adapter};
+  return write_gguf_adapter(path, COPPICE_TRY(stack_adapters(both)));
+}
+
+} // namespace coppice

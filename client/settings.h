@@ -1,0 +1,49 @@
+// SPDX-License-Identifier: Apache-2.0
+// client.toml: the owner's settings and floors. No plan can lower a floor.
+#pragma once
+
+#include <span>
+#include <string>
+
+#include "client/eligibility.h"
+#include "client/example_store.h"
+#include "config/settings.h"
+#include "protocol/round_plan.h"
+
+namespace coppice {
+
+// What the owner insists on; a plan that offers less is declined.
+struct OwnerFloors {
+  bool require_secure_aggregation = false;
+  std::uint32_t min_survivors = 2;
+  double max_epsilon = 0;        // cumulative; only looked at where privacy is promised
+  std::uint32_t max_minutes = 0; // of training a round; 0: no limit
+};
+
+struct ResourceSettings {
+  unsigned threads = 1;
+  int nice = 10;
+};
+
+struct PersonalSettings {
+  bool enabled = true;
+  std::uint32_t rank = 8;
+  float alpha = 16;
+  Recipe recipe;
+  Millis after_idle{0}; // trained when no round came for this long after a release
+};
+
+struct ClientSettings {
+  fs::path model;
+  fs::path data;
+  OwnerFloors floors;
+  EligibilitySettings eligibility;
+  ResourceSettings resources;
+  PersonalSettings personal;
+  ExampleStoreLimits store;
+};
+
+std::span<const KeySpec> client_keys();
+Result<ClientSettings> client_settings(const Settings& settings);
+
+} // namespace coppice

@@ -1,0 +1,78 @@
+// SPDX-License-Identifier: Apache-2.0
+// Local training after a plan's recipe. Knows recipes, never strategies' names.
+#pragma once
+
+#include <atomic>
+#include <functional>
+#include <memory>
+#include <vector>
+
+#include "client/example_store.h"
+#include "model/engine.h"
+#include "protocol/round_plan.h"
+
+namespace coppice {
+
+struct TrainProgress {
+  std::uint64_t step = 0;
+  std::uint64_t steps_max = 0; // 0: bounded by tokens or time
+  std::uint64_t tokens = 0;
+  double loss = 0; // of this step, nats a token
+};
+
+struct TrainOutcome {
+  Adapter adapter;        // the trained one
+  double gate_before = 0; // nats a token on gate text; what early stop looks at
+  double gate_after = 0;
+  double loss_first = 0; // of the first and the last step, on train text
+  double loss_last = 0;
+  std::uint64_t steps = 0;
+  std::uint64_t tokens = 0;
+  std::uint64_t examples = 0; // training windows of the store
+  double seconds = 0;         // of the optimizer's steps alone
+};
+
+struct TrainRequest {
+  Recipe recipe;
+  RandomKey randomness;           // of the batches' order
+  std::vector<AdapterUse> frozen; // below the trained one; must outlive the call
+  Adapter start;
+  std::function<Millis()> now; // monotonic; for max_seconds and the deadline
+  Millis deadline{0};          // 0: none
+  const std::atomic<bool>* stop = nullptr;
+  std::function<void(const TrainProgress&)> on_step;
+};
+
+// kCancelled if stopped, kFailedPrecondition without training text, kInternal if the loss stops
+// being finite. With early stop the outcome is the adapter that was best on gate text.
+Result<TrainOutcome> train_adapter(Engine& engine, const ExampleSet& examples,
+                                   TrainRequest request);
+
+// The learning rate's factor at `step` of `steps` (0: unknown, then constant after the warm-up).
+float schedule_factor(const Recipe& recipe, std::uint64_t step, std::uint64_t steps);
+
+// What a round needs of training: the agent's worker calls it, tests and benchmarks put others in
+// its place.
+class RoundTrainer {
+ public:
+  virtual ~RoundTrainer() = default;
+  struct Job {
+    RoundPlan plan;
+    Adapter start;
+    Millis deadline;
+    const std::atomic<bool>* stop = nullptr;
+  };
+  struct RoundDelta {
+    std::vector<float> delta;
+    double loss_before = 0;
+    double loss_after = 0;
+    std::uint64_t examples = 0;
+  };
+  virtual Result<RoundDelta> train(const Job& job) = 0;
+};
+
+// The same delta every time, without an engine: for measuring the protocol and for builds without
+// one.
+std::unique_ptr<RoundTrainer> constant_trainer(float value);
+
+} // namespace coppice

@@ -1,0 +1,84 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "client/upload_builder.h"
+
+#include <algorithm>
+#include <cstring>
+
+#include "base/text.h"
+#include "privacy/clip.h"
+
+namespace coppice {
+namespace {
+
+std::uint64_t weight_of(const RoundPlan& plan, std::uint64_t examples) {
+  if (plan.recipe.weight_by == WeightBy::kUniform) return 1;
+  const std::uint64_t per = std::max<std::uint64_t>(1, plan.recipe.examples_per_weight);
+  return std::clamp<std::uint64_t>(examples / per, 1, plan.sum.max_weight);
+}
+
+Result<double> metric_value(const std::string& name, const RoundMetrics& metrics) {
+  if (name == kMetricLossBefore) return metrics.loss_before;
+  if (name == kMetricLossAfter) return metrics.loss_after;
+  if (name == kMetricReleaseKept) return metrics.release_kept ? 1.0 : 0.0;
+  if (name == kMetricExamples) return static_cast<double>(metrics.examples);
+  return Error{ErrorCode::kUnsupported, cat("the plan asks for the unknown metric '", name, "'")};
+}
+
+} // namespace
+
+std::uint64_t random_client(const ClientId& client) {
+  std::uint64_t number = 0;
+  std::memcpy(&number, client.bytes.data(), sizeof(number));
+  return number;
+}
+
+Result<EncodedDelta> encode_delta(const RoundPlan& plan, const ClientId& client,
+                                  std::vector<float> delta, const RoundMetrics& metrics) {
+  if (delta.size() != plan.delta_elements()) {
+    return Error{ErrorCode::kInvalidArgument, "the delta has another size than the plan's slots"};
+  }
+  EncodedDelta encoded;
+  encoded.clip_factor = COPPICE_TRY(clip_l2(delta, plan.clip_norm));
+  encoded.weight = weight_of(plan, metrics.examples);
+  KeyedRandom random({.experiment = plan.recipe.seed,
+                      .round = plan.round.value,
+                      .client = random_client(client),
+                      .purpose = RandomPurpose::kStochasticRounding});
+  std::size_t at = 0;
+  for (const Slot& slot : plan.slots) {
+    RingEncoding encoding{.bound = slot.highest, .scale = slot.scale, .bits = slot.bits};
+    std::vector<float> values;
+    if (slot.kind == SlotKind::kDelta) {
+      encoding.weight = encoded.weight;
+      const auto first = delta.begin() + static_cast<std::ptrdiff_t>(at);
+      values.assign(first, first + slot.elements);
+      at += slot.elements;
+    } else if (slot.kind == SlotKind::kWeight) {
+      values.push_back(static_cast<float>(encoded.weight));
+    } else { // shifted to start at 0, so that the bound is on one side
+      const double value = COPPICE_TRY(metric_value(slot.name, metrics));
+      encoding.bound = slot.highest - slot.lowest;
+      values.push_back(
+          static_cast<float>(std::clamp(value, slot.lowest, slot.highest) - slot.lowest));
+    }
+    std::uint64_t clamped = 0;
+    const auto elements = COPPICE_TRY(ring_encode(values, encoding, random, &clamped));
+    encoded.clamped += clamped;
+    ring_pack(elements, slot.bits, encoded.packed);
+  }
+  return encoded;
+}
+
+Result<Bytes> build_upload(const RoundPlan& plan, const Sha256& plan_hash, const ClientId& client,
+                           const SigningKey& key, const KeySet& aggregator,
+                           const EncodedDelta& encoded) {
+  EnvelopeHeader header;
+  header.type = MessageType::kUpload;
+  header.sender = client;
+  header.key_set = aggregator.number;
+  header.sequence = plan.round.value;
+  header.plan_hash = plan_hash;
+  return seal_upload(key, header, aggregator.seal, Upload{plan.round, plan_hash, encoded.packed});
+}
+
+} // namespace coppice

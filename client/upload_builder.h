@@ -1,0 +1,43 @@
+// SPDX-License-Identifier: Apache-2.0
+// From a trained delta to the finished bytes of an upload: clip, weight, encode, pack, seal, sign.
+//
+// Pure but for the seal's fresh key. The rounding is keyed by (plan's seed, round, client), so a
+// simulated device and a real one encode the same integers. Refuses NaN and infinity
+// (kInvalidArgument) before anything is encoded.
+#pragma once
+
+#include <vector>
+
+#include "client/trainer.h"
+#include "crypto/keys.h"
+#include "protocol/envelope.h"
+#include "protocol/key_set.h"
+#include "protocol/round_plan.h"
+
+namespace coppice {
+
+struct RoundMetrics {
+  double loss_before = 0;
+  double loss_after = 0;
+  bool release_kept = false;
+  std::uint64_t examples = 0;
+};
+
+struct EncodedDelta {
+  Bytes packed;              // all slots, ready for Upload::packed
+  double clip_factor = 1;    // what the clip multiplied by
+  std::uint64_t clamped = 0; // elements outside their slot's bound
+  std::uint64_t weight = 1;
+};
+
+// The first 8 bytes of the id: the client's number in RandomKey.
+std::uint64_t random_client(const ClientId& client);
+
+Result<EncodedDelta> encode_delta(const RoundPlan& plan, const ClientId& client,
+                                  std::vector<float> delta, const RoundMetrics& metrics);
+
+Result<Bytes> build_upload(const RoundPlan& plan, const Sha256& plan_hash, const ClientId& client,
+                           const SigningKey& key, const KeySet& aggregator,
+                           const EncodedDelta& encoded);
+
+} // namespace coppice
