@@ -180,7 +180,7 @@ Bytes GgufWriter::head() const {
     out.put(offset);
     offset += tensor.data.size() + padding_after(tensor.data.size(), alignment_);
   }
-  const Bytes zeros(padding_after(out.size(), alignment_));
+  const Bytes zeros(tensors_.empty() ? 0 : padding_after(out.size(), alignment_));
   out.put_raw(zeros);
   return std::move(out).take();
 }
