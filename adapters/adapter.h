@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// An adapter's values: for each target of its spec A (rank, in), then B (out, rank), row-major float32,
-// in one contiguous vector. A delta is the same shape: "after minus before".
+// An adapter's values: for each target of its spec A (rank, in), then B (out, rank), row-major
+// float32, in one contiguous vector. A delta is the same shape: "after minus before".
 //
 // Thread-compatible.
 #pragma once
@@ -17,8 +17,8 @@ class Adapter {
  public:
   // All zeros. `spec` must be valid.
   explicit Adapter(std::shared_ptr<const AdapterSpec> spec);
-  // A uniform in +-1/sqrt(in) (Kaiming uniform with a = sqrt(5), as PEFT starts), B zero. The stream is
-  // keyed by (seed, target), so a target's start doesn't depend on the others.
+  // A uniform in +-1/sqrt(in) (Kaiming uniform with a = sqrt(5), as PEFT starts), B zero. The
+  // stream is keyed by (seed, the target's name), so a target's start doesn't depend on the others.
   static Adapter initial(std::shared_ptr<const AdapterSpec> spec, std::uint64_t seed);
 
   const AdapterSpec& spec() const { return *spec_; }

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 // What an adapter is made of: its target modules in order, their shapes, ranks and scales.
 //
-// The order of `targets` is the order of everything: values in an Adapter, slots in a plan, elements
-// on the ring. Rows of A and B follow the order of the *base file* (GGUF: q and k rows of the llama
-// architecture are interleaved for RoPE); files in other orders are converted at their border, see
-// adapters/peft_adapter.h. Plain data. Thread-compatible.
+// The order of `targets` is the order of everything: values in an Adapter, slots in a plan,
+// elements on the ring. Rows of A and B follow the order of the *base file* (GGUF: q and k rows of
+// the llama architecture are interleaved for RoPE); files in other orders are converted at their
+// border, see adapters/peft_adapter.h. Plain data. Thread-compatible.
 #pragma once
 
 #include <cstdint>
@@ -16,8 +16,15 @@
 
 namespace coppice {
 
+// Bounds of every spec, checked before memory is taken for one.
+inline constexpr std::size_t kMaxAdapterTargets = 2000; // a plan holds 4,096 slots
+inline constexpr std::size_t kMaxAdapterParameters = std::size_t{1} << 28U; // 1 GiB of float32
+inline constexpr std::size_t kMaxArchitectureBytes = 64;
+inline constexpr std::size_t kMaxTargetNameBytes =
+    112; // a slot's name, ".lora_a" included, has 128
+
 enum class LoraScaling : std::uint8_t {
-  kStandard = 0, // alpha / r              (Hu et al. 2021)
+  kStandard = 0,       // alpha / r              (Hu et al. 2021)
   kRankStabilized = 1, // alpha / sqrt(r)  (rsLoRA, Kalajdzievski 2023)
 };
 
@@ -44,11 +51,17 @@ struct AdapterSpec {
 
   float scale(std::size_t target) const;
   std::size_t parameters() const; // elements of all A and B together
-  // Refuses empty or duplicate targets, ranks of 0 or above min(in, out), products that overflow, and
-  // non-finite or non-positive alpha, each with the target's name.
+  // kInvalidArgument, with the target's name: no or duplicate targets, names of other characters
+  // than letters, digits, '.', '_' and '-', ranks of 0 or above min(in, out), rows that
+  // `rope_heads` doesn't cut into heads of even width, a non-finite or non-positive alpha;
+  // kTooLarge: more than the bounds above. Products can't overflow: each is checked against the
+  // bound by division.
   Result<void> validate() const;
-  // The canonical bytes: what is hashed, and how a spec is stored inside our own files.
+  // The canonical bytes: what is hashed, and how a spec is stored inside our own files. The spec
+  // must be valid. Layout: docs/formats.md, "Adapter".
   Bytes encode() const;
+  // The only spec that encode() turns into these bytes. kCorrupt; kUnsupported for another version;
+  // what validate() refuses. Allocates at most in proportion to the bytes.
   static Result<AdapterSpec> decode(ByteSpan bytes);
   bool operator==(const AdapterSpec&) const = default;
 };

@@ -3,9 +3,10 @@
 //
 // PEFT's q and k rows are in the half-split order of Hugging Face; our order is the base file's
 // (interleaved for llama). The conversion happens here, by `AdapterTarget::rope_heads`, unless the
-// folder is declared to hold base-file order already (`PeftRows::kGguf`). rank_pattern, alpha_pattern and
-// use_rslora are honoured; DoRA, biases, modules_to_save and embeddings are refused by name
-// (kUnsupported). Tensors in F32 go both ways byte for byte; F16 and BF16 are widened.
+// folder is declared to hold base-file order already (`PeftRows::kGguf`). rank_pattern,
+// alpha_pattern and use_rslora are honoured; DoRA, biases, modules_to_save and embeddings are
+// refused by name (kUnsupported). Tensors in F32 go both ways byte for byte; F16 and BF16 are
+// widened.
 #pragma once
 
 #include "adapters/adapter.h"
@@ -15,11 +16,12 @@ namespace coppice {
 
 enum class PeftRows { kHuggingFace, kGguf };
 
-// The modules that the base model has, with shapes and rope_heads, rank and alpha unset: what a file's
-// names and shapes are checked against. See model/base_model.h for how it is made.
+// The modules that the base model has, with shapes and rope_heads, rank and alpha unset: what a
+// file's names and shapes are checked against. See model/base_model.h for how it is made.
 using AdaptableModules = std::vector<AdapterTarget>;
 
-// Every tensor of the folder must belong to a module of `modules`, with its shapes; A and B in pairs.
+// Every tensor of the folder must belong to a module of `modules`, with its shapes; A and B in
+// pairs.
 Result<Adapter> read_peft_adapter(const fs::path& folder, const std::string& architecture,
                                   const AdaptableModules& modules,
                                   PeftRows rows = PeftRows::kHuggingFace);

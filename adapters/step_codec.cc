@@ -1,0 +1,170 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "adapters/step_codec.h"
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+
+#include "base/text.h"
+
+namespace coppice {
+namespace {
+
+constexpr std::uint32_t kMagic = 0x54535043; // "CPST"
+constexpr std::uint32_t kVersion = 1;
+constexpr int kLargest = 32767;
+
+Error invalid(std::string message) { return {ErrorCode::kInvalidArgument, std::move(message)}; }
+Error corrupt(std::string message) { return {ErrorCode::kCorrupt, std::move(message)}; }
+
+// Elements of each slot in ring order: A and B of each target.
+std::vector<std::size_t> slot_sizes(const AdapterSpec& spec) {
+  std::vector<std::size_t> sizes;
+  sizes.reserve(2 * spec.targets.size());
+  for (const AdapterTarget& target : spec.targets) {
+    sizes.push_back(target.a_elements());
+    sizes.push_back(target.b_elements());
+  }
+  return sizes;
+}
+
+Result<void> check_shape(const EncodedStep& step, const std::vector<std::size_t>& sizes,
+                         std::size_t parameters) {
+  if (step.scales.size() != sizes.size() || step.integers.size() != parameters) {
+    return invalid(cat("a step of ", step.scales.size(), " slots and ", step.integers.size(),
+                       " parameters doesn't fit an adapter of ", sizes.size(), " slots and ",
+                       parameters, " parameters"));
+  }
+  return {};
+}
+
+Result<float> slot_scale(std::span<const double> step) {
+  double largest = 0;
+  for (const double value : step) {
+    if (!std::isfinite(value)) return invalid("a step with NaN or infinity can't be encoded");
+    largest = std::max(largest, std::abs(value));
+  }
+  if (largest == 0) return 0.0F;
+  auto scale = static_cast<float>(largest / kLargest);
+  // Only where scale is subnormal can rounding it to nearest lose more than half a unit of q.
+  if (static_cast<double>(scale) * (kLargest + 0.5) < largest) {
+    scale = std::nextafter(scale, std::numeric_limits<float>::infinity());
+  }
+  if (!std::isfinite(scale * static_cast<float>(kLargest))) {
+    return invalid(cat("a step of ", largest, " is beyond what a parameter can hold"));
+  }
+  return scale;
+}
+
+// Calls visit(scale, integers, start) slot by slot. Shapes were checked.
+template <typename Visit>
+void for_each_slot(const EncodedStep& step, const std::vector<std::size_t>& sizes, Visit visit) {
+  std::size_t at = 0;
+  for (std::size_t s = 0; s < sizes.size(); ++s) {
+    visit(step.scales[s], std::span(step.integers).subspan(at, sizes[s]), at);
+    at += sizes[s];
+  }
+}
+
+Result<void> check_values(const EncodedStep& step, const std::vector<std::size_t>& sizes) {
+  for (const float scale : step.scales) {
+    if (!std::isfinite(scale) || std::signbit(scale)) {
+      return corrupt("a step's scale is not a number from zero up; get the release again");
+    }
+  }
+  bool fits = true;
+  for_each_slot(step, sizes, [&](float scale, std::span<const std::int16_t> integers, std::size_t) {
+    const int most = scale == 0.0F ? 0 : kLargest;
+    fits = fits && std::ranges::all_of(integers,
+                                       [most](std::int16_t q) { return q >= -most && q <= most; });
+  });
+  if (!fits) return corrupt("a step's integer is outside its range; get the release again");
+  return {};
+}
+
+} // namespace
+
+Result<EncodedStep> encode_step(const AdapterSpec& spec, std::span<const double> step) {
+  if (step.size() != spec.parameters()) {
+    return invalid(cat("a step of ", step.size(), " values doesn't fit an adapter of ",
+                       spec.parameters(), " parameters"));
+  }
+  EncodedStep encoded;
+  encoded.integers.reserve(step.size());
+  std::size_t at = 0;
+  for (const std::size_t size : slot_sizes(spec)) {
+    const auto slot = step.subspan(at, size);
+    const float scale = COPPICE_TRY(slot_scale(slot));
+    encoded.scales.push_back(scale);
+    for (const double value : slot) {
+      const double units = scale == 0.0F ? 0.0 : std::round(value / static_cast<double>(scale));
+      const double most = kLargest;
+      encoded.integers.push_back(static_cast<std::int16_t>(std::clamp(units, -most, most)));
+    }
+    at += size;
+  }
+  return encoded;
+}
+
+Result<void> apply_step(Adapter& adapter, const EncodedStep& step) {
+  const auto sizes = slot_sizes(adapter.spec());
+  const std::span<float> values = adapter.values();
+  COPPICE_TRY(check_shape(step, sizes, values.size()));
+  std::vector<float> next(values.size());
+  for_each_slot(step, sizes,
+                [&](float scale, std::span<const std::int16_t> integers, std::size_t start) {
+                  for (std::size_t i = 0; i < integers.size(); ++i) {
+                    const float move = static_cast<float>(integers[i]) * scale;
+                    next[start + i] = values[start + i] + move;
+                  }
+                });
+  if (!std::ranges::all_of(next, [](float value) { return std::isfinite(value); })) {
+    return invalid("a step would take a parameter beyond what float32 holds; it is not applied");
+  }
+  std::ranges::copy(next, values.begin());
+  return {};
+}
+
+Bytes serialize_step(const EncodedStep& step) {
+  ByteWriter writer;
+  writer.put(kMagic);
+  writer.put(kVersion);
+  writer.put(static_cast<std::uint32_t>(step.scales.size()));
+  writer.put(static_cast<std::uint64_t>(step.integers.size()));
+  writer.put_raw(as_bytes(std::span<const float>(step.scales)));
+  writer.put_raw(as_bytes(std::span<const std::int16_t>(step.integers)));
+  return std::move(writer).take();
+}
+
+Result<EncodedStep> parse_step(ByteSpan bytes, const AdapterSpec& spec) {
+  ByteReader reader(bytes);
+  const auto magic = COPPICE_TRY(reader.take<std::uint32_t>("the step's magic"));
+  if (magic != kMagic) return corrupt("these bytes are not a step; get the release again");
+  const auto version = COPPICE_TRY(reader.take<std::uint32_t>("the step's version"));
+  if (version != kVersion) {
+    return Error{ErrorCode::kUnsupported,
+                 cat("the step has version ", version, ", this program reads version ", kVersion,
+                     "; update coppice")};
+  }
+  const auto slots = COPPICE_TRY(reader.take<std::uint32_t>("the number of slots"));
+  const auto parameters = COPPICE_TRY(reader.take<std::uint64_t>("the number of parameters"));
+  const auto sizes = slot_sizes(spec);
+  if (slots != sizes.size() || parameters != spec.parameters()) {
+    return corrupt(cat("the step is for ", slots, " slots and ", parameters, " parameters, not ",
+                       sizes.size(), " and ", spec.parameters(),
+                       "; it belongs to another adapter"));
+  }
+  const auto scales = COPPICE_TRY(reader.take_raw(slots * sizeof(float), "the step's scales"));
+  const auto integers =
+      COPPICE_TRY(reader.take_raw(parameters * sizeof(std::int16_t), "the step's integers"));
+  COPPICE_TRY(reader.expect_end("the step"));
+  EncodedStep step;
+  step.scales.resize(sizes.size());
+  std::memcpy(step.scales.data(), scales.data(), scales.size());
+  step.integers.resize(parameters);
+  std::memcpy(step.integers.data(), integers.data(), integers.size());
+  COPPICE_TRY(check_values(step, sizes));
+  return step;
+}
+
+} // namespace coppice
