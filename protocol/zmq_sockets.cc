@@ -1,9 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "protocol/zmq_sockets.h"
 
-#include <sys/eventfd.h>
-#include <unistd.h>
-
 #include "base/text.h"
 #include "protocol/zmtp.h"
 
@@ -85,22 +82,6 @@ void set_common_options(zmq::socket_t& socket, Channel channel) {
 void set_curve_secret(zmq::socket_t& socket, const CurveSecretKey& key) {
   const auto secret = key.secret().span();
   socket.set(zmq::sockopt::curve_secretkey, zmq::const_buffer(secret.data(), secret.size()));
-}
-
-WakeEvent::WakeEvent() : descriptor_(eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC)) {}
-WakeEvent::~WakeEvent() {
-  if (descriptor_ >= 0) close(descriptor_);
-}
-
-void WakeEvent::signal() {
-  // Fails only where the counter is full: then it is signalled already.
-  const std::uint64_t one = 1;
-  [[maybe_unused]] const auto written = write(descriptor_, &one, sizeof(one));
-}
-
-void WakeEvent::drain() {
-  std::uint64_t count = 0;
-  [[maybe_unused]] const auto taken = read(descriptor_, &count, sizeof(count));
 }
 
 bool receive_parts(zmq::socket_t& socket, std::size_t most, std::vector<zmq::message_t>& parts) {

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// What both ends of the transport share: socket options, exceptions turned into values, a wake-up.
+// What both ends of the transport share: socket options, exceptions turned into values.
 //
 // Internal to protocol/: the only headers with ZeroMQ in them are this one and zap_handler.h.
 #pragma once
@@ -11,6 +11,7 @@
 #include "base/clock.h"
 #include "crypto/keys.h"
 #include "protocol/transport.h"
+#include "protocol/wake_event.h"
 
 namespace coppice {
 
@@ -33,21 +34,6 @@ auto without_throwing(std::string_view doing, const Body& body) -> decltype(body
 // Sizes, queues, time-outs and CURVE's common half, for a socket of either end.
 void set_common_options(zmq::socket_t& socket, Channel channel);
 void set_curve_secret(zmq::socket_t& socket, const CurveSecretKey& key);
-
-// An eventfd: any thread signals, one thread polls it beside its sockets.
-class WakeEvent {
- public:
-  WakeEvent();
-  WakeEvent(const WakeEvent&) = delete;
-  WakeEvent& operator=(const WakeEvent&) = delete;
-  ~WakeEvent();
-  int descriptor() const { return descriptor_; } // -1 if the system gave none
-  void signal();
-  void drain();
-
- private:
-  int descriptor_;
-};
 
 // Receives one message without waiting and keeps its parts in `parts`, at most `most` of them:
 // longer messages are taken off the queue and come out empty. False if there is none.
