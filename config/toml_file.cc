@@ -3,9 +3,21 @@
 
 #include <algorithm>
 
+namespace coppice {
+namespace {
+struct BrokenPrecondition {};
+[[noreturn]] void broken_precondition() { throw BrokenPrecondition(); }
+} // namespace
+} // namespace coppice
+
+// Note [Broken preconditions]: toml++ 3.3 asserts its own preconditions, and some input breaks them
+// ("[[[" or "[ =": its pull request 301). Its assertions throw here, and are errors like any other.
+// With NDEBUG it would instead tell the compiler that they hold.
+#undef NDEBUG
+#define TOML_ASSERT(condition) ((condition) ? void() : coppice::broken_precondition())
 // Recursion of the parser, over arrays and inline tables; settings need two levels.
 #define TOML_MAX_NESTED_VALUES 16
-#define TOML_EXCEPTIONS 0
+#define TOML_EXCEPTIONS 1
 #include <toml++/toml.h>
 
 #include "base/text.h"
@@ -87,13 +99,15 @@ Result<std::vector<TomlEntry>> read_toml(std::string_view text, std::string_view
                                            kMaxTomlBytes, " are read")};
   }
   COPPICE_TRY(check_dots(text, file_name));
-  const toml::parse_result parsed = toml::parse(text);
-  if (!parsed) {
-    return error_at(file_name, parsed.error().source().begin.line, parsed.error().description());
+  try {
+    std::vector<TomlEntry> entries;
+    COPPICE_TRY(Flattener(file_name, entries).table("", toml::parse(text), 0));
+    return entries;
+  } catch (const toml::parse_error& error) {
+    return error_at(file_name, error.source().begin.line, error.description());
+  } catch (const BrokenPrecondition&) {
+    return Error{ErrorCode::kInvalidArgument, cat(file_name, " is not valid TOML")};
   }
-  std::vector<TomlEntry> entries;
-  COPPICE_TRY(Flattener(file_name, entries).table("", parsed.table(), 0));
-  return entries;
 }
 
 } // namespace coppice
