@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "formats/json.h"
 
-#include <cmath>
+#include <deque>
 #include <limits>
 #include <unordered_set>
 
@@ -107,7 +107,7 @@ class Builder : public nlohmann::json_sax<Json> {
 
   const JsonLimits& limits_;
   std::size_t values_ = 0;
-  std::vector<Level> levels_;
+  std::deque<Level> levels_; // not a vector: that would move them all to grow
   Json document_;
   Error error_{ErrorCode::kCorrupt, "is not valid JSON"};
 };
