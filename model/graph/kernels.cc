@@ -20,9 +20,6 @@ namespace {
 
 constexpr std::size_t kLanes = 16;
 using Lanes = float __attribute__((vector_size(kLanes * sizeof(float))));
-constexpr std::size_t kBlock = 32;               // weights of a block of Q4_0 or Q8_0
-constexpr std::size_t kQ4Bytes = 2 + kBlock / 2; // a float16 scale, then the halves of each byte
-constexpr std::size_t kQ8Bytes = 2 + kBlock;
 
 COPPICE_INLINE void load(Lanes& lanes, const float* x) { std::memcpy(&lanes, x, sizeof lanes); }
 
@@ -57,19 +54,6 @@ COPPICE_INLINE float exponential_inline(float x) {
   // The low bits of `shifted` hold n; moved into the exponent they are a factor of 2^n.
   const auto power = (std::bit_cast<std::uint32_t>(shifted) + 127U) << 23U;
   return y * std::bit_cast<float>(power);
-}
-
-COPPICE_INLINE float widen_half(const std::uint8_t* bytes) {
-  std::uint16_t half;
-  std::memcpy(&half, bytes, sizeof half);
-  const std::uint32_t magnitude = half & 0x7fffU;
-  const std::uint32_t sign = (half & 0x8000U) << 16U;
-  // Exponent and mantissa as they are, then 2^112 makes up for the other bias; subnormals come out
-  // right.
-  const float scaled = std::bit_cast<float>(magnitude << 13U) * 0x1p112F;
-  const std::uint32_t bits = magnitude >= 0x7c00U ? 0x7f800000U | (magnitude << 13U)
-                                                  : std::bit_cast<std::uint32_t>(scaled);
-  return std::bit_cast<float>(sign | bits);
 }
 
 } // namespace
@@ -189,28 +173,6 @@ COPPICE_LEVELS void adam_update(const AdamStep& step, const float* gradient, std
     second[i] = second[i] * step.beta2 + g * g * (1.0F - step.beta2);
     const float denominator = std::sqrt(second[i]) / step.root_bias + step.epsilon;
     values[i] = values[i] * step.decay - step.step_size * (first[i] / denominator);
-  }
-}
-
-COPPICE_LEVELS void dequantize_q4_0(const std::uint8_t* blocks, std::size_t n, float* out) {
-  for (std::size_t i = 0; i < n; i += kBlock, blocks += kQ4Bytes) {
-    const float scale = widen_half(blocks);
-    const std::uint8_t* pairs = blocks + 2;
-    for (std::size_t j = 0; j < kBlock / 2; ++j) {
-      out[i + j] = scale * static_cast<float>(static_cast<int>(pairs[j] & 15U) - 8);
-    }
-    for (std::size_t j = 0; j < kBlock / 2; ++j) {
-      out[i + j + kBlock / 2] = scale * static_cast<float>(static_cast<int>(pairs[j] >> 4U) - 8);
-    }
-  }
-}
-
-COPPICE_LEVELS void dequantize_q8_0(const std::uint8_t* blocks, std::size_t n, float* out) {
-  for (std::size_t i = 0; i < n; i += kBlock, blocks += kQ8Bytes) {
-    const float scale = widen_half(blocks);
-    for (std::size_t j = 0; j < kBlock; ++j) {
-      out[i + j] = scale * static_cast<float>(static_cast<std::int8_t>(blocks[2 + j]));
-    }
   }
 }
 

@@ -58,8 +58,4 @@ struct AdamStep {
 void adam_update(const AdamStep& step, const float* gradient, std::size_t n, float* first,
                  float* second, float* values);
 
-// Whole blocks of 32 weights, bit for bit what dequantize_row of model/quantized_blocks.h gives.
-void dequantize_q4_0(const std::uint8_t* blocks, std::size_t n, float* out);
-void dequantize_q8_0(const std::uint8_t* blocks, std::size_t n, float* out);
-
 } // namespace coppice::graph

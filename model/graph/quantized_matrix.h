@@ -4,6 +4,7 @@
 
 #include "formats/gguf_reader.h"
 #include "model/graph/product.h"
+#include "model/quantized_blocks.h"
 
 namespace coppice::graph {
 
@@ -28,7 +29,7 @@ class QuantizedMatrix {
   std::int64_t column_step_ = 1;
   std::size_t row_bytes_ = 0;
   std::size_t step_bytes_ = 0; // of a block
-  BlockType type_ = BlockType::kF32;
+  DequantizeRow* dequantize_row_ = nullptr;
 };
 
 } // namespace coppice::graph
