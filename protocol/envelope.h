@@ -21,11 +21,11 @@ struct Frame {
 struct EnvelopeHeader {
   std::uint16_t protocol_version = limits::kProtocolVersion;
   MessageType type{};
-  ClientId sender;      // zero: the aggregator
-  KeySetNumber key_set; // that the aggregator's side of this message uses
+  ClientId sender{};      // zero: the aggregator
+  KeySetNumber key_set{}; // that the aggregator's side of this message uses
   std::uint64_t sequence =
-      0;            // increases within a connection of a sender; a repeat is refused there
-  Sha256 plan_hash; // zero outside a round
+      0;              // increases within a connection of a sender; a repeat is refused there
+  Sha256 plan_hash{}; // zero outside a round
 };
 
 // Made only by open_envelope().

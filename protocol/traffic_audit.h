@@ -19,10 +19,10 @@ enum class TrafficDirection : std::uint8_t { kUp, kDown }; // from the device; t
 // A frame that the proxy passed on.
 struct TrafficRecord {
   std::uint64_t connection = 0; // counted from 1, in the order of accepting
-  std::string route;            // the proxy's name for the listening port
+  std::string route{};          // the proxy's name for the listening port
   TrafficDirection direction = TrafficDirection::kUp;
-  ZmtpFrame frame;
-  Millis time; // monotonic
+  ZmtpFrame frame{};
+  Millis time{}; // monotonic
 };
 
 // A frame that a device says it sent: its plaintext length, as given to ClientTransport::send() or
@@ -44,8 +44,8 @@ struct TrafficAudit {
 };
 
 // The longest handshake frame that counts as transport: libzmq's INITIATE with the metadata of a
-// DEALER takes 292 bytes; more could carry something.
-inline constexpr std::uint64_t kMostHandshakeBytes = 300;
+// DEALER without a routing id takes exactly this on the wire; more could carry something.
+inline constexpr std::uint64_t kMostHandshakeBytes = 301;
 
 // Matches messages and lines by route and length, each line once. Of each connection one greeting,
 // and one command of each name within kMostHandshakeBytes, count as transport (PING and PONG: all,

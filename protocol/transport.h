@@ -80,7 +80,7 @@ struct ClientTransportOptions {
   std::string control;
   std::string bulk;
   CurvePublicKey server;
-  FrameTap tap;
+  FrameTap tap{};
 };
 
 // What is known of the control connection. `handshakes` counts those since open(): it grows when

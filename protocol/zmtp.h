@@ -28,7 +28,7 @@ enum class ZmtpKind : std::uint8_t {
 
 struct ZmtpFrame {
   ZmtpKind kind = ZmtpKind::kMalformed;
-  std::string command;               // the name of a kCommand
+  std::string command{};             // the name of a kCommand
   std::uint64_t wire_bytes = 0;      // header and body
   std::uint64_t plaintext_bytes = 0; // of a kMessage
   bool whole = true;                 // false: the connection ended within it

@@ -1,0 +1,202 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "protocol/round_plan.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <functional>
+#include <limits>
+
+#include "tests/protocol/samples.h"
+
+namespace coppice {
+namespace {
+
+using ::testing::HasSubstr;
+
+TEST(RoundPlan, ItsSlotsAreEachTargetsAThenBThenWeightThenMetrics) {
+  std::vector<std::string> names;
+  for (const Slot& slot : samples::plan().slots) names.push_back(slot.name);
+  EXPECT_THAT(names,
+              ::testing::ElementsAre("blk.0.attn_q.lora_a", "blk.0.attn_q.lora_b",
+                                     "blk.0.ffn_up.lora_a", "blk.0.ffn_up.lora_b", "weight",
+                                     "loss_before", "loss_after", "release_kept", "examples"));
+  EXPECT_EQ(samples::plan().delta_elements(), samples::spec().parameters());
+}
+
+TEST(RoundPlan, TheOneMadeForAnAdapterIsValidForItAndForNoOther) {
+  const auto valid = samples::plan().validate(samples::spec());
+  EXPECT_TRUE(valid) << valid.error().message;
+  AdapterSpec other = samples::spec();
+  other.targets[1].rank = 3;
+  const auto refused = samples::plan().validate(other);
+  ASSERT_FALSE(refused);
+  EXPECT_EQ(refused.error().code, ErrorCode::kInvalidArgument);
+  EXPECT_THAT(refused.error().message, HasSubstr("blk.0.ffn_up.lora_a"));
+}
+
+TEST(RoundPlan, ItReadsBackAsItWasWrittenByteForByte) {
+  const RoundPlan plan = samples::plan();
+  const auto read = RoundPlan::decode(plan.encode());
+  ASSERT_TRUE(read) << read.error().message;
+  EXPECT_EQ(*read, plan);
+  EXPECT_EQ(read->encode(), plan.encode());
+  EXPECT_EQ(read->hash(), plan.hash());
+}
+
+TEST(RoundPlan, AnyOtherByteGivesAnotherHashOrIsRefused) {
+  const Bytes bytes = samples::plan().encode();
+  for (std::size_t i = 0; i < bytes.size(); ++i) {
+    Bytes changed = bytes;
+    changed[i] ^= 0x41;
+    const auto read = RoundPlan::decode(changed);
+    if (!read) continue;
+    EXPECT_EQ(read->encode(), changed) << "byte " << i;
+    EXPECT_NE(read->hash(), samples::plan().hash()) << "byte " << i;
+  }
+}
+
+TEST(RoundPlan, CutShortOrLengthenedItIsRefused) {
+  const Bytes bytes = samples::plan().encode();
+  for (std::size_t size = 0; size < bytes.size(); ++size) {
+    EXPECT_FALSE(RoundPlan::decode(ByteSpan(bytes).first(size))) << size;
+  }
+  Bytes longer = bytes;
+  longer.push_back(0);
+  EXPECT_FALSE(RoundPlan::decode(longer));
+}
+
+TEST(RoundPlan, OfAnotherProtocolVersionItIsUnsupported) {
+  Bytes bytes = samples::plan().encode();
+  bytes[0] = limits::kProtocolVersion + 1;
+  const auto read = RoundPlan::decode(bytes);
+  ASSERT_FALSE(read);
+  EXPECT_EQ(read.error().code, ErrorCode::kUnsupported);
+}
+
+struct Fault {
+  const char* field; // what the error must name
+  std::function<void(RoundPlan&)> make;
+};
+
+TEST(RoundPlan, EveryFaultIsRefusedAndNamed) {
+  const double nan = std::numeric_limits<double>::quiet_NaN();
+  const std::vector<Fault> faults = {
+      {"protocol_version", [](RoundPlan& plan) { plan.protocol_version = 9; }},
+      {"round", [](RoundPlan& plan) { plan.round = {0}; }},
+      {"cohort", [](RoundPlan& plan) { plan.sum.cohort = 0; }},
+      {"cohort", [](RoundPlan& plan) { plan.sum.cohort = limits::kClients + 1; }},
+      {"goal", [](RoundPlan& plan) { plan.sum.goal = 0; }},
+      {"goal", [](RoundPlan& plan) { plan.sum.goal = 9; }},
+      {"min_survivors", [](RoundPlan& plan) { plan.sum.min_survivors = 7; }},
+      {"max_weight", [](RoundPlan& plan) { plan.sum.max_weight = 0; }},
+      {"secure_aggregation", [](RoundPlan& plan) { plan.sum.secure_aggregation = true; }},
+      {"required_features", [](RoundPlan& plan) { plan.required_features = {""}; }},
+      {"required_features",
+       [](RoundPlan& plan) { plan.required_features.assign(limits::kFeatures + 1, "x"); }},
+      {"slots", [](RoundPlan& plan) { plan.slots.pop_back(); }},
+      {"slots", [](RoundPlan& plan) { plan.slots.push_back(plan.slots.back()); }},
+      {"slots", [](RoundPlan& plan) { std::swap(plan.slots[0], plan.slots[1]); }},
+      {"slots", [](RoundPlan& plan) { plan.slots[0].elements += 1; }},
+      {"slots", [](RoundPlan& plan) { plan.slots[0].kind = SlotKind::kMetric; }},
+      {"slots", [](RoundPlan& plan) { plan.slots[0].lowest = -1; }},
+      {"slots", [nan](RoundPlan& plan) { plan.slots[0].highest = nan; }},
+      {"slots", [](RoundPlan& plan) { plan.slots[0].scale = 0; }},
+      {"slots", [nan](RoundPlan& plan) { plan.slots[0].scale = nan; }},
+      {"slots", [](RoundPlan& plan) { plan.slots[4].highest = 17; }}, // weight above max_weight
+      {"slots", [](RoundPlan& plan) { plan.slots[4].scale = 2; }},
+      {"slots", [](RoundPlan& plan) { plan.slots[5].highest = 1e9; }}, // a metric made wide
+      {"slots", [](RoundPlan& plan) { plan.slots[5].name = "secret"; }},
+      {"recipe.learning_rate", [](RoundPlan& plan) { plan.recipe.learning_rate = 0; }},
+      {"recipe", [](RoundPlan& plan) { plan.recipe.weight_decay = -1; }},
+      {"recipe",
+       [](RoundPlan& plan) {
+         plan.recipe.max_steps = 0;
+         plan.recipe.max_tokens = 0;
+       }},
+      {"recipe", [](RoundPlan& plan) { plan.recipe.window = 1; }},
+      {"recipe", [](RoundPlan& plan) { plan.recipe.train_b = false; }},
+      {"recipe.examples_per_weight", [](RoundPlan& plan) { plan.recipe.examples_per_weight = 0; }},
+      {"clip_norm", [](RoundPlan& plan) { plan.clip_norm = 0; }},
+      {"clip_norm", [nan](RoundPlan& plan) { plan.clip_norm = nan; }},
+      {"cumulative_epsilon", [](RoundPlan& plan) { plan.privacy.cumulative_epsilon = -1; }},
+      {"deadline", [](RoundPlan& plan) { plan.deadline = {0}; }},
+      {"deadline", [](RoundPlan& plan) { plan.deadline = {limits::kLongestRoundMs + 1}; }},
+  };
+  for (const Fault& fault : faults) {
+    RoundPlan plan = samples::plan();
+    fault.make(plan);
+    const auto refused = plan.validate(samples::spec());
+    ASSERT_FALSE(refused) << fault.field;
+    EXPECT_EQ(refused.error().code, ErrorCode::kInvalidArgument);
+    EXPECT_THAT(refused.error().message, HasSubstr(fault.field));
+  }
+}
+
+TEST(RoundPlan, AScaleOneStepAboveTheSafeOneIsRefused) {
+  for (std::size_t slot = 0; slot < samples::plan().slots.size(); ++slot) {
+    RoundPlan plan = samples::plan();
+    plan.slots[slot].scale = std::nextafter(plan.slots[slot].scale, 1e300);
+    EXPECT_FALSE(plan.validate(samples::spec())) << plan.slots[slot].name;
+  }
+}
+
+// The worst case by itself, without largest_safe_scale: every device at its bound, at the largest
+// weight, rounded up, stays below half the ring.
+TEST(RoundPlan, NoSumOfItsCohortCanWrapWhateverDevicesSend) {
+  for (const std::uint32_t cohort : {1U, 8U, 64U}) {
+    for (const std::uint32_t bits : {16U, 20U, 24U, 32U}) {
+      const SumTerms sum{.goal = 1, .min_survivors = 1, .cohort = cohort, .max_weight = 4};
+      const auto slots = make_slots(samples::spec(), RingBits{bits}, 0.02, sum);
+      ASSERT_TRUE(slots) << slots.error().message;
+      for (const Slot& slot : *slots) {
+        const bool is_delta = slot.kind == SlotKind::kDelta;
+        const double reach =
+            slot.kind == SlotKind::kMetric ? slot.highest - slot.lowest : slot.highest;
+        const double each = (is_delta ? 4 : 1) * reach * slot.scale;
+        EXPECT_LT(cohort * std::ceil(each), std::ldexp(1.0, static_cast<int>(slot.bits.value) - 1))
+            << slot.name;
+      }
+    }
+  }
+}
+
+TEST(RoundPlan, ARingTooSmallForItsCohortIsRefusedWithTheNumbers) {
+  const SumTerms sum{.goal = 1, .min_survivors = 1, .cohort = 1000, .max_weight = 16};
+  const auto slots = make_slots(samples::spec(), RingBits{16}, 0.02, sum);
+  ASSERT_FALSE(slots);
+  EXPECT_EQ(slots.error().code, ErrorCode::kInvalidArgument);
+  EXPECT_THAT(slots.error().message, HasSubstr("1000 devices"));
+  EXPECT_THAT(slots.error().message, HasSubstr("16 bits"));
+  EXPECT_TRUE(make_slots(samples::spec(), RingBits{24}, 0.02, sum));
+}
+
+TEST(RoundPlan, MoreModulesThanAPlanCanListAreRefused) {
+  AdapterSpec wide = samples::spec();
+  wide.targets.resize(1);
+  for (int layer = 1; layer < 1000; ++layer) {
+    AdapterTarget target = wide.targets[0];
+    target.tensor = "blk." + std::to_string(layer) + ".attn_q";
+    wide.targets.push_back(target);
+  }
+  RoundPlan plan = samples::plan();
+  plan.slots = make_slots(wide, RingBits{16}, 0.01, plan.sum).value();
+  const auto refused = plan.validate(wide); // 2000 slots are allowed, their bytes are not
+  ASSERT_FALSE(refused);
+  EXPECT_THAT(refused.error().message, HasSubstr("fewer modules"));
+}
+
+TEST(SignedPlan, OnlyItsSignersKeyOpensIt) {
+  const SigningKey key = samples::aggregator_key();
+  SignedPlan plan = sign_plan(key, samples::plan());
+  const auto opened = verify_plan(key.public_key(), plan);
+  ASSERT_TRUE(opened);
+  EXPECT_EQ(*opened, samples::plan());
+  EXPECT_EQ(verify_plan(samples::device_key().public_key(), plan).error().code,
+            ErrorCode::kUnauthenticated);
+  plan.bytes.back() ^= 1;
+  EXPECT_EQ(verify_plan(key.public_key(), plan).error().code, ErrorCode::kUnauthenticated);
+}
+
+} // namespace
+} // namespace coppice
