@@ -16,7 +16,8 @@ std::vector<std::string_view> sections_of(std::span<const KeySpec> keys) {
   for (const KeySpec& key : keys) {
     if (std::ranges::find(sections, key.section) == sections.end()) sections.push_back(key.section);
   }
-  std::ranges::stable_partition(sections, [](std::string_view section) { return section.empty(); });
+  std::stable_partition(sections.begin(), sections.end(),
+                        [](std::string_view section) { return section.empty(); });
   return sections;
 }
 
