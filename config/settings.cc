@@ -133,7 +133,8 @@ Result<void> Settings::load_toml(std::string_view text, std::string_view file_na
 // be misspelt keys.
 Result<void> Settings::load_environment(const Environment& environment) {
   const std::vector<std::string> names = names_of(keys_, environment_name);
-  for (const auto& [variable, text] : environment) {
+  for (const auto& entry : environment) {
+    const std::string& variable = entry.first; // clang 14 can't capture a structured binding
     const auto found = std::ranges::find(names, variable);
     if (found == names.end()) {
       const bool ours = std::ranges::any_of(keys_, [&](const KeySpec& key) {
@@ -144,7 +145,7 @@ Result<void> Settings::load_environment(const Environment& environment) {
       continue;
     }
     const auto index = static_cast<std::size_t>(found - names.begin());
-    auto value = setting_from_text(keys_[index], text);
+    auto value = setting_from_text(keys_[index], entry.second);
     if (!value) return std::move(value).error().with_context(variable);
     entries_[index] = {std::move(value).value(), {SettingLayer::kEnvironment, variable}};
   }
