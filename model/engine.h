@@ -94,9 +94,9 @@ struct GenerateRequest {
   std::vector<AdapterUse> adapters;
   std::vector<TokenId> prompt; // not empty
   std::uint32_t max_tokens = 128;
-  SamplerSettings sampler;
+  SamplerSettings sampler{};
   // Called after each token; false stops. May be empty.
-  std::function<bool(TokenId)> on_token;
+  std::function<bool(TokenId)> on_token{};
 };
 
 enum class GenerateStop {
@@ -136,6 +136,9 @@ class Engine {
 
 struct EngineOptions {
   unsigned threads = 1;
+  // What a training step may hold between its forward and backward pass. A step that needs more is computed
+  // in several passes, with the same loss; one sequence is always computed whole.
+  std::uint64_t activation_bytes = std::uint64_t{256} << 20U;
 };
 
 // How client/ and others get an engine without knowing which: opened when work begins, closed after.

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // Text to token ids and back, from a GGUF file's own vocabulary.
 //
-// Byte-level BPE (`gpt2` model; pre-tokenizers gpt-2 and llama-bpe) and SentencePiece by scores (`llama`
-// model; byte fallback, space prefix). Ids equal those of the models' own tokenizers. Any bytes
-// can be encoded; ill-formed UTF-8 too. Immutable: thread-safe.
+// Byte-level BPE (`gpt2` model; pre-tokenizers gpt-2 and llama-bpe) and SentencePiece by scores
+// (`llama` model; byte fallback, space prefix). Ids equal those of the models' own tokenizers. Any
+// bytes can be encoded; ill-formed UTF-8 too. Immutable: thread-safe.
 #pragma once
 
 #include <cstdint>
@@ -21,8 +21,9 @@ namespace coppice {
 using TokenId = std::int32_t;
 
 struct EncodeOptions {
-  bool add_bos = false;       // only has an effect if the vocabulary has a BOS
-  bool parse_special = false; // control tokens' texts in `text` become their ids; off for users' text
+  bool add_bos = false; // only has an effect if the vocabulary has a BOS
+  bool parse_special =
+      false; // control tokens' texts in `text` become their ids; off for users' text
 };
 
 class Tokenizer {
@@ -31,10 +32,11 @@ class Tokenizer {
   static Result<std::shared_ptr<const Tokenizer>> from_gguf(const GgufFile& file);
 
   virtual std::vector<TokenId> encode(std::string_view text, EncodeOptions options = {}) const = 0;
-  // The bytes of the ids after one another; control tokens give nothing. A SentencePiece prefix space at
-  // the start is dropped.
+  // The bytes of the ids after one another; control tokens give nothing. A SentencePiece prefix
+  // space at the start is dropped.
   virtual std::string decode(std::span<const TokenId> ids) const = 0;
-  // One id's bytes, for streaming: pieces after one another equal decode() but for the prefix space.
+  // One id's bytes, for streaming: pieces after one another equal decode() but for the prefix
+  // space.
   virtual std::string piece(TokenId id) const = 0;
 
   virtual std::size_t vocabulary_size() const = 0;
@@ -43,7 +45,8 @@ class Tokenizer {
   virtual std::optional<TokenId> bos() const = 0;
   virtual std::optional<TokenId> eos() const = 0;
   virtual bool ends_generation(TokenId id) const = 0; // EOS, EOT
-  virtual std::optional<TokenId> find(std::string_view token) const = 0; // a token by its exact text
+  virtual std::optional<TokenId> find(
+      std::string_view token) const = 0; // a token by its exact text
 };
 
 } // namespace coppice

@@ -1,0 +1,37 @@
+// SPDX-License-Identifier: Apache-2.0
+// A small llama file with random weights of mixed block types, and texts and adapters for it.
+#pragma once
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "model/base_model.h"
+#include "model/engine.h"
+
+namespace coppice::graph {
+
+// 2 layers, d 256, 8 heads on 2 key-value heads, f 288, context 96; weights in F32, F16, BF16,
+// Q8_0, Q4_0, and an untied head in Q6_K. With rope_freqs.weight.
+std::shared_ptr<const BaseModel> mixed_tiny_model();
+// 2 layers, d 64, 4 heads on 2, f 96, context 64; all F32, tied head.
+std::shared_ptr<const BaseModel> float_tiny_model();
+
+// The model in the repository.
+std::shared_ptr<const BaseModel> repository_model();
+
+std::unique_ptr<Engine> engine_for(std::shared_ptr<const BaseModel> base, unsigned threads = 2);
+
+// All seven modules, A and B random and non-zero.
+Adapter random_adapter(const BaseModel& base, std::uint32_t rank, std::uint64_t seed,
+                       const std::vector<std::string>& targets = {"all-linear"});
+std::vector<TokenId> random_tokens(const BaseModel& base, std::size_t count, std::uint64_t seed);
+// Every token but the first is predicted.
+Sequence whole_sequence(std::vector<TokenId> tokens);
+Sequence random_sequence(const BaseModel& base, std::size_t count, std::uint64_t seed);
+
+// sum(a b) / (|a| |b|), and |a - b| / |b|, in double.
+double cosine(std::span<const float> a, std::span<const float> b);
+double relative_difference(std::span<const float> a, std::span<const float> b);
+
+} // namespace coppice::graph
