@@ -19,7 +19,7 @@
 namespace coppice::graph {
 namespace {
 
-constexpr std::int64_t kScoringTokens = 2048; // tokens of a scoring pass
+constexpr std::uint64_t kScoringTokens = 2048; // tokens of a scoring pass
 constexpr std::size_t kMaxLogitRows = 4096;
 
 Result<void> check_adapters(std::span<const AdapterUse> adapters, const BaseModel& base) {
@@ -29,8 +29,8 @@ Result<void> check_adapters(std::span<const AdapterUse> adapters, const BaseMode
 
 class GraphEngine final : public Engine {
  public:
-  GraphEngine(std::shared_ptr<const BaseModel> base, unsigned threads)
-      : base_(std::move(base)), transformer_(base_, threads) {}
+  GraphEngine(std::shared_ptr<const BaseModel> base, const EngineOptions& options)
+      : base_(std::move(base)), options_(options), transformer_(base_, options.threads) {}
 
   EngineInfo info() const override;
   const BaseModel& base() const override { return *base_; }
@@ -39,7 +39,9 @@ class GraphEngine final : public Engine {
   Result<std::vector<float>> logits(std::span<const AdapterUse> adapters,
                                     std::span<const TokenId> tokens) override;
   Result<std::unique_ptr<TrainSession>> start_training(std::vector<TrainJob> jobs) override {
-    return guarded([&] { return start_train_session(transformer_, std::move(jobs)); });
+    return guarded([&] {
+      return start_train_session(transformer_, std::move(jobs), options_.activation_bytes);
+    });
   }
   Result<GenerateResult> generate(const GenerateRequest& request) override {
     return guarded([&] { return graph::generate(transformer_, request); });
@@ -53,6 +55,7 @@ class GraphEngine final : public Engine {
   }
 
   std::shared_ptr<const BaseModel> base_;
+  EngineOptions options_;
   Transformer transformer_;
 };
 
@@ -119,7 +122,7 @@ Result<std::unique_ptr<Engine>> make_graph_engine(std::shared_ptr<const BaseMode
     return Error{ErrorCode::kInvalidArgument, "the engine needs at least one thread"};
   }
   return guarded([&]() -> Result<std::unique_ptr<Engine>> {
-    return std::unique_ptr<Engine>(std::make_unique<GraphEngine>(std::move(base), options.threads));
+    return std::unique_ptr<Engine>(std::make_unique<GraphEngine>(std::move(base), options));
   });
 }
 

@@ -46,13 +46,12 @@ std::uint64_t predicted_tokens(const Sequence& sequence) {
 }
 
 std::vector<Pass> make_passes(std::span<const OwnedSequence> sequences, std::size_t clients,
-                              std::int64_t max_tokens) {
+                              std::uint64_t max_tokens) {
   std::vector<Pass> passes;
   for (const OwnedSequence& owned : sequences) {
     const Sequence& sequence = *owned.sequence;
     if (predicted_tokens(sequence) == 0) continue;
-    const auto length = static_cast<std::int64_t>(sequence.tokens.size());
-    if (passes.empty() || passes.back().batch.size() + length > max_tokens) {
+    if (passes.empty() || passes.back().batch.tokens.size() + sequence.tokens.size() > max_tokens) {
       passes.emplace_back(clients);
     }
     Pass& pass = passes.back();

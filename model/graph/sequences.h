@@ -36,6 +36,6 @@ struct Pass {
 // Sequences without predicted tokens are left out; the others keep their order (clients must
 // ascend), as many in a pass as fit `max_tokens`, at least one.
 std::vector<Pass> make_passes(std::span<const OwnedSequence> sequences, std::size_t clients,
-                              std::int64_t max_tokens);
+                              std::uint64_t max_tokens);
 
 } // namespace coppice::graph

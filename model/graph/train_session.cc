@@ -50,13 +50,14 @@ Result<void> check_jobs(const std::vector<TrainJob>& jobs, const BaseModel& base
   return {};
 }
 
-// Floats that a token's forward pass leaves for the backward pass, over all layers.
-std::int64_t activations_per_token(const ModelConfig& config) {
-  const std::int64_t width = config.width;
-  const std::int64_t q = std::int64_t{config.heads} * config.head_width;
-  const std::int64_t kv = std::int64_t{config.kv_heads} * config.head_width;
+// What a token's forward pass leaves for the backward pass, over all layers.
+std::uint64_t activation_bytes_per_token(const ModelConfig& config) {
+  const std::uint64_t width = config.width;
+  const std::uint64_t q = std::uint64_t{config.heads} * config.head_width;
+  const std::uint64_t kv = std::uint64_t{config.kv_heads} * config.head_width;
   // two norms' inputs and outputs, q, k, v and what attention gives; gate, up and their product
-  return config.layers * (4 * width + 2 * q + 2 * kv + 3 * std::int64_t{config.feed_forward});
+  return sizeof(float) * config.layers *
+         (4 * width + 2 * q + 2 * kv + 3 * std::uint64_t{config.feed_forward});
 }
 
 // A client's row of the (K, P) arrays, and its optimizer's state.
@@ -70,7 +71,8 @@ struct Client {
 
 class GraphTrainSession final : public TrainSession {
  public:
-  GraphTrainSession(Transformer& transformer, std::vector<TrainJob> jobs);
+  GraphTrainSession(Transformer& transformer, std::vector<TrainJob> jobs,
+                    std::uint64_t activation_bytes);
 
   std::size_t clients() const override { return clients_.size(); }
   Result<std::vector<StepResult>> step(std::span<const Batch> batches) override;
@@ -91,16 +93,24 @@ class GraphTrainSession final : public TrainSession {
   }
 
   Transformer& transformer_;
+  std::uint64_t pass_tokens_;
   std::shared_ptr<const AdapterSpec> spec_;
   std::size_t parameters_;       // P
   std::vector<float> values_;    // (K, P)
   std::vector<float> gradients_; // (K, P)
   std::vector<Client> clients_;
   LoraStack adapters_;
+  struct Leaf {
+    at::Tensor values;   // autograd adds up its gradient,
+    at::Tensor gradient; // which goes to its slots of gradients_
+  };
+  std::vector<Leaf> leaves_;
 };
 
-GraphTrainSession::GraphTrainSession(Transformer& transformer, std::vector<TrainJob> jobs)
+GraphTrainSession::GraphTrainSession(Transformer& transformer, std::vector<TrainJob> jobs,
+                                     std::uint64_t activation_bytes)
     : transformer_(transformer),
+      pass_tokens_(activation_bytes / activation_bytes_per_token(transformer.base().config())),
       spec_(jobs[0].start.shared_spec()),
       parameters_(spec_->parameters()),
       adapters_(transformer.base().config().layers, jobs.size()) {
@@ -131,12 +141,12 @@ void GraphTrainSession::bind_trainable(const AdapterSpec& spec) {
     return std::any_of(clients_.begin(), clients_.end(),
                        [&](const Client& client) { return client.optimizer.*wanted; });
   };
-  // A leaf whose gradient autograd adds into gradients_, where the optimizer reads it.
   const auto leaf = [&](std::size_t offset, std::int64_t rows, std::int64_t columns, bool wanted) {
     at::Tensor tensor = slot_tensor(values_, clients_.size(), offset, rows, columns);
-    if (!wanted) return tensor;
-    tensor.requires_grad_();
-    tensor.mutable_grad() = slot_tensor(gradients_, clients_.size(), offset, rows, columns);
+    if (wanted) {
+      tensor.requires_grad_();
+      leaves_.push_back({tensor, slot_tensor(gradients_, clients_.size(), offset, rows, columns)});
+    }
     return tensor;
   };
   const auto indices = module_indices(spec, transformer_.base());
@@ -181,13 +191,16 @@ Result<std::vector<StepResult>> GraphTrainSession::forward_backward(
       predicted[client] += predicted_tokens(sequence);
     }
   }
-  const auto float_bytes = static_cast<std::int64_t>(sizeof(float));
-  const std::int64_t max_tokens =
-      kActivationBytes / (float_bytes * activations_per_token(transformer_.base().config()));
   std::fill(gradients_.begin(), gradients_.end(), 0.0F);
+  // A step that failed midway may have left its part.
+  for (Leaf& leaf : leaves_) leaf.values.mutable_grad().reset();
   std::vector<StepResult> results(clients());
-  for (const Pass& pass : make_passes(owned, clients(), max_tokens)) {
+  for (const Pass& pass : make_passes(owned, clients(), pass_tokens_)) {
     run_pass(pass, predicted, results);
+  }
+  for (Leaf& leaf : leaves_) {
+    if (leaf.values.grad().defined()) leaf.gradient.copy_(leaf.values.grad());
+    leaf.values.mutable_grad().reset();
   }
   for (std::size_t client = 0; client < clients(); ++client) {
     results[client].tokens = predicted[client];
@@ -326,10 +339,11 @@ Result<Adapter> GraphTrainSession::adapter(std::size_t client) const {
 } // namespace
 
 Result<std::unique_ptr<TrainSession>> start_train_session(Transformer& transformer,
-                                                          std::vector<TrainJob> jobs) {
+                                                          std::vector<TrainJob> jobs,
+                                                          std::uint64_t activation_bytes) {
   COPPICE_TRY(check_jobs(jobs, transformer.base()));
   return std::unique_ptr<TrainSession>(
-      std::make_unique<GraphTrainSession>(transformer, std::move(jobs)));
+      std::make_unique<GraphTrainSession>(transformer, std::move(jobs), activation_bytes));
 }
 
 } // namespace coppice::graph

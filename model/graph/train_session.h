@@ -2,7 +2,7 @@
 // Training of K clients' adapters side by side: one pass of the base over all their tokens.
 //
 // Parameters, gradients and the optimizer's moments are (K, P) float32, a row a client in the order
-// of Adapter::values(). A step whose activations would exceed kActivationBytes is computed in
+// of Adapter::values(). A step whose activations would exceed `activation_bytes` is computed in
 // several passes that add up their gradients; the loss is divided by the predicted tokens of the
 // whole step.
 #pragma once
@@ -14,12 +14,10 @@
 
 namespace coppice::graph {
 
-// What a pass may hold for its backward pass; one sequence is always computed whole.
-inline constexpr std::int64_t kActivationBytes = std::int64_t{256} << 20;
-
 // Refuses no jobs at all, jobs of different specs, adapters that don't fit the base, and settings
 // that aren't numbers (kInvalidArgument). The transformer must outlive the session.
 Result<std::unique_ptr<TrainSession>> start_train_session(Transformer& transformer,
-                                                          std::vector<TrainJob> jobs);
+                                                          std::vector<TrainJob> jobs,
+                                                          std::uint64_t activation_bytes);
 
 } // namespace coppice::graph

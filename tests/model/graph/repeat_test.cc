@@ -2,6 +2,8 @@
 // The same bits for any number of threads, and from run to run.
 #include <gtest/gtest.h>
 
+#include <algorithm>
+
 #include "tests/model/graph/tiny_model.h"
 
 namespace coppice::graph {
@@ -30,7 +32,7 @@ Outcome everything(const std::shared_ptr<const BaseModel>& base, unsigned thread
   Outcome outcome;
 
   // Lengths that are no multiple of any block, and more tokens than one.
-  const std::size_t length = base->config().context - 5;
+  const std::size_t length = std::min<std::size_t>(base->config().context - 5, 151);
   Batch batch;
   for (std::uint64_t seed = 0; seed < 3; ++seed) {
     batch.sequences.push_back(random_sequence(*base, length - seed, seed));
@@ -39,7 +41,7 @@ Outcome everything(const std::shared_ptr<const BaseModel>& base, unsigned thread
                                          .start = random_adapter(*base, 5, 2),
                                          .optimizer = {.max_gradient_norm = 0.5F}});
   const auto session = engine->start_training(jobs).value();
-  for (int step = 0; step < 3; ++step) {
+  for (int step = 0; step < 2; ++step) {
     const auto results = session->step({&batch, 1}).value();
     outcome.losses.insert(outcome.losses.end(), {results[0].loss, results[0].gradient_norm});
   }
