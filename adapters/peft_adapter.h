@@ -28,7 +28,7 @@ Result<Adapter> read_peft_adapter(const fs::path& folder, const std::string& arc
 
 struct PeftWriteOptions {
   PeftRows rows = PeftRows::kHuggingFace;
-  std::string base_model; // base_model_name_or_path
+  std::string base_model = {}; // base_model_name_or_path
 };
 // Makes the folder. Each file is written whole or not at all, the configuration last. kUnsupported
 // for a target that has no name in PEFT.
