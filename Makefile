@@ -1,0 +1,65 @@
+# SPDX-License-Identifier: Apache-2.0
+# The commands of every day. `make help` lists them; CMakePresets.json has the configurations.
+
+BUILD := build/release
+JOBS ?= $(shell tools/jobs.sh)
+CTEST := ctest --test-dir $(BUILD) --output-on-failure --no-tests=error -j2
+
+# ccache can't know that our precompiled headers and clocks do no harm (the presets say it as well).
+export CCACHE_SLOPPINESS := pch_defines,time_macros
+
+# What a configuration adds to the preset. In CI warnings are errors from the first build on, so that
+# the program's objects are compiled once for both `make demo` and `make test`.
+CONFIGURE := cmake --preset release --log-level=WARNING
+ifdef COPPICE_GRAPH
+  CONFIGURE += -DCOPPICE_GRAPH=$(COPPICE_GRAPH)
+endif
+ifeq ($(CI),true)
+  CONFIGURE += -DCOPPICE_WERROR=ON
+endif
+
+.DEFAULT_GOAL := help
+.PHONY: help setup setup-tests build demo build-tests test test-slow bench format tidy clean
+
+help: ## this list
+	@echo 'coppice: make TARGET'
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  \1|\2/' | awk -F '|' '{ printf "%-12s%s\n", $$1, $$2 }'
+	@echo 'Variables: JOBS=N (compilers at once, now $(JOBS)); TEST=name (make test: only those tests);'
+	@echo '  SKIP_SETUP=1 (install nothing); LIBTORCH=DIR (this LibTorch); COPPICE_GRAPH=OFF (without LibTorch)'
+
+setup:
+	@tools/setup.sh program
+
+setup-tests: setup
+	@tools/setup.sh tests
+
+build: setup ## the program: build/release/coppice
+	@$(CONFIGURE)
+	@cmake --build $(BUILD) --target program -j $(JOBS)
+
+demo: build ## build, then run the main job on this machine: one aggregator, eight devices
+	$(BUILD)/coppice demo
+
+build-tests: setup-tests
+	@$(CONFIGURE) -DCOPPICE_TESTS=ON
+	@cmake --build $(BUILD) -j $(JOBS)
+
+test: build-tests ## build and run every test but the slow ones; TEST=name for some of them
+	$(CTEST) $(if $(TEST),-R '$(TEST)',-LE slow)
+
+test-slow: build-tests ## run the tests labelled slow
+	$(CTEST) -L slow
+
+bench: setup-tests ## build and run the micro-benchmarks of bench/ (the figures: coppice bench)
+	@$(CONFIGURE) -DCOPPICE_BENCHMARKS=ON
+	@cmake --build $(BUILD) -j $(JOBS)
+	@for bench in $(BUILD)/*_bench; do $$bench || exit 1; done
+
+format: setup-tests ## clang-format every file
+	@git ls-files -z --cached --others --exclude-standard '*.h' '*.cc' | xargs -0 clang-format -i
+
+tidy: build-tests ## clang-tidy the files that differ from the first parent; BASE=commit, BASE=--all
+	@tools/tidy.sh $(BASE)
+
+clean: ## remove build/
+	rm -rf build
