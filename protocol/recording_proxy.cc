@@ -5,6 +5,7 @@
 
 #include <atomic>
 #include <mutex>
+#include <system_error>
 #include <thread>
 
 #include "base/text.h"
@@ -99,7 +100,11 @@ class TcpRecordingProxy final : public RecordingProxy {
       listeners_.push_back(COPPICE_TRY(tcp_listen(route.listen)));
       endpoints_.push_back(COPPICE_TRY(tcp_endpoint(listeners_.back())));
     }
-    thread_ = std::thread([this] { run(); });
+    try {
+      thread_ = std::thread([this] { run(); });
+    } catch (const std::system_error& thrown) {
+      return Error{ErrorCode::kResourceExhausted, cat("the proxy got no thread: ", thrown.what())};
+    }
     return {};
   }
 

@@ -6,9 +6,11 @@
 
 #include <chrono>
 #include <string>
+#include <system_error>
 #include <zmq.hpp>
 
 #include "base/clock.h"
+#include "base/text.h"
 #include "crypto/keys.h"
 #include "protocol/transport.h"
 #include "protocol/wake_event.h"
@@ -28,6 +30,8 @@ auto without_throwing(std::string_view doing, const Body& body) -> decltype(body
     return body();
   } catch (const zmq::error_t& thrown) {
     return transport_error(thrown, doing);
+  } catch (const std::system_error& thrown) { // std::thread's
+    return Error{ErrorCode::kResourceExhausted, cat(doing, ": ", thrown.what())};
   }
 }
 
