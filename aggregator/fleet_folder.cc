@@ -3,6 +3,7 @@
 
 #include <charconv>
 
+#include "adapters/adapter_file.h"
 #include "base/text.h"
 #include "crypto/hash.h"
 #include "crypto/key_file.h"
@@ -177,6 +178,28 @@ Result<void> FleetFolder::rotate(bool new_curve) {
       new_curve ? CurveSecretKey::generate() : COPPICE_TRY(load_key_file<CurveSecretKey>(present));
   COPPICE_TRY(write_key_set(directory_, fleet, next, curve));
   return reload_keys();
+}
+
+Result<Release> revert_release(const FleetFolder& folder, StateStore& store, AdapterVersion version,
+                               Millis now_wall, AdapterVersion highest_seen) {
+  const auto newest = COPPICE_TRY(store.newest_version());
+  if (!newest) return Error{ErrorCode::kFailedPrecondition, "there is no release to go back from"};
+  const auto present = COPPICE_TRY(store.release(*newest));
+  const auto earlier = COPPICE_TRY(store.release(version));
+  const Adapter adapter = COPPICE_TRY(parse_adapter(earlier.adapter));
+  const ReleaseInputs inputs{.facts = folder.facts(),
+                             .epoch = store.epoch(),
+                             .version = std::max(*newest, highest_seen).next(),
+                             .reason = ReleaseReason::kRevert,
+                             .parent_hash = sha256(present.adapter),
+                             .round = {},
+                             .plan_hash = {},
+                             .participants = 0,
+                             .reverted_to = version,
+                             .created = now_wall};
+  const ReleaseContent content = make_release(inputs, adapter, nullptr, folder.keys().signing);
+  COPPICE_TRY(store.commit_revert(content));
+  return content.release;
 }
 
 } // namespace coppice

@@ -64,4 +64,9 @@ class FleetFolder {
   std::map<KeySetNumber, std::shared_ptr<const AggregatorKeys>> keys_;
 };
 
+// Publishes `version`'s content as a new release, after every version that exists or
+// `highest_seen`. The caller holds the folder's lock.
+Result<Release> revert_release(const FleetFolder& folder, StateStore& store, AdapterVersion version,
+                               Millis now_wall, AdapterVersion highest_seen = {});
+
 } // namespace coppice

@@ -217,20 +217,7 @@ Result<void> AggregatorService::revert_to(AdapterVersion version) {
     return Error{ErrorCode::kFailedPrecondition,
                  "a round is running; abort it or wait for its end"};
   }
-  auto stored = COPPICE_TRY(store_.release(version));
-  const Adapter adapter = COPPICE_TRY(parse_adapter(stored.adapter));
-  const ReleaseInputs inputs{.facts = folder_.facts(),
-                             .epoch = store_.epoch(),
-                             .version = next_version(),
-                             .reason = ReleaseReason::kRevert,
-                             .parent_hash = release_facts_.adapter_hash,
-                             .round = {},
-                             .plan_hash = {},
-                             .participants = 0,
-                             .reverted_to = version,
-                             .created = clock_.wall()};
-  const ReleaseContent content = make_release(inputs, adapter, nullptr, folder_.keys().signing);
-  COPPICE_TRY(store_.commit_revert(content));
+  COPPICE_TRY(revert_release(folder_, store_, version, clock_.wall(), highest_seen_version_));
   COPPICE_TRY(load_current_release());
   say(cat("release ", release_facts_.version, " has the content of release ", version));
   for (const auto& [client, presence] : cohort_.present()) {

@@ -136,8 +136,6 @@ Result<void> Agent::turn() {
 
 Result<void> Agent::housekeeping() {
   last_housekeeping_ = now();
-  const auto stored = folder_.marks(); // the owner's `client pause` writes here
-  if (stored.ok()) marks_.paused = stored->paused;
   const bool ready = !not_eligible_because(eligibility()).has_value();
   if (checked_in_ && ready != ready_) COPPICE_TRY(check_in());
   if (checked_in_ && now() - last_sent_ >= heartbeat_) {

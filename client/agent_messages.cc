@@ -47,7 +47,7 @@ Result<void> Agent::send(Channel channel, const Message& message, const Sha256& 
 std::vector<ConditionVerdict> Agent::eligibility() const {
   DeviceHistory history;
   history.train_bytes = train_bytes_;
-  history.paused = marks_.paused;
+  history.paused = folder_.paused();
   const Millis wall = clock_.wall();
   history.bytes_today = ledger_.bytes_since(wall - Millis{24 * 3600 * 1000});
   if (marks_.last_round_wall.count > 0) history.since_last_round = wall - marks_.last_round_wall;

@@ -135,7 +135,6 @@ Result<DeviceMarks> DeviceFolder::marks() const {
   marks.epoch = Epoch{COPPICE_TRY(json_uint(json, "epoch"))};
   marks.last_round_wall =
       Millis{static_cast<std::int64_t>(COPPICE_TRY(json_uint(json, "last_round_ms")))};
-  marks.paused = COPPICE_TRY(json_bool(json, "paused"));
   return marks;
 }
 
@@ -149,11 +148,20 @@ Result<void> DeviceFolder::store_marks(const DeviceMarks& marks) const {
   json["acknowledged"] = marks.round.acknowledged;
   json["epoch"] = marks.epoch.value;
   json["last_round_ms"] = marks.last_round_wall.count;
-  json["paused"] = marks.paused;
   crash_point("client.marks.before");
   COPPICE_TRY(write_state(directory_ / "marks.json", json));
   crash_point("client.marks.after");
   return {};
+}
+
+bool DeviceFolder::paused() const { return fs::exists(directory_ / "paused"); }
+
+Result<void> DeviceFolder::set_paused(bool paused) const {
+  if (paused) return write_file_atomically(directory_ / "paused", as_bytes("by the owner\n"));
+  std::error_code code;
+  fs::remove(directory_ / "paused", code);
+  if (code) return Error{ErrorCode::kIo, cat("can't resume: ", code.message())};
+  return sync_directory(directory_);
 }
 
 Result<void> DeviceFolder::store_upload(const Sha256& name, ByteSpan bytes) const {

@@ -47,7 +47,6 @@ struct DeviceMarks {
   RoundMarks round;
   Epoch epoch;
   Millis last_round_wall{0}; // 0: never took part
-  bool paused = false;
 };
 
 struct SharedAdapter {
@@ -72,6 +71,9 @@ class DeviceFolder {
 
   Result<DeviceMarks> marks() const; // fresh ones if there are none
   Result<void> store_marks(const DeviceMarks& marks) const;
+  // The owner's pause: a file of its own, so that it can't race with a running agent's marks.
+  bool paused() const;
+  Result<void> set_paused(bool paused) const;
 
   Result<void> store_upload(const Sha256& name, ByteSpan bytes) const;
   Result<Bytes> upload(const Sha256& name) const;

@@ -3,6 +3,7 @@
 
 #include "base/text.h"
 #include "crypto/hash.h"
+#include "protocol/envelope.h"
 #include "protocol/transport.h"
 
 namespace coppice {
@@ -49,6 +50,43 @@ Result<Membership> enroll(const DeviceFolder& folder, const Invite& invite, cons
   membership.certificate = reply.certificate;
   COPPICE_TRY(folder.store_membership(membership));
   return membership;
+}
+
+Result<void> leave_fleet(const DeviceFolder& folder, const Clock& clock, Millis timeout) {
+  const FileLock lock = COPPICE_TRY(FileLock::take(folder.directory() / "lock"));
+  const DeviceIdentity identity = COPPICE_TRY(folder.identity());
+  const Membership membership = COPPICE_TRY(folder.membership());
+  Ledger ledger = COPPICE_TRY(Ledger::open(folder.ledger_path()));
+  const auto transport = COPPICE_TRY(ClientTransport::open(
+      {membership.control_endpoint, membership.bulk_endpoint, membership.keys.curve, {}},
+      identity.curve));
+  EnvelopeHeader header;
+  header.type = MessageType::kLeave;
+  header.sender = identity.id;
+  header.key_set = membership.keys.number;
+  header.sequence = 1;
+  const Frame frame = make_envelope(identity.signing, header, Leave{});
+  COPPICE_TRY(ledger.record({.wall = clock.wall(),
+                             .channel = "control",
+                             .kind = message_name(header.type),
+                             .bytes = frame.bytes.size(),
+                             .round = {},
+                             .content = sha256(frame.bytes)}));
+  COPPICE_TRY(transport->send(Channel::kControl, frame.bytes));
+  // Once it is out, the aggregator shuts the connection: the refusal is the answer.
+  const Millis give_up = clock.monotonic() + timeout;
+  bool was_connected = false;
+  while (clock.monotonic() < give_up) {
+    const auto arrivals = COPPICE_TRY(transport->poll(Millis{200}));
+    const ConnectionState state = transport->connection();
+    was_connected = was_connected || state.connected;
+    if (state.refused || !arrivals.empty() ||
+        (was_connected && clock.monotonic() + Millis{8000} > give_up)) {
+      return {};
+    }
+  }
+  return Error{ErrorCode::kDeadlineExceeded,
+               "the aggregator can't be reached; try again when it can, or remove the folder"};
 }
 
 } // namespace coppice

@@ -14,4 +14,8 @@ namespace coppice {
 Result<Membership> enroll(const DeviceFolder& folder, const Invite& invite, const fs::path& model,
                           Ledger& ledger, const Clock& clock, Millis timeout);
 
+// Tells the aggregator that this device withdraws, and waits until it was said. Takes the folder's
+// lock.
+Result<void> leave_fleet(const DeviceFolder& folder, const Clock& clock, Millis timeout);
+
 } // namespace coppice

@@ -1,0 +1,59 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "cli/commands.h"
+
+namespace coppice {
+namespace {
+
+constexpr GroupRow kGroups[] = {
+    {"aggregator", "Serve a fleet of devices"},
+    {"aggregator keys", "The aggregator's own keys"},
+    {"aggregator clients", "The fleet's devices"},
+    {"aggregator round", "Rounds, past and present"},
+    {"aggregator release", "Released adapters"},
+    {"client", "Be a device of a fleet"},
+    {"client adapter", "What this device serves with"},
+    {"adapter", "Look at, convert, merge, compare and verify LoRA adapters"},
+    {"model", "Look at base models"},
+    {"config", "Settings: where each value comes from"},
+    {"bench", "Measure this machine with coppice's own work"},
+};
+
+constexpr CommandRow kCommands[] = {
+    {"", add_demo_command},
+    {"aggregator", add_aggregator_init_command},
+    {"aggregator", add_aggregator_run_command},
+    {"aggregator", add_aggregator_invite_command},
+    {"aggregator", add_aggregator_status_command},
+    {"aggregator", add_aggregator_pause_command},
+    {"aggregator", add_aggregator_resume_command},
+    {"aggregator keys", add_aggregator_keys_rotate_command},
+    {"aggregator clients", add_aggregator_clients_list_command},
+    {"aggregator clients", add_aggregator_clients_show_command},
+    {"aggregator clients", add_aggregator_clients_revoke_command},
+    {"aggregator round", add_aggregator_round_list_command},
+    {"aggregator round", add_aggregator_round_show_command},
+    {"aggregator round", add_aggregator_round_watch_command},
+    {"aggregator round", add_aggregator_round_abort_command},
+    {"aggregator release", add_aggregator_release_list_command},
+    {"aggregator release", add_aggregator_release_show_command},
+    {"aggregator release", add_aggregator_release_revert_command},
+    {"client", add_client_init_command},
+    {"client", add_client_enroll_command},
+    {"client", add_client_run_command},
+    {"client", add_client_status_command},
+    {"client", add_client_pause_command},
+    {"client", add_client_resume_command},
+    {"client", add_client_leave_command},
+    {"client", add_client_forget_command},
+    {"client", add_client_ledger_command},
+    {"client adapter", add_client_adapter_export_command},
+    {"config", add_config_show_command},
+    {"config", add_config_markdown_command},
+};
+
+} // namespace
+
+std::span<const GroupRow> command_groups() { return kGroups; }
+std::span<const CommandRow> commands() { return kCommands; }
+
+} // namespace coppice

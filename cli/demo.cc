@@ -1,0 +1,262 @@
+// SPDX-License-Identifier: Apache-2.0
+// `coppice demo`: the main job on this machine, with real processes, keys, sockets and a real
+// model.
+#include <unistd.h>
+
+#include <CLI/CLI.hpp>
+#include <algorithm>
+
+#include "base/text.h"
+#include "cli/commands.h"
+#include "cli/demo_report.h"
+#include "cli/engine_choice.h"
+#include "client/example_store.h"
+#include "client/serving.h"
+#include "sim/people.h"
+
+namespace coppice {
+namespace {
+
+constexpr std::size_t kPersonBytes = 60'000;
+constexpr std::size_t kSecretBytes =
+    48; // of a user's own text, searched for in everything that left
+
+struct DemoOptions {
+  std::uint32_t clients = 8;
+  std::uint32_t rounds = 3;
+  std::string model;
+  std::string data;
+  std::uint64_t seed = 1;
+  std::string keep;
+  std::vector<std::string> set;
+};
+
+// A folder that is removed at the end unless it is to be kept.
+class WorkFolder {
+ public:
+  static Result<WorkFolder> make(const std::string& keep) {
+    if (!keep.empty()) {
+      if (fs::exists(keep) && !fs::is_empty(keep)) {
+        return Error{ErrorCode::kAlreadyExists, cat(keep, " is not empty; name another folder")};
+      }
+      std::error_code code;
+      fs::create_directories(keep, code);
+      if (code) return Error{ErrorCode::kIo, cat("can't make ", keep, ": ", code.message())};
+      return WorkFolder(fs::absolute(keep), true);
+    }
+    std::string pattern = (fs::temp_directory_path() / "coppice-demo-XXXXXX").string();
+    if (::mkdtemp(pattern.data()) == nullptr) {
+      return Error{ErrorCode::kIo, "can't make a temporary folder"};
+    }
+    return WorkFolder(pattern, false);
+  }
+  WorkFolder(WorkFolder&& other) noexcept
+      : path_(std::exchange(other.path_, {})), keep_(other.keep_) {}
+  WorkFolder& operator=(WorkFolder&&) = delete;
+  ~WorkFolder() {
+    if (keep_ || path_.empty()) return;
+    std::error_code ignored;
+    fs::remove_all(path_, ignored);
+  }
+  const fs::path& path() const { return path_; }
+  void keep() { keep_ = true; }
+
+ private:
+  WorkFolder(fs::path path, bool keep) : path_(std::move(path)), keep_(keep) {}
+  fs::path path_;
+  bool keep_;
+};
+
+Result<std::vector<DemoDevice>> invented_people(const DemoOptions& options, const fs::path& root) {
+  std::vector<DemoDevice> devices;
+  for (const PersonFolder& person : COPPICE_TRY(
+           write_population(root / "people", options.seed, options.clients, kPersonBytes))) {
+    devices.push_back({person.name, person.folder, {person.canary}, {}, {}});
+  }
+  return devices;
+}
+
+// A stretch from the middle of the first long piece: nothing of it may be found outside the device.
+std::vector<std::string> secrets_of(const fs::path& folder) {
+  const auto pieces = read_pieces(folder, {}, nullptr);
+  if (!pieces.ok()) return {};
+  for (const Piece& piece : *pieces) {
+    if (piece.text.size() >= 4 * kSecretBytes) {
+      return {piece.text.substr(piece.text.size() / 2, kSecretBytes)};
+    }
+  }
+  return {};
+}
+
+Result<std::vector<DemoDevice>> users_folders(const DemoOptions& options) {
+  std::vector<DemoDevice> devices;
+  std::error_code code;
+  for (const auto& entry : fs::directory_iterator(options.data, code)) {
+    if (!entry.is_directory()) continue;
+    devices.push_back({entry.path().filename().string(),
+                       fs::absolute(entry.path()),
+                       secrets_of(entry.path()),
+                       {},
+                       {}});
+  }
+  if (code) {
+    return Error{ErrorCode::kNotFound, cat("can't read ", options.data, ": ", code.message())};
+  }
+  std::ranges::sort(devices, {}, &DemoDevice::name);
+  if (devices.size() > options.clients) devices.resize(options.clients);
+  if (devices.size() < 2) {
+    return Error{ErrorCode::kInvalidArgument,
+                 cat(options.data, " must hold a folder for each device, two at least")};
+  }
+  return devices;
+}
+
+// assets/coppice-4m.q4_0.gguf beside the program's source tree or its installation.
+Result<fs::path> default_model() {
+  constexpr const char* kName = "coppice-4m.q4_0.gguf";
+  const fs::path program = this_program().parent_path();
+  for (const fs::path& folder :
+       {program / "../../assets", program / "../share/coppice", fs::path("assets")}) {
+    std::error_code code;
+    if (fs::exists(folder / kName, code)) return fs::canonical(folder / kName, code);
+  }
+  return Error{ErrorCode::kNotFound, cat("can't find ", kName, "; name a base with --model FILE")};
+}
+
+std::vector<Override> demo_settings(const DemoOptions& options, std::size_t devices) {
+  const std::string count = cat(devices);
+  std::vector<Override> overrides{
+      {"round.min_available_nodes", count, "demo"}, {"round.min_train_nodes", count, "demo"},
+      {"round.min_survivors", "2", "demo"},         {"round.deadline", "5m", "demo"},
+      {"network.heartbeat", "2s", "demo"},          {"network.lease", "20s", "demo"},
+      {"training.seed", cat(options.seed), "demo"}};
+  for (const std::string& assignment : options.set) {
+    const std::size_t equals = assignment.find('=');
+    overrides.push_back({assignment.substr(0, equals),
+                         assignment.substr(std::min(equals, assignment.size() - 1) + 1), "--set"});
+  }
+  return overrides;
+}
+
+struct Samples {
+  std::string before;
+  std::string after;
+};
+
+// The same prompt, a stretch of the first device's report text, with the base and with what serves
+// there.
+Result<Samples> sample_text(const DemoDevice& device, const fs::path& model) {
+  const auto engine = COPPICE_TRY(engine_factory(model, 1)());
+  const Tokenizer& tokenizer = engine->base().tokenizer();
+  std::string prompt;
+  for (const Piece& piece : COPPICE_TRY(read_pieces(device.data, {}, nullptr))) {
+    if (piece.split != Split::kReport || piece.instruction || piece.text.size() < 80) continue;
+    prompt = piece.text.substr(0, piece.text.find(' ', 40));
+    break;
+  }
+  if (prompt.empty()) return Samples{};
+  const DeviceFolder folder(device.folder);
+  const Membership membership = COPPICE_TRY(folder.membership());
+  const auto shared = COPPICE_TRY(folder.shared(membership.keys.verify));
+  if (!shared) return Error{ErrorCode::kInternal, "the device holds no release"};
+  const auto served = COPPICE_TRY(Serving(folder, ClientSettings{}).served_adapter(*shared));
+  GenerateRequest request{.adapters = {},
+                          .prompt = tokenizer.encode(prompt, {.add_bos = tokenizer.add_bos()}),
+                          .max_tokens = 48,
+                          .sampler = {.temperature = 0.7F, .seed = 1},
+                          .on_token = {}};
+  const auto before = COPPICE_TRY(engine->generate(request));
+  if (served) request.adapters = {{&*served, 1.0F}};
+  const auto after = COPPICE_TRY(engine->generate(request));
+  return Samples{prompt + tokenizer.decode(before.tokens), prompt + tokenizer.decode(after.tokens)};
+}
+
+void print_samples(Console& console, const DemoReport& report, const std::string& name) {
+  if (report.sample_before.empty()) return;
+  console.print(cat("\nThe same beginning, taken from ", name, "'s report text:"));
+  console.print(cat("  base alone:      ", report.sample_before));
+  console.print(cat("  what serves now: ", report.sample_after));
+}
+
+Result<ExitCode> demo(Context& context, const DemoOptions& options) {
+  const SystemClock clock;
+  const Millis started = clock.monotonic();
+  Console& console = context.console;
+  WorkFolder work = COPPICE_TRY(WorkFolder::make(options.keep));
+  const fs::path model =
+      options.model.empty() ? COPPICE_TRY(default_model()) : fs::absolute(options.model);
+  auto devices = options.data.empty() ? COPPICE_TRY(invented_people(options, work.path()))
+                                      : COPPICE_TRY(users_folders(options));
+  console.print(cat(devices.size(), " devices, ", options.rounds, " rounds, base ",
+                    model.filename().string(),
+                    ". CURVE, ZAP, signatures and seals are on; secure "
+                    "aggregation and noise come later: the aggregator still sees single deltas."));
+  const DemoFleetOptions fleet_options{
+      .program = this_program(),
+      .root = work.path(),
+      .model = model,
+      .rounds = options.rounds,
+      .aggregator = demo_settings(options, devices.size()),
+      .device_arguments = {},
+      .on_line = [&](const std::string& line) { console.print("  " + line); }};
+  auto fleet = COPPICE_TRY(DemoFleet::start(fleet_options, std::move(devices)));
+  const auto ran = fleet->run();
+  if (!ran.ok()) {
+    work.keep();
+    return ran.error();
+  }
+  DemoReport report = COPPICE_TRY(collect_demo(*fleet, options.rounds));
+  report.audit = COPPICE_TRY(audit_demo(*fleet));
+  const DemoDevice& first = fleet->devices().front();
+  const Samples samples = COPPICE_TRY(sample_text(first, model));
+  report.sample_before = samples.before;
+  report.sample_after = samples.after;
+  report.seconds = static_cast<double>((clock.monotonic() - started).count) / 1000.0;
+  report.root = work.path();
+  console.print();
+  console.write(demo_table(report));
+  print_samples(console, report, first.name);
+  console.print(options.keep.empty()
+                    ? std::string("\nNothing was kept; --keep DIR keeps every folder and adapter.")
+                    : cat("\nEach device's adapter is in ", (work.path() / "devices").string(),
+                          "/NAME/current/adapter.gguf, for an unmodified llama.cpp."));
+  console.print(cat("Took ", fixed(report.seconds, 1), " s."));
+  console.finish("coppice.demo.v1", demo_json(report));
+  const auto failures = report.failures();
+  for (const std::string& failure : failures) console.note(cat("failed: ", failure));
+  return failures.empty() ? ExitCode::kOk : ExitCode::kFailed;
+}
+
+} // namespace
+
+void add_demo_command(CLI::App& parent, Context& context) {
+  auto options = std::make_shared<DemoOptions>();
+  CLI::App& command = new_command(
+      parent, context,
+      {.name = "demo",
+       .summary = "The whole job on this machine: a fleet of processes personalizes a model",
+       .example = "coppice demo\n"
+                  "coppice demo --data my-folders --keep /tmp/fleet\n"
+                  "coppice demo --clients 4 --rounds 2 --format json"},
+      [options](Context& at) { return demo(at, *options); });
+  command.add_option("--clients", options->clients, "Devices, one process each")
+      ->check(CLI::Range(2, 64))
+      ->capture_default_str();
+  command.add_option("--rounds", options->rounds, "Rounds before the personal adapters")
+      ->check(CLI::Range(1, 1000))
+      ->capture_default_str();
+  command.add_option("-m,--model", options->model, "Base model (default: the one in assets/)")
+      ->type_name("FILE");
+  command
+      .add_option("--data", options->data,
+                  "A folder of folders of your own texts, one device each, in place of the "
+                  "invented people")
+      ->type_name("DIR");
+  command.add_option("--seed", options->seed, "Of the invented people and the batches")
+      ->capture_default_str();
+  command.add_option("--keep", options->keep, "Keep every process's folder here")->type_name("DIR");
+  command.add_option("--set", options->set, "Any setting of aggregator.toml: section.key=value")
+      ->type_name("KEY=VALUE");
+}
+
+} // namespace coppice

@@ -1,0 +1,194 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "cli/demo_fleet.h"
+
+#include <algorithm>
+#include <chrono>
+#include <thread>
+
+#include "base/text.h"
+#include "cli/fleet_setup.h"
+#include "formats/json.h"
+
+namespace coppice {
+namespace {
+
+constexpr Millis kStartTimeout{20'000};
+constexpr Millis kCommandTimeout{60'000};
+constexpr std::size_t kRoutesPerDevice = 3; // control, bulk, enroll
+
+void nap() { std::this_thread::sleep_for(std::chrono::milliseconds(20)); }
+
+std::string last_lines(const fs::path& log) {
+  const auto raw = read_file(log, std::size_t{16} << 20U);
+  if (!raw.ok()) return {};
+  const std::string_view text = as_text(*raw);
+  constexpr std::size_t kTail = 600;
+  return std::string(text.substr(text.size() > kTail ? text.size() - kTail : 0));
+}
+
+} // namespace
+
+Result<std::unique_ptr<DemoFleet>> DemoFleet::start(const DemoFleetOptions& options,
+                                                    std::vector<DemoDevice> devices) {
+  std::unique_ptr<DemoFleet> fleet(new DemoFleet(options, std::move(devices)));
+  std::error_code code;
+  fs::create_directories(options.root / "logs", code);
+  fs::create_directories(options.root / "devices", code);
+  if (code) {
+    return Error{ErrorCode::kIo, cat("can't make ", options.root.string(), ": ", code.message())};
+  }
+  COPPICE_TRY(fleet->start_aggregator());
+  COPPICE_TRY(fleet->start_proxy());
+  COPPICE_TRY(fleet->enroll_devices());
+  return fleet;
+}
+
+Result<DemoFleet::Running> DemoFleet::launch(const std::string& name,
+                                             std::vector<std::string> arguments) const {
+  arguments.insert(arguments.begin(), options_.program.string());
+  const fs::path log = options_.root / "logs" / (name + ".log");
+  ChildProcess process = COPPICE_TRY(ChildProcess::start({std::move(arguments), log, {}}));
+  return Running{name, std::move(process), FileFollower(log), log};
+}
+
+Result<void> DemoFleet::command(const std::string& name, std::vector<std::string> arguments) const {
+  const std::string words = join(arguments, " ").substr(0, 60);
+  Running running = COPPICE_TRY(launch(name, std::move(arguments)));
+  const int status = COPPICE_TRY(running.process.wait(kCommandTimeout));
+  if (status == 0) return {};
+  return Error{ErrorCode::kInternal, cat("'coppice ", words, "' ended with status ", status, ": ",
+                                         last_lines(running.log))};
+}
+
+Result<void> DemoFleet::start_aggregator() {
+  FleetInit init{.directory = aggregator_folder(),
+                 .model = options_.model,
+                 .adapter = {},
+                 .overrides = options_.aggregator};
+  for (const char* channel : {"network.control", "network.bulk", "network.enroll"}) {
+    init.overrides.push_back({channel, "tcp://127.0.0.1:0", "demo"});
+  }
+  COPPICE_TRY(init_fleet(init));
+  running_.push_back(
+      COPPICE_TRY(launch("aggregator", {"aggregator", "run", aggregator_folder().string(),
+                                        "--rounds", cat(options_.rounds), "--leave-when-fetched",
+                                        "--timeout", cat(options_.deadline.count / 1000, "s")})));
+  const SystemClock clock;
+  const Millis give_up = clock.monotonic() + kStartTimeout;
+  while (clock.monotonic() < give_up) {
+    const auto endpoints = bound_endpoints();
+    if (endpoints.ok()) {
+      endpoints_ = *endpoints;
+      return {};
+    }
+    if (running_.front().process.poll()) break;
+    nap();
+  }
+  return Error{ErrorCode::kInternal,
+               cat("the aggregator did not start: ", last_lines(running_.front().log))};
+}
+
+Result<ServerEndpoints> DemoFleet::bound_endpoints() const {
+  const Bytes raw = COPPICE_TRY(read_file(aggregator_folder() / "status.json", 1 << 20));
+  const Json json = COPPICE_TRY(parse_json(as_text(raw)));
+  const Json& endpoints = *COPPICE_TRY(json_object(json, "endpoints"));
+  return ServerEndpoints{COPPICE_TRY(json_string(endpoints, "control")),
+                         COPPICE_TRY(json_string(endpoints, "bulk")),
+                         COPPICE_TRY(json_string(endpoints, "enroll"))};
+}
+
+Result<void> DemoFleet::start_proxy() {
+  RecordingProxyOptions options;
+  for (const DemoDevice& device : devices_) {
+    for (const std::string& target : {endpoints_.control, endpoints_.bulk, endpoints_.enroll}) {
+      options.routes.push_back({device.name, "tcp://127.0.0.1:0", target});
+    }
+  }
+  proxy_ = COPPICE_TRY(RecordingProxy::open(options));
+  return {};
+}
+
+Result<void> DemoFleet::enroll_devices() {
+  const FleetFolder folder = COPPICE_TRY(FleetFolder::open(aggregator_folder()));
+  StateStore store = COPPICE_TRY(StateStore::observe(aggregator_folder()));
+  ClientRegistry registry = COPPICE_TRY(ClientRegistry::open(store.database()));
+  const std::vector<std::string> routes = proxy_->endpoints();
+  for (std::size_t i = 0; i < devices_.size(); ++i) {
+    DemoDevice& device = devices_[i];
+    device.folder = options_.root / "devices" / device.name;
+    device.audit_log = options_.root / "logs" / (device.name + ".sent");
+    const std::size_t first = i * kRoutesPerDevice;
+    const InviteRequest request{
+        .endpoints = {routes.at(first), routes.at(first + 1), routes.at(first + 2)}};
+    const auto invites = COPPICE_TRY(make_invites(folder, registry, request, SystemClock().wall()));
+    COPPICE_TRY(command(
+        device.name, {"client", "init", device.folder.string(), "--model", options_.model.string(),
+                      "--data", device.data.string(), "--threads", cat(options_.client_threads)}));
+    COPPICE_TRY(command(device.name, {"client", "enroll", device.folder.string(), invites.at(0)}));
+  }
+  return {};
+}
+
+Result<void> DemoFleet::run() {
+  for (const DemoDevice& device : devices_) {
+    std::vector<std::string> arguments{"client",
+                                       "run",
+                                       device.folder.string(),
+                                       "--until-release",
+                                       cat(options_.rounds),
+                                       "--audit-log",
+                                       device.audit_log.string()};
+    arguments.insert(arguments.end(), options_.device_arguments.begin(),
+                     options_.device_arguments.end());
+    running_.push_back(COPPICE_TRY(launch(device.name, std::move(arguments))));
+    running_.back().output.new_lines(); // of `init` and `enroll`
+  }
+  const SystemClock clock;
+  const Millis give_up = clock.monotonic() + options_.deadline;
+  while (!COPPICE_TRY(step())) {
+    if (clock.monotonic() >= give_up) {
+      return Error{ErrorCode::kDeadlineExceeded,
+                   cat("the fleet did not finish in ", options_.deadline.count / 1000,
+                       " s; the logs are in ", (options_.root / "logs").string())};
+    }
+    nap();
+  }
+  return {};
+}
+
+Result<bool> DemoFleet::step() {
+  bool all_ended = true;
+  for (Running& running : running_) {
+    tell(running);
+    if (running.ended) continue;
+    const auto status = running.process.poll();
+    if (!status) {
+      all_ended = false;
+      continue;
+    }
+    running.ended = true;
+    tell(running);
+    if (*status != 0) {
+      return Error{ErrorCode::kInternal, cat(running.name, " ended with status ", *status, ": ",
+                                             last_lines(running.log))};
+    }
+  }
+  resident_most_ = std::max(resident_most_, resident_bytes_now());
+  return all_ended;
+}
+
+void DemoFleet::tell(Running& running) const {
+  for (const std::string& line : running.output.new_lines()) {
+    if (options_.on_line) options_.on_line(cat(running.name, ": ", line));
+  }
+}
+
+std::uint64_t DemoFleet::resident_bytes_now() const {
+  std::uint64_t total = 0;
+  for (const Running& running : running_) {
+    if (!running.ended) total += resident_bytes(running.process.id());
+  }
+  return total;
+}
+
+} // namespace coppice

@@ -1,0 +1,170 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "client/round.h"
+
+#include <gmock/gmock.h>
+
+#include <array>
+
+#include "crypto/hash.h"
+
+namespace coppice {
+namespace {
+
+class DeviceRoundTest : public ::testing::Test {
+ protected:
+  static RoundPlan plan(std::uint64_t round) {
+    RoundPlan made;
+    made.round = RoundId{round};
+    made.deadline = Millis{10'000};
+    return made;
+  }
+  std::string offered(std::uint64_t round, std::optional<std::string> decline = std::nullopt) {
+    const RoundPlan made = plan(round);
+    return then(PlanVerified{made, made.hash(), Millis{10'000}, std::move(decline)});
+  }
+  std::string then(DeviceEvent event) { return names(round_.handle(std::move(event), now_)); }
+  std::string trained(std::uint64_t round) { return then(Trained{plan(round).hash()}); }
+  std::string stored(std::uint64_t round, std::uint64_t size = 300'000) {
+    return then(UploadStored{plan(round).hash(), kUpload, size});
+  }
+  std::string credit(std::uint32_t next, std::uint32_t chunks) {
+    return then(CreditReceived{{kUpload, next, chunks}});
+  }
+
+  static std::string names(const std::vector<DeviceAction>& actions) {
+    constexpr std::array<const char*, 9> kNames{"persist", "answer", "train",  "stop", "seal",
+                                                "offer",   "chunks", "forget", "note"};
+    std::string text;
+    for (const DeviceAction& action : actions) {
+      if (!text.empty()) text += ", ";
+      text += kNames.at(action.index());
+    }
+    return text;
+  }
+
+  const Sha256 kUpload = sha256(as_bytes("upload"));
+  DeviceRound round_{RoundMarks{}, false};
+  Millis now_{0};
+};
+
+TEST_F(DeviceRoundTest, ARoundFromPlanToRelease) {
+  EXPECT_EQ(offered(1), "persist, answer, train");
+  EXPECT_EQ(trained(1), "persist, seal"); // the used-once mark is on disk before the seal
+  EXPECT_TRUE(round_.marks().seal_used);
+  EXPECT_EQ(stored(1), "persist, offer"); // the name is on disk before anything leaves
+  EXPECT_EQ(credit(0, 2), "chunks");
+  EXPECT_EQ(then(AckReceived{{RoundId{1}, kUpload}}), "persist, forget");
+  EXPECT_EQ(then(RoundOverReceived{{RoundId{1}, true, ""}}), "forget");
+  EXPECT_FALSE(round_.busy());
+}
+
+TEST_F(DeviceRoundTest, NotNowIsAnAnswerAndLeavesNoMark) {
+  EXPECT_EQ(offered(1, "battery"), "note, answer");
+  EXPECT_EQ(round_.marks(), RoundMarks{});
+  EXPECT_EQ(offered(1), "persist, answer, train"); // a little later it may
+}
+
+TEST_F(DeviceRoundTest, OlderRoundsAndOtherPlansOfAKnownRoundAreDeclined) {
+  offered(5);
+  EXPECT_EQ(offered(4), "note, answer");
+  RoundPlan other = plan(5);
+  other.clip_norm = 3;
+  EXPECT_EQ(then(PlanVerified{other, other.hash(), Millis{10'000}, std::nullopt}), "note, answer");
+}
+
+TEST_F(DeviceRoundTest, AskedAgainWhileTrainingItAnswersAgainAndTrainsOnce) {
+  offered(1);
+  EXPECT_EQ(offered(1), "answer");
+}
+
+TEST_F(DeviceRoundTest, NothingIsSealedTwiceUnderOnePlan) {
+  offered(1);
+  trained(1);
+  EXPECT_EQ(trained(1), "");
+  stored(1);
+  then(AckReceived{{RoundId{1}, kUpload}});
+  then(RoundOverReceived{{RoundId{1}, true, ""}});
+  EXPECT_EQ(offered(1), "note, answer"); // a replayed plan
+}
+
+TEST_F(DeviceRoundTest, KilledWhileTrainingItMayTrainAgain) {
+  offered(1);
+  round_ = DeviceRound(round_.marks(), false);
+  EXPECT_EQ(offered(1), "persist, answer, train");
+}
+
+TEST_F(DeviceRoundTest, KilledBetweenTheMarkAndTheBytesItSitsTheRoundOut) {
+  offered(1);
+  trained(1);
+  round_ = DeviceRound(round_.marks(), false);
+  EXPECT_FALSE(round_.busy());
+  EXPECT_EQ(offered(1), "note, answer");
+  EXPECT_EQ(offered(2), "persist, answer, train");
+}
+
+TEST_F(DeviceRoundTest, KilledWhileUploadingItOffersTheSameBytes) {
+  offered(1);
+  trained(1);
+  stored(1);
+  credit(0, 1);
+  round_ = DeviceRound(round_.marks(), true);
+  EXPECT_EQ(then(Reconnected{}), "offer");
+  const auto actions = round_.handle(CreditReceived{{kUpload, 1, 8}}, now_);
+  ASSERT_EQ(names(actions), "chunks"); // from where the aggregator says
+  EXPECT_EQ(std::get<SendChunks>(actions[0]).first, 1U);
+  EXPECT_EQ(std::get<SendChunks>(actions[0]).count, 1U);
+}
+
+TEST_F(DeviceRoundTest, IfTheBytesAreLostItSitsOut) {
+  offered(1);
+  trained(1);
+  stored(1);
+  round_ = DeviceRound(round_.marks(), false);
+  EXPECT_FALSE(round_.busy());
+  EXPECT_EQ(then(Reconnected{}), "");
+  EXPECT_EQ(offered(1), "note, answer");
+}
+
+TEST_F(DeviceRoundTest, CreditIsNeverExceeded) {
+  offered(1);
+  trained(1);
+  stored(1, limits::kChunkBytes * 20); // 20 chunks
+  EXPECT_EQ(std::get<SendChunks>(round_.handle(CreditReceived{{kUpload, 0, 8}}, now_).at(0)).count,
+            8U);
+  EXPECT_EQ(credit(4, 4), ""); // 8 are under way already
+  EXPECT_EQ(std::get<SendChunks>(round_.handle(CreditReceived{{kUpload, 4, 8}}, now_).at(0)).first,
+            8U);
+  EXPECT_EQ(credit(21, 8), ""); // nonsense
+}
+
+TEST_F(DeviceRoundTest, ANewerPlanEndsWhatIsUnderWay) {
+  offered(1);
+  EXPECT_EQ(offered(2), "stop, persist, answer, train");
+  EXPECT_EQ(trained(1), ""); // the old training's end is of no interest
+}
+
+TEST_F(DeviceRoundTest, AnUnansweredOfferIsRepeated) {
+  offered(1);
+  trained(1);
+  stored(1);
+  now_ = Millis{4'999};
+  EXPECT_EQ(then(DeviceTick{}), "");
+  now_ = Millis{5'000};
+  EXPECT_EQ(then(DeviceTick{}), "offer");
+}
+
+TEST_F(DeviceRoundTest, TheDeadlineEndsTraining) {
+  offered(1);
+  now_ = Millis{10'001};
+  EXPECT_EQ(then(DeviceTick{}), "stop, note");
+  EXPECT_FALSE(round_.busy());
+}
+
+TEST_F(DeviceRoundTest, FailedTrainingWithdraws) {
+  offered(1);
+  EXPECT_EQ(then(TrainingFailed{plan(1).hash(), "loss is not finite"}), "note, answer");
+  EXPECT_FALSE(round_.busy());
+}
+
+} // namespace
+} // namespace coppice
