@@ -26,6 +26,34 @@ TEST(AdapterFileTest, EveryBitOfEveryValueComesBack) {
   EXPECT_EQ(serialize_adapter(*parsed), bytes);
 }
 
+TEST(AdapterFileTest, TheExampleOfTheFormatsPageIsWhatIsWritten) {
+  const AdapterSpec spec{.architecture = "llama",
+                         .targets = {{.tensor = "x", .in = 2, .out = 3, .rank = 1, .alpha = 2}}};
+  Adapter adapter(share(spec));
+  adapter.a(0)[0] = 0.5F;
+  adapter.a(0)[1] = -1.0F;
+  EXPECT_EQ(to_hex(serialize_adapter(adapter)),
+            "43504144"
+            "01000000"
+            "29000000" // CPAD, version 1, 41 bytes of spec
+            "0100"
+            "00"
+            "05000000"
+            "6c6c616d61"
+            "01000000" // version, standard, llama, 1 target
+            "01000000"
+            "78"
+            "02000000"
+            "03000000"
+            "01000000" // x: 2 in, 3 out, rank 1,
+            "00000040"
+            "00000000" // alpha 2, no heads
+            "01"
+            "0000003f"
+            "000080bf" // A: 0.5, -1
+            "00");     // B: zeros
+}
+
 TEST(AdapterFileTest, ASlotOfZerosTakesOneByteAndASlotOfMinusZerosDoesNot) {
   Adapter adapter = Adapter::initial(share(small_spec()), 3);
   std::size_t a_bytes = 0;

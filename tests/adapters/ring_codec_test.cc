@@ -289,6 +289,12 @@ TEST(RingPackTest, BitKOfTheTextIsBitKModEightOfItsByte) {
   }
 }
 
+TEST(RingPackTest, TheExampleOfTheFormatsPageIsWhatIsWritten) {
+  Bytes packed;
+  ring_pack(Elements{1, 0xfffff}, ring(20), packed);
+  EXPECT_EQ(to_hex(packed), "0100f0ffff");
+}
+
 TEST(RingPackTest, EveryNonZeroBitAfterTheLastElementIsRefused) {
   const RingBits bits = ring(20);
   for (std::size_t size = 1; size < 20; size += 2) { // odd sizes of 20 bits leave 4 bits over

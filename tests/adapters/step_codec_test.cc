@@ -130,6 +130,24 @@ TEST(StepCodecTest, AStepTakesTwoBytesAParameterAndFourASlot) {
   EXPECT_EQ(bytes.size(), 20 + 4 * 2 * spec.targets.size() + 2 * spec.parameters());
 }
 
+TEST(StepCodecTest, TheExampleOfTheFormatsPageIsWhatIsWritten) {
+  const AdapterSpec spec{.architecture = "llama",
+                         .targets = {{.tensor = "x", .in = 2, .out = 3, .rank = 1, .alpha = 2}}};
+  const std::vector<double> step = {0.25 * 32767, -0.5, 0, 0, 0};
+  EXPECT_EQ(to_hex(serialize_step(encode_step(spec, step).value())),
+            "43505354"
+            "01000000"
+            "02000000"
+            "0500000000000000" // CPST, version 1, 2 slots, 5 values
+            "0000803e"
+            "00000000" // scales 0.25 and 0
+            "ff7f"
+            "feff"
+            "0000"
+            "0000"
+            "0000"); // 32767, -2, and zeros
+}
+
 TEST(StepCodecTest, BrokenTextsAreRefused) {
   const AdapterSpec spec = small_spec();
   const Bytes bytes = serialize_step(encode_step(spec, random_step(spec, 1, 1.0)).value());
