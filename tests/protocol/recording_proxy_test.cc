@@ -51,7 +51,7 @@ class RecordingProxyTest : public TransportTest {
 
 TEST_F(RecordingProxyTest, EveryFrameOfAnHonestDeviceIsAccountedFor) {
   Device device = through_proxy();
-  for (const std::size_t size : {0, 1, 100, 222, 223, 40'000}) {
+  for (const std::size_t size : std::vector<std::size_t>{0, 1, 100, 222, 223, 40'000}) {
     ASSERT_TRUE(device.transport->send(Channel::kControl, Bytes(size, 1)));
   }
   for (int i = 0; i < 5; ++i) {
