@@ -32,12 +32,13 @@ class EngineInput : public testing::Test {
 
 TEST_F(EngineInput, TokensOutsideTheVocabularyAreRefused) {
   Sequence bad = good_;
-  bad.tokens[3] = 257;
-  expect_refused(engine_->score({}, {&bad, 1}), "257");
+  const auto outside = static_cast<TokenId>(base_->config().vocabulary);
+  bad.tokens[3] = outside;
+  expect_refused(engine_->score({}, {&bad, 1}), std::to_string(outside).c_str());
   bad.tokens[3] = -1;
   expect_refused(engine_->score({}, {&bad, 1}), "-1");
   expect_refused(engine_->logits({}, bad.tokens), "-1");
-  expect_refused(engine_->generate({.adapters = {}, .prompt = {300}, .max_tokens = 1}), "300");
+  expect_refused(engine_->generate({.adapters = {}, .prompt = {3000}, .max_tokens = 1}), "3000");
 }
 
 TEST_F(EngineInput, TextsThatAreEmptyOrLongerThanTheContextAreRefused) {

@@ -11,24 +11,10 @@
 #include "formats/gguf_writer.h"
 #include "formats/half.h"
 #include "model/graph/graph_engine.h"
+#include "tests/model/tiny_model.h"
 
 namespace coppice::graph {
 namespace {
-
-// The printable character that stands for a byte in GPT-2's vocabulary, as UTF-8: itself where it
-// is printable, else the next free one from U+0100 on.
-std::string byte_token(unsigned byte) {
-  const auto printable = [](unsigned b) {
-    return (b >= 33 && b <= 126) || (b >= 161 && b <= 172) || b >= 174;
-  };
-  unsigned code = byte;
-  if (!printable(byte)) {
-    code = 256;
-    for (unsigned b = 0; b < byte; ++b) code += printable(b) ? 0 : 1;
-  }
-  if (code < 128) return {static_cast<char>(code)};
-  return {static_cast<char>(0xc0U | (code >> 6U)), static_cast<char>(0x80U | (code & 63U))};
-}
 
 class TinyModelWriter {
  public:
@@ -43,6 +29,7 @@ class TinyModelWriter {
                   std::uint64_t rows);
   void put_vector(const std::string& name, std::uint64_t size, float around, float spread);
   std::shared_ptr<const BaseModel> open(const std::string& name) const;
+  std::uint64_t tokens() const { return tokens_; } // of the vocabulary
 
  private:
   float uniform() { return 2.0F * random_.uniform_float() - 1.0F; }
@@ -50,22 +37,15 @@ class TinyModelWriter {
   void put_block(Bytes& bytes, BlockType type, float size);
 
   KeyedRandom random_;
+  std::uint64_t tokens_ = 0;
   GgufWriter writer_ = GgufWriter::create().value();
   std::deque<Bytes> data_; // addresses stay: the writer keeps views
 };
 
 void TinyModelWriter::put_vocabulary() {
-  std::vector<std::string> tokens;
-  for (unsigned byte = 0; byte < 256; ++byte) tokens.push_back(byte_token(byte));
-  std::vector<std::int32_t> types(tokens.size(), 1); // normal
-  tokens.emplace_back("<|end|>");
-  types.push_back(3); // control
-  put("tokenizer.ggml.model", std::string("gpt2"));
-  put("tokenizer.ggml.pre", std::string("gpt-2"));
-  put("tokenizer.ggml.tokens", tokens);
-  put("tokenizer.ggml.token_type", types);
-  put("tokenizer.ggml.merges", std::vector<std::string>{"a b"});
-  put("tokenizer.ggml.eos_token_id", std::uint32_t{256});
+  const auto vocabulary = TinyModel::byte_vocabulary();
+  for (const auto& [key, value] : vocabulary) put(key, value);
+  tokens_ = std::get<std::vector<std::string>>(vocabulary.at("tokenizer.ggml.tokens")).size();
 }
 
 void TinyModelWriter::put_half(Bytes& bytes, std::uint16_t half) {
@@ -150,7 +130,6 @@ void put_configuration(TinyModelWriter& writer, const Shape& shape, std::uint32_
   writer.put("llama.rope.dimension_count", shape.width / shape.heads);
   writer.put("llama.rope.freq_base", 10000.0F);
   writer.put("llama.attention.layer_norm_rms_epsilon", 1e-5F);
-  writer.put("llama.vocab_size", std::uint32_t{257});
   writer.put_vocabulary();
 }
 
@@ -178,11 +157,11 @@ std::shared_ptr<const BaseModel> mixed_tiny_model() {
   const Shape shape{.width = 256, .heads = 8, .kv_heads = 2, .feed_forward = 288, .context = 96};
   TinyModelWriter writer(1);
   put_configuration(writer, shape, 2);
-  writer.put_matrix("token_embd", kQ8_0, shape.width, 257);
+  writer.put_matrix("token_embd", kQ8_0, shape.width, writer.tokens());
   put_layer(writer, shape, 0, {kQ4_0, kQ8_0, kF16, kBF16, kQ4_0, kF32, kQ8_0});
   put_layer(writer, shape, 1, {kQ6_K, kQ4_0, kQ4_0, kQ8_0, kQ8_0, kQ4_0, kQ4_0});
   writer.put_vector("output_norm", shape.width, 1.0F, 0.3F);
-  writer.put_matrix("output", kQ6_K, shape.width, 257);
+  writer.put_matrix("output", kQ6_K, shape.width, writer.tokens());
   writer.put_vector("rope_freqs", shape.width / shape.heads / 2, 4.0F, 3.0F);
   return writer.open("mixed");
 }
@@ -191,7 +170,7 @@ std::shared_ptr<const BaseModel> float_tiny_model() {
   const Shape shape{.width = 64, .heads = 4, .kv_heads = 2, .feed_forward = 96, .context = 64};
   TinyModelWriter writer(2);
   put_configuration(writer, shape, 2);
-  writer.put_matrix("token_embd", BlockType::kF32, shape.width, 257);
+  writer.put_matrix("token_embd", BlockType::kF32, shape.width, writer.tokens());
   for (std::uint32_t layer = 0; layer < 2; ++layer) {
     put_layer(writer, shape, layer, std::vector<BlockType>(7, BlockType::kF32));
   }
