@@ -33,16 +33,55 @@ Error error_at(std::string_view file_name, std::uint32_t line, std::string_view 
   return {ErrorCode::kInvalidArgument, cat(file_name, ":", line, ": ", problem)};
 }
 
-Result<void> check_dots(std::string_view text, std::string_view file_name) {
-  std::uint32_t number = 0;
-  while (!text.empty()) {
-    ++number;
-    const std::size_t end = std::min(text.find('\n'), text.size());
-    const std::string_view line = text.substr(0, end);
-    text.remove_prefix(std::min(end + 1, text.size()));
-    if (trim(line).starts_with('#') || std::ranges::count(line, '.') <= kMaxDotsInLine) continue;
-    return Error{ErrorCode::kTooLarge, cat(file_name, ":", number, ": has over ", kMaxDotsInLine,
-                                           " dots, which no setting needs")};
+// The end of the string or comment that begins at `at`, or `at` where none does.
+std::size_t skip_string_or_comment(std::string_view text, std::size_t at) {
+  const char quote = text[at];
+  if (quote == '#') return std::min(text.find('\n', at), text.size());
+  if (quote != '"' && quote != '\'') return at;
+  const std::string triple(3, quote);
+  const bool lines = text.substr(at, 3) == triple;
+  at += lines ? 3 : 1;
+  while (at < text.size()) {
+    if (text[at] == '\\' && quote == '"') {
+      at += 2;
+    } else if (lines && text.substr(at, 3) == triple) {
+      at += 3;
+      for (int more = 0; more < 2 && at < text.size() && text[at] == quote; ++more) ++at;
+      return at;
+    } else if (!lines && (text[at] == quote || text[at] == '\n')) {
+      return at + (text[at] == quote ? 1 : 0);
+    } else {
+      ++at;
+    }
+  }
+  return text.size();
+}
+
+// Bounds the dots of a line, and refuses what isn't ASCII, outside strings and comments: TOML
+// allows none there, and toml++ 3.3 runs into undefined behaviour on some (U+00E9 where a space
+// might be).
+Result<void> check_outside_strings(std::string_view text, std::string_view file_name) {
+  std::uint32_t line = 1;
+  std::ptrdiff_t dots = 0;
+  for (std::size_t at = 0; at < text.size();) {
+    const std::size_t end = skip_string_or_comment(text, at);
+    if (end > at) {
+      line += static_cast<std::uint32_t>(std::ranges::count(text.substr(at, end - at), '\n'));
+      at = end;
+      continue;
+    }
+    const char letter = text[at++];
+    if (static_cast<unsigned char>(letter) >= 0x80) {
+      return error_at(file_name, line, "has a character that is not ASCII; put it in quotes");
+    }
+    if (letter == '\n') {
+      ++line;
+      dots = 0;
+    }
+    if (letter == '.' && ++dots > kMaxDotsInLine) {
+      return Error{ErrorCode::kTooLarge, cat(file_name, ":", line, ": has over ", kMaxDotsInLine,
+                                             " dots, which no setting needs")};
+    }
   }
   return {};
 }
@@ -61,7 +100,9 @@ class Flattener {
       if (const toml::table* const inner = node.as_table()) {
         COPPICE_TRY(this->table(name, *inner, at));
       } else {
-        entries_.push_back({name, COPPICE_TRY(value(name, node, at)), at});
+        TomlValue held =
+            COPPICE_TRY(value(name, node, at)); // by itself: clang 14 leaks `name` else
+        entries_.push_back({name, std::move(held), at});
       }
     }
     return {};
@@ -98,7 +139,7 @@ Result<std::vector<TomlEntry>> read_toml(std::string_view text, std::string_view
     return Error{ErrorCode::kTooLarge, cat(file_name, " has ", text.size(), " bytes, at most ",
                                            kMaxTomlBytes, " are read")};
   }
-  COPPICE_TRY(check_dots(text, file_name));
+  COPPICE_TRY(check_outside_strings(text, file_name));
   try {
     std::vector<TomlEntry> entries;
     COPPICE_TRY(Flattener(file_name, entries).table("", toml::parse(text), 0));

@@ -182,6 +182,21 @@ TEST(Settings, hostile_toml_is_an_error_with_a_line) {
   EXPECT_TRUE(load("# " + std::string(200, '.')).ok());
 }
 
+TEST(Settings, letters_of_all_scripts_and_dots_stand_in_strings_and_comments_only) {
+  const std::string dots(200, '.');
+  for (const std::string& text :
+       {"\"\\\"ж" + dots + "\"", std::string("'ж\\'"), "\"\"\"\nж\"" + dots + "\"\"\"\"",
+        std::string("'''\nж'''"), "\"\" # ж" + dots}) {
+    const auto settings = load("net.server.host = " + text + "\nlora.r = 3\n");
+    ASSERT_TRUE(settings.ok()) << text << settings.error().message;
+    EXPECT_EQ(settings->get_int("lora.r"), 3);
+  }
+  EXPECT_EQ(error_of(load("# ж\nlora.r = ї")),
+            "a.toml:2: has a character that is not ASCII; put it in quotes");
+  EXPECT_FALSE(load("lora.r = 3 ''' ж").ok());
+  EXPECT_FALSE(load("net.server.host = \"ж\nlora.ї = 3").ok());
+}
+
 TEST(Settings, a_file_that_is_not_there_is_an_error) {
   const auto settings = Settings::load(kKeys, fs::path("/nowhere/a.toml"), {}, {});
   EXPECT_EQ(settings.error().code, ErrorCode::kNotFound);
