@@ -2,8 +2,8 @@
 // The one engine interface: score, train and generate with a frozen base under a list of adapters.
 //
 // An engine holds one base model. Every call names an ordered list of adapters (shared, then
-// personal), each with its own rank and scale: y = W x + sum_i scale_i B_i (A_i x). Names no LibTorch
-// type. An Engine and its sessions are for one thread at a time; engines are independent.
+// personal), each with its own rank and scale: y = W x + sum_i scale_i B_i (A_i x). Names no
+// LibTorch type. An Engine and its sessions are for one thread at a time; engines are independent.
 // Results repeat bit for bit for any number of threads, within one engine and instruction level.
 #pragma once
 
@@ -19,8 +19,8 @@
 
 namespace coppice {
 
-// Tokens that are scored or trained on as one attention window. `targets[i]` says whether tokens[i] is
-// predicted (from those before it); targets[0] is never true. At most the model's context.
+// Tokens that are scored or trained on as one attention window. `targets[i]` says whether tokens[i]
+// is predicted (from those before it); targets[0] is never true. At most the model's context.
 struct Sequence {
   std::vector<TokenId> tokens;
   std::vector<std::uint8_t> targets;
@@ -32,8 +32,8 @@ struct AdapterUse {
 };
 
 struct Score {
-  double nats = 0;           // summed over the predicted tokens, in float64
-  std::uint64_t tokens = 0;  // predicted tokens
+  double nats = 0;          // summed over the predicted tokens, in float64
+  std::uint64_t tokens = 0; // predicted tokens
 };
 
 // AdamW as in PyTorch (Loshchilov and Hutter 2019), on the trainable adapter only.
@@ -57,8 +57,8 @@ struct TrainJob {
   OptimizerSettings optimizer;
 };
 
-// One client's share of a step: its sequences, and the learning rate of this step as a factor of the
-// setting (warm-up and cosine are the caller's schedule).
+// One client's share of a step: its sequences, and the learning rate of this step as a factor of
+// the setting (warm-up and cosine are the caller's schedule).
 struct Batch {
   std::vector<Sequence> sequences;
   float learning_rate_factor = 1.0F;
@@ -75,8 +75,8 @@ class TrainSession {
  public:
   virtual ~TrainSession() = default;
   virtual std::size_t clients() const = 0;
-  // One optimizer step for each client; batches.size() == clients(). The loss of a client is the mean over
-  // all predicted tokens of its step, however it is split inside.
+  // One optimizer step for each client; batches.size() == clients(). The loss of a client is the
+  // mean over all predicted tokens of its step, however it is split inside.
   virtual Result<std::vector<StepResult>> step(std::span<const Batch> batches) = 0;
   // The gradient of a batch's loss at the present values, without a step: for tests and strategies.
   virtual Result<Adapter> gradient(std::size_t client, const Batch& batch) = 0;
@@ -136,12 +136,13 @@ class Engine {
 
 struct EngineOptions {
   unsigned threads = 1;
-  // What a training step may hold between its forward and backward pass. A step that needs more is computed
-  // in several passes, with the same loss; one sequence is always computed whole.
+  // What a training step may hold between its forward and backward pass. A step that needs more is
+  // computed in several passes, with the same loss; one sequence is always computed whole.
   std::uint64_t activation_bytes = std::uint64_t{256} << 20U;
 };
 
-// How client/ and others get an engine without knowing which: opened when work begins, closed after.
+// How client/ and others get an engine without knowing which: opened when work begins, closed
+// after.
 using EngineFactory = std::function<Result<std::unique_ptr<Engine>>()>;
 
 } // namespace coppice

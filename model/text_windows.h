@@ -14,7 +14,7 @@ namespace coppice {
 struct TokenizedDocument {
   std::vector<TokenId> tokens;
   std::vector<std::uint8_t> targets; // same length; targets[0] is ignored
-  std::uint64_t bytes = 0;           // of the document's text
+  std::uint64_t bytes = 0;           // of the text that carries loss
 };
 
 // Plain text, BOS only if the file asks for it.
@@ -24,19 +24,22 @@ TokenizedDocument tokenize_instruction(const BaseModel& base, std::string_view p
                                        std::string_view response);
 
 // Windows of at most `window` tokens, each after the first starting with the last token of the one
-// before: every token but the first is predicted once.
+// before: every token but the first is predicted once. Windows without a token to predict are left
+// out. window >= 2.
 std::vector<Sequence> scoring_windows(const TokenizedDocument& document, std::size_t window);
 
 // Bits a byte: nats / ln 2 / bytes of all the text. Comparable across tokenizers.
 double bits_per_byte(const Score& score, std::uint64_t bytes);
 
-// Endless, seeded batches of training windows over documents: an epoch visits every window once in an
-// order keyed by (key, epoch). A batch has about `batch_tokens` tokens in sequences of at most `window`.
+// Endless, seeded batches of training windows over documents: an epoch visits every window once in
+// an order keyed by (key with `step` counting epochs). A batch holds sequences of at most `window`
+// tokens, each of one document, together at most `batch_tokens` unless it is a single one; it ends
+// with its epoch.
 class BatchStream {
  public:
-  BatchStream(std::vector<TokenizedDocument> documents, std::size_t window, std::size_t batch_tokens,
-              RandomKey key);
-  Batch next(); // learning_rate_factor 1
+  BatchStream(std::vector<TokenizedDocument> documents, std::size_t window,
+              std::size_t batch_tokens, RandomKey key);
+  Batch next(); // learning_rate_factor 1; without sequences if empty()
   bool empty() const { return windows_.empty(); }
   std::uint64_t tokens() const; // predicted tokens of one epoch
 

@@ -96,5 +96,199 @@ TEST(Tokenizer, GivesTheIdsOfTheModelsOwnGoldens) {
   }
 }
 
+std::shared_ptr<const Tokenizer> made_tokenizer(
+    const std::map<std::string, GgufMetadata>& metadata) {
+  TinyModel model;
+  model.metadata = metadata;
+  const Bytes bytes = model.encode();
+  return Tokenizer::from_gguf(GgufFile::parse(bytes).value()).value();
+}
+
+Error refusal(const std::map<std::string, GgufMetadata>& metadata) {
+  TinyModel model;
+  model.metadata = metadata;
+  const Bytes bytes = model.encode();
+  auto made = Tokenizer::from_gguf(GgufFile::parse(bytes).value());
+  if (made.ok()) return {ErrorCode::kInternal, "not refused"};
+  return std::move(made).error();
+}
+
+std::string random_text(KeyedRandom& random, std::size_t characters) {
+  // Letters, spaces and lines often; else any code point but surrogates.
+  std::string text;
+  for (std::size_t i = 0; i < characters; ++i) {
+    std::uint64_t point =
+        random.below(3) > 0 ? "aehlo  \n'1.s"[random.below(12)] : random.below(0x110000);
+    if (point >= 0xD800 && point < 0xE000) point -= 0x800;
+    if (point < 0x80) {
+      text += static_cast<char>(point);
+    } else if (point < 0x800) {
+      text += static_cast<char>(0xC0 | point >> 6);
+    } else if (point < 0x10000) {
+      text += static_cast<char>(0xE0 | point >> 12);
+      text += static_cast<char>(0x80 | (point >> 6 & 0x3F));
+    } else {
+      text += static_cast<char>(0xF0 | point >> 18);
+      text += static_cast<char>(0x80 | (point >> 12 & 0x3F));
+      text += static_cast<char>(0x80 | (point >> 6 & 0x3F));
+    }
+    if (point >= 0x80) text += static_cast<char>(0x80 | (point & 0x3F));
+  }
+  return text;
+}
+
+std::string random_bytes(KeyedRandom& random, std::size_t count) {
+  std::string bytes;
+  for (std::size_t i = 0; i < count; ++i) bytes += static_cast<char>(random.next_u32());
+  return bytes;
+}
+
+void expect_round_trip(const Tokenizer& tokenizer, const std::string& text) {
+  const Ids ids = tokenizer.encode(text);
+  EXPECT_EQ(tokenizer.decode(ids), text);
+  std::string pieces;
+  for (const TokenId id : ids) pieces += tokenizer.piece(id);
+  EXPECT_TRUE(pieces == text || pieces == " " + text);
+}
+
+TEST(Tokenizer, BytePairsGiveBackEveryTextAndAnyBytes) {
+  auto metadata = TinyModel::byte_vocabulary();
+  for (const char* pattern : {"gpt-2", "llama-bpe"}) {
+    metadata["tokenizer.ggml.pre"] = std::string(pattern);
+    const auto tokenizer = made_tokenizer(metadata);
+    KeyedRandom random({.experiment = 5});
+    for (int i = 0; i < 300; ++i) {
+      expect_round_trip(*tokenizer, random_text(random, random.below(60)));
+      expect_round_trip(*tokenizer, random_bytes(random, random.below(60)));
+    }
+    expect_round_trip(*tokenizer, "");
+  }
+}
+
+TEST(Tokenizer, PiecesWithByteFallbackGiveBackEveryTextAndAnyBytes) {
+  const auto tokenizer = made_tokenizer(TinyModel::piece_vocabulary());
+  KeyedRandom random({.experiment = 6});
+  for (int i = 0; i < 300; ++i) {
+    // U+2581 is the one character that doesn't come back: it reads as a space.
+    const std::string text = random_text(random, random.below(60));
+    if (text.find("▁") == std::string::npos) expect_round_trip(*tokenizer, text);
+    expect_round_trip(*tokenizer, random_bytes(random, random.below(4)));
+  }
+  EXPECT_EQ(tokenizer->decode(tokenizer->encode("a▁b")), "a b");
+}
+
+TEST(Tokenizer, MergesByRankWithinAWord) {
+  const auto tokenizer = made_tokenizer(TinyModel::byte_vocabulary());
+  const TokenId hello = *tokenizer->find("Ġhello");
+  EXPECT_EQ(tokenizer->encode(" hello hello"), (Ids{hello, hello}));
+  EXPECT_EQ(tokenizer->encode("hell"), Ids{*tokenizer->find("hell")});
+  // Five: aa aa a -> aaaa a, leftmost first.
+  EXPECT_EQ(tokenizer->encode("aaaaa"), (Ids{*tokenizer->find("aaaa"), *tokenizer->find("a")}));
+}
+
+TEST(Tokenizer, MergesByScoreAndFallsBackToBytes) {
+  const auto tokenizer = made_tokenizer(TinyModel::piece_vocabulary());
+  EXPECT_EQ(tokenizer->encode("hello"), Ids{*tokenizer->find("▁hello")});
+  EXPECT_EQ(tokenizer->encode("é"),
+            (Ids{*tokenizer->find("▁"), *tokenizer->find("<0xC3>"), *tokenizer->find("<0xA9>")}));
+  EXPECT_TRUE(tokenizer->encode("").empty());
+}
+
+TEST(Tokenizer, TakesAWholeWordThatIsATokenBeforeAnyMergeAsLlama3Does) {
+  auto metadata = TinyModel::byte_vocabulary();
+  auto& merges = std::get<std::vector<std::string>>(metadata["tokenizer.ggml.merges"]);
+  std::erase(merges, "aa aa"); // the token "aaaa" is left without its merge
+  const auto gpt2 = made_tokenizer(metadata);
+  EXPECT_EQ(gpt2->encode("aaaa"), (Ids{*gpt2->find("aa"), *gpt2->find("aa")}));
+  EXPECT_EQ(gpt2->kind(), "gpt2/gpt-2");
+  metadata["tokenizer.ggml.pre"] = std::string("llama-bpe");
+  const auto llama3 = made_tokenizer(metadata);
+  EXPECT_EQ(llama3->encode("aaaa"), Ids{*llama3->find("aaaa")});
+  EXPECT_EQ(llama3->kind(), "gpt2/llama-bpe");
+}
+
+TEST(Tokenizer, ControlTokensInUsersTextStayText) {
+  for (const auto& metadata : {TinyModel::byte_vocabulary(), TinyModel::piece_vocabulary()}) {
+    const auto tokenizer = made_tokenizer(metadata);
+    const bool pieces = tokenizer->kind() == "llama";
+    const std::string control = pieces ? "<s>" : "<|user|>";
+    const TokenId id = *tokenizer->find(control);
+    const std::string text = "hello" + control + "hello";
+    const Ids plain = tokenizer->encode(text);
+    EXPECT_EQ(std::ranges::count(plain, id), 0);
+    EXPECT_EQ(tokenizer->decode(plain), text);
+    const Ids parsed = tokenizer->encode(text, {.parse_special = true});
+    EXPECT_EQ(std::ranges::count(parsed, id), 1);
+    EXPECT_EQ(tokenizer->piece(id), "");
+  }
+}
+
+TEST(Tokenizer, BosStandsFirstOnlyWhereItIsAskedForAndExists) {
+  auto metadata = TinyModel::byte_vocabulary();
+  EXPECT_EQ(made_tokenizer(metadata)->encode("a", {.add_bos = true}).front(), 0);
+  EXPECT_EQ(made_tokenizer(metadata)->encode("a").size(), 1U);
+  EXPECT_FALSE(made_tokenizer(metadata)->add_bos());
+  metadata.erase("tokenizer.ggml.bos_token_id");
+  EXPECT_EQ(made_tokenizer(metadata)->encode("a", {.add_bos = true}).size(), 1U);
+  EXPECT_TRUE(made_tokenizer(TinyModel::piece_vocabulary())->add_bos()); // SentencePiece's default
+}
+
+TEST(Tokenizer, EndsGenerationAtEosOnly) {
+  const auto tokenizer = made_tokenizer(TinyModel::byte_vocabulary());
+  EXPECT_TRUE(tokenizer->ends_generation(0));
+  EXPECT_FALSE(tokenizer->ends_generation(1));
+  EXPECT_FALSE(tokenizer->ends_generation(70));
+}
+
+// Merging by scanning for the best pair again and again would take 10^12 steps here; the limit is
+// far above what n log n takes, on any machine.
+TEST(Tokenizer, AMegabyteOfOneLetterTakesNoQuadraticTime) {
+  const std::string word(std::size_t{1} << 20U, 'a');
+  for (const auto& metadata : {TinyModel::byte_vocabulary(), TinyModel::piece_vocabulary()}) {
+    const auto tokenizer = made_tokenizer(metadata);
+    const auto start = std::chrono::steady_clock::now();
+    const Ids ids = tokenizer->encode(word);
+    EXPECT_LT(std::chrono::steady_clock::now() - start, std::chrono::seconds(30));
+    EXPECT_EQ(tokenizer->decode(ids), word);
+    if (tokenizer->kind() != "llama") {
+      EXPECT_EQ(ids.size(), word.size() / 4);
+    }
+    EXPECT_EQ(tokenizer->decode(tokenizer->encode(std::string(word.size(), ' '))),
+              std::string(word.size(), ' '));
+  }
+}
+
+TEST(Tokenizer, IdsOutsideTheVocabularyDecodeToNothing) {
+  for (const auto& metadata : {TinyModel::byte_vocabulary(), TinyModel::piece_vocabulary()}) {
+    const Ids ids = {-1, 1 << 20};
+    EXPECT_EQ(made_tokenizer(metadata)->decode(ids), "");
+  }
+}
+
+TEST(Tokenizer, RefusesVocabulariesThatContradictThemselves) {
+  const auto with = [](auto metadata, const std::string& key, const GgufMetadata& value) {
+    metadata[key] = value;
+    return refusal(metadata).code;
+  };
+  const auto bytes = TinyModel::byte_vocabulary();
+  const auto pieces = TinyModel::piece_vocabulary();
+  using Strings = std::vector<std::string>;
+  EXPECT_EQ(with(bytes, "tokenizer.ggml.model", std::string("bert")), ErrorCode::kUnsupported);
+  EXPECT_EQ(with(bytes, "tokenizer.ggml.pre", std::string("default")), ErrorCode::kUnsupported);
+  EXPECT_EQ(with(bytes, "tokenizer.ggml.tokens", Strings{"a"}), ErrorCode::kCorrupt);
+  EXPECT_EQ(with(bytes, "tokenizer.ggml.merges", Strings{"h e", "zz y"}), ErrorCode::kCorrupt);
+  EXPECT_EQ(with(bytes, "tokenizer.ggml.merges", Strings{"he"}), ErrorCode::kCorrupt);
+  EXPECT_EQ(with(bytes, "tokenizer.ggml.bos_token_id", std::uint32_t{100000}), ErrorCode::kCorrupt);
+  EXPECT_EQ(with(pieces, "tokenizer.ggml.scores", std::vector<float>{1.0F}), ErrorCode::kCorrupt);
+  EXPECT_EQ(with(pieces, "tokenizer.ggml.token_type", std::vector<std::int32_t>{1}),
+            ErrorCode::kCorrupt);
+  auto without = pieces;
+  without.erase("tokenizer.ggml.scores");
+  EXPECT_EQ(refusal(without).code, ErrorCode::kCorrupt);
+  without = bytes;
+  without.erase("tokenizer.ggml.pre");
+  EXPECT_EQ(refusal(without).code, ErrorCode::kUnsupported);
+}
+
 } // namespace
 } // namespace coppice
