@@ -63,9 +63,15 @@ std::size_t skip_string_or_comment(std::string_view text, std::size_t at) {
 Result<void> check_outside_strings(std::string_view text, std::string_view file_name) {
   std::uint32_t line = 1;
   std::ptrdiff_t dots = 0;
+  char before = '\n'; // the last one that isn't a space
   for (std::size_t at = 0; at < text.size();) {
     const std::size_t end = skip_string_or_comment(text, at);
     if (end > at) {
+      // A stray quote begins no string for toml++, which reads on to find what the value is.
+      if (text[at] != '#' && std::string_view("\n=[,{").find(before) == std::string_view::npos) {
+        return error_at(file_name, line, "has a quote where no string can begin");
+      }
+      before = text[at];
       line += static_cast<std::uint32_t>(std::ranges::count(text.substr(at, end - at), '\n'));
       at = end;
       continue;
@@ -74,6 +80,7 @@ Result<void> check_outside_strings(std::string_view text, std::string_view file_
     if (static_cast<unsigned char>(letter) >= 0x80) {
       return error_at(file_name, line, "has a character that is not ASCII; put it in quotes");
     }
+    if (letter != ' ' && letter != '\t' && letter != '\r') before = letter;
     if (letter == '\n') {
       ++line;
       dots = 0;
