@@ -46,6 +46,15 @@ std::optional<std::uint8_t> parse_byte(std::string_view text) {
   return static_cast<std::uint8_t>(byte);
 }
 
+// Whether a space stands in `token` anywhere but at its start or after another space.
+bool has_space_inside(std::string_view token) {
+  for (std::size_t at = 0; (at = token.find(kSpace, at)) != std::string_view::npos;) {
+    if (at > 0 && !token.substr(0, at).ends_with(kSpace)) return true;
+    at += kSpace.size();
+  }
+  return false;
+}
+
 // A stretch of the text; size 0 once it is merged into the one before.
 struct Symbol {
   std::uint32_t start;
@@ -92,7 +101,7 @@ Result<std::shared_ptr<const Tokenizer>> SpmTokenizer::from_gguf(const GgufFile&
   std::shared_ptr<SpmTokenizer> made(new SpmTokenizer(std::move(vocabulary)));
   made->add_bos_ = COPPICE_TRY(file.get_bool_or("tokenizer.ggml.add_bos_token", true));
   made->add_space_prefix_ = COPPICE_TRY(file.get_bool_or("tokenizer.ggml.add_space_prefix", true));
-  made->index_bytes();
+  made->index_tokens();
   if (std::ranges::find(made->byte_ids_, -1) != made->byte_ids_.end()) {
     return Error{ErrorCode::kCorrupt,
                  cat(file.name(),
@@ -102,11 +111,14 @@ Result<std::shared_ptr<const Tokenizer>> SpmTokenizer::from_gguf(const GgufFile&
   return std::shared_ptr<const Tokenizer>(std::move(made));
 }
 
-void SpmTokenizer::index_bytes() {
+void SpmTokenizer::index_tokens() {
   byte_ids_.fill(vocabulary_.unknown().value_or(-1));
   bytes_.assign(vocabulary_.size(), -1);
   for (std::size_t i = 0; i < vocabulary_.size(); ++i) {
     const auto id = static_cast<TokenId>(i);
+    if (find_text(vocabulary_.text(id)) && has_space_inside(vocabulary_.text(id))) {
+      spaces_begin_tokens_ = false;
+    }
     if (vocabulary_.type(id) != TokenType::kByte) continue;
     if (const auto byte = parse_byte(vocabulary_.text(id))) {
       byte_ids_[*byte] = id;
@@ -141,12 +153,21 @@ std::vector<TokenId> SpmTokenizer::encode(std::string_view text, EncodeOptions o
 }
 
 void SpmTokenizer::encode_text(std::string_view text, std::vector<TokenId>& ids) const {
-  // Offsets are 32 bits: longer texts are cut, at what is a border of a merge in any real text.
-  constexpr std::size_t kMaxText = std::size_t{1} << 30U;
-  while (text.size() > kMaxText) {
-    encode_text(text.substr(0, kMaxText), ids);
-    text.remove_prefix(kMaxText);
+  // Offsets are 32 bits: what is longer is cut, far beyond any real word.
+  constexpr std::size_t kMaxWord = std::size_t{1} << 30U;
+  while (!text.empty()) {
+    std::size_t size = std::min(text.size(), kMaxWord);
+    if (spaces_begin_tokens_) {
+      std::size_t letters = 0;
+      while (text.substr(letters).starts_with(kSpace)) letters += kSpace.size();
+      size = std::min(text.find(kSpace, letters), size);
+    }
+    encode_word(text.substr(0, size), ids);
+    text.remove_prefix(size);
   }
+}
+
+void SpmTokenizer::encode_word(std::string_view text, std::vector<TokenId>& ids) const {
   auto symbols = characters(text);
   std::priority_queue<Candidate> queue;
   const auto offer = [&](std::uint32_t left, std::uint32_t right) {

@@ -33,13 +33,17 @@ class SpmTokenizer final : public Tokenizer {
 
  private:
   explicit SpmTokenizer(Vocabulary vocabulary) : vocabulary_(std::move(vocabulary)) {}
-  void index_bytes();
+  void index_tokens();
   std::optional<TokenId> find_text(std::string_view text) const; // normal tokens
   void encode_text(std::string_view text, std::vector<TokenId>& ids) const;
+  void encode_word(std::string_view text, std::vector<TokenId>& ids) const;
 
   Vocabulary vocabulary_;
   std::array<TokenId, 256> byte_ids_{}; // the unknown token where there is none
   std::vector<std::int16_t> bytes_;     // by id: the byte of a byte token, else -1
+  // No token goes on over a space after other characters (as in Llama 2): no merge crosses such a
+  // place, and the words between can be merged one by one, with the same result.
+  bool spaces_begin_tokens_ = true;
   bool add_bos_ = true;
   bool add_space_prefix_ = true;
 };

@@ -207,6 +207,20 @@ TEST(Tokenizer, TakesAWholeWordThatIsATokenBeforeAnyMergeAsLlama3Does) {
   EXPECT_EQ(llama3->kind(), "gpt2/llama-bpe");
 }
 
+TEST(Tokenizer, MergesOverASpaceWhereATokenHoldsOne) {
+  auto metadata = TinyModel::piece_vocabulary();
+  for (const char* token : {"o▁", "o▁hello", "hello▁hello"}) {
+    std::get<std::vector<std::string>>(metadata["tokenizer.ggml.tokens"]).emplace_back(token);
+    std::get<std::vector<float>>(metadata["tokenizer.ggml.scores"]).push_back(-100.0F);
+    std::get<std::vector<std::int32_t>>(metadata["tokenizer.ggml.token_type"]).push_back(1);
+  }
+  const auto apart = made_tokenizer(TinyModel::piece_vocabulary());
+  const auto across = made_tokenizer(metadata);
+  EXPECT_EQ(apart->encode("o hello"),
+            (Ids{*apart->find("▁"), *apart->find("o"), *apart->find("▁hello")}));
+  EXPECT_EQ(across->encode("o hello"), (Ids{*across->find("▁"), *across->find("o▁hello")}));
+}
+
 TEST(Tokenizer, ControlTokensInUsersTextStayText) {
   for (const auto& metadata : {TinyModel::byte_vocabulary(), TinyModel::piece_vocabulary()}) {
     const auto tokenizer = made_tokenizer(metadata);
