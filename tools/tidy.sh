@@ -27,7 +27,11 @@ files=$(for file in $changed; do
   grep -qF "\"file\": \"$PWD/$file\"" "$build/compile_commands.json" && echo "$file"
 done || true)
 [ -n "$files" ] || { echo "tidy: no changed files that $build compiles"; exit 0; }
-echo "tidy: $(wc -w <<<"$files") files against $base"
-# Two at a time leaves memory for the heaviest headers.
-xargs -P "$(tools/jobs.sh)" -n 1 clang-tidy -p "$build" --quiet --warnings-as-errors='*' <<<"$files" \
-  2> >(grep -vE '^[0-9]+ warnings? (generated|treated)|^Suppressed|^Use -' >&2)
+echo "tidy: $(wc -w <<<"$files") files, against $base"
+
+# clang-tidy can't read g++'s precompiled headers; every file includes what it needs anyway.
+mkdir -p "$build/tidy"
+sed -E 's/ -Winvalid-pch//g; s/ -include [^ ]*cmake_pch\.hxx//g' "$build/compile_commands.json" \
+  >"$build/tidy/compile_commands.json"
+xargs -P "$(tools/jobs.sh)" -n 1 clang-tidy -p "$build/tidy" --quiet --warnings-as-errors='*' \
+  <<<"$files" 2> >(grep -vE '^[0-9]+ warnings? (generated|treated)|^Suppressed|^Use -' >&2)
