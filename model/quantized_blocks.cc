@@ -1,6 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "model/quantized_blocks.h"
 
+#if defined(__x86_64__)
+#include <cpuid.h>
+#endif
+
 #include <bit>
 #include <cmath>
 #include <cstring>
@@ -115,9 +119,10 @@ constexpr TypeEntry kTypes[] = {
 InstructionLevel detect_level() {
 #if defined(__x86_64__)
   __builtin_cpu_init();
-  if (!__builtin_cpu_supports("avx2") || !__builtin_cpu_supports("f16c")) {
-    return InstructionLevel::kScalar;
-  }
+  // F16C has its bit in leaf 1; not every compiler's cpu_supports knows its name.
+  unsigned a = 0, b = 0, c = 0, d = 0;
+  const bool f16c = __get_cpuid(1, &a, &b, &c, &d) != 0 && (c & bit_F16C) != 0;
+  if (!f16c || !__builtin_cpu_supports("avx2")) return InstructionLevel::kScalar;
   return __builtin_cpu_supports("avx512f") ? InstructionLevel::kAvx512 : InstructionLevel::kAvx2;
 #else
   return InstructionLevel::kScalar;

@@ -117,8 +117,9 @@ std::string random_text(KeyedRandom& random, std::size_t characters) {
   // Letters, spaces and lines often; else any code point but surrogates.
   std::string text;
   for (std::size_t i = 0; i < characters; ++i) {
-    std::uint64_t point =
-        random.below(3) > 0 ? "aehlo  \n'1.s"[random.below(12)] : random.below(0x110000);
+    const char common = "aehlo  \n'1.s"[random.below(12)];
+    std::uint64_t point = random.below(0x110000);
+    if (random.below(3) > 0) point = static_cast<std::uint64_t>(common);
     if (point >= 0xD800 && point < 0xE000) point -= 0x800;
     if (point < 0x80) {
       text += static_cast<char>(point);
