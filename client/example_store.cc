@@ -55,6 +55,7 @@ void read_rows(std::string_view text, const fs::path& path, std::vector<Piece>& 
   }
 }
 
+// Every entry that is no folder, links too: the caller says which are read.
 Result<std::vector<fs::path>> list_files(const fs::path& folder) {
   std::error_code code;
   if (!fs::is_directory(folder, code)) {
@@ -64,7 +65,10 @@ Result<std::vector<fs::path>> list_files(const fs::path& folder) {
   std::vector<fs::path> files;
   auto entries = fs::recursive_directory_iterator(folder, code);
   for (; !code && entries != fs::recursive_directory_iterator(); entries.increment(code)) {
-    if (entries->is_regular_file() && !entries->is_symlink()) files.push_back(entries->path());
+    std::error_code ignored; // what can't be looked at can't be read either, and is named then
+    if (entries->is_symlink(ignored) || !entries->is_directory(ignored)) {
+      files.push_back(entries->path());
+    }
   }
   if (code) {
     return Error{ErrorCode::kIo, cat("can't list ", folder.string(), ": ", code.message())};
@@ -138,6 +142,11 @@ Result<std::vector<Piece>> read_pieces(const fs::path& folder, const ExampleStor
     if (skipped != nullptr) skipped->push_back(cat(path.filename().string(), ": ", why));
   };
   for (const fs::path& path : COPPICE_TRY(list_files(folder))) {
+    std::error_code code;
+    if (!fs::is_regular_file(fs::symlink_status(path, code))) {
+      skip(path, "a link, or no plain file");
+      continue;
+    }
     const bool rows = path.extension() == ".jsonl";
     if (!rows && !is_text_file(path)) {
       skip(path, "not .txt, .md or .jsonl");
