@@ -104,9 +104,10 @@ Result<SqliteDatabase> SqliteDatabase::open(const fs::path& path) {
   }
   sqlite3_busy_timeout(raw, 5000);
   COPPICE_TRY(
-      database.execute("PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL;"
-                       "PRAGMA foreign_keys = ON; PRAGMA trusted_schema = OFF;"
-                       "PRAGMA auto_vacuum = INCREMENTAL;"));
+      // auto_vacuum first: once WAL has written the file's head it can't be changed any more.
+      database.execute("PRAGMA auto_vacuum = INCREMENTAL; PRAGMA journal_mode = WAL;"
+                       "PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON;"
+                       "PRAGMA trusted_schema = OFF;"));
   return database;
 }
 
