@@ -72,6 +72,13 @@ Result<std::optional<SignedCertificate>> ClientRegistry::find_certificate(const 
   return std::optional<SignedCertificate>{std::move(certificate)};
 }
 
+Result<bool> ClientRegistry::is_known(const Certificate& certificate) {
+  auto read = COPPICE_TRY(
+      database_->prepare("SELECT 1 FROM clients WHERE client = ? OR curve = ? LIMIT 1"));
+  read.bind(1, certificate.client.span()).bind(2, certificate.curve.span());
+  return read.step();
+}
+
 Result<SignedCertificate> ClientRegistry::enroll(const EnrollRequest& request,
                                                  const FleetSigningKey& fleet,
                                                  const Certificate& certificate, Millis now_wall) {
@@ -92,6 +99,11 @@ Result<SignedCertificate> ClientRegistry::enroll(const EnrollRequest& request,
       return *std::move(known);
     }
     if (token.integer(0) < now_wall.count) return refusal;
+  }
+  if (COPPICE_TRY(is_known(certificate))) {
+    return Error{ErrorCode::kAlreadyExists,
+                 "these keys are in the fleet already, or were revoked; make another device folder "
+                 "with 'coppice client init' and use this invite there"};
   }
   auto made = sign_certificate(fleet, certificate);
   auto burn = COPPICE_TRY(database_->prepare("UPDATE tokens SET burnt_by = ? WHERE hash = ?"));

@@ -52,7 +52,8 @@ class ClientRegistry {
   // Stores the hashes of fresh tokens, all in one transaction.
   Result<void> add_tokens(const std::vector<TokenHash>& tokens, Millis expires_wall);
   // Token first: unknown, expired or burnt by another key is kUnauthenticated, with one sentence
-  // for all three. Burns it and registers the device in one transaction.
+  // for all three. Burns it and registers the device in one transaction. kAlreadyExists, and the
+  // token stays good, for keys that were registered before with another token.
   Result<SignedCertificate> enroll(const EnrollRequest& request, const FleetSigningKey& fleet,
                                    const Certificate& certificate, Millis now_wall);
 
@@ -69,6 +70,7 @@ class ClientRegistry {
   explicit ClientRegistry(SqliteDatabase& database)
       : database_(&database), allow_list_(std::make_shared<AllowList>()) {}
   Result<std::optional<SignedCertificate>> find_certificate(const VerifyKey& verify);
+  Result<bool> is_known(const Certificate& certificate);
 
   SqliteDatabase* database_;
   std::shared_ptr<AllowList> allow_list_;
