@@ -133,8 +133,13 @@ Result<void> check(const AggregatorSettings& settings) {
         "round.secure_aggregation = true: this version has no secure aggregation; the "
         "aggregator would see single deltas, so it refuses rather than pretends");
   }
-  if (settings.round.min_survivors > settings.cohort.max_cohort) {
-    return refuse("round.min_survivors is above round.max_train_nodes: no round could succeed");
+  if (settings.round.min_survivors > settings.cohort.min_train) {
+    return refuse(
+        "round.min_survivors is above round.min_train_nodes: a round could ask fewer "
+        "devices than it needs");
+  }
+  if (settings.cohort.min_train > settings.cohort.max_cohort) {
+    return refuse("round.min_train_nodes is above round.max_train_nodes");
   }
   if (settings.cohort.lease <= settings.heartbeat) {
     return refuse("network.lease must be longer than network.heartbeat");
