@@ -133,7 +133,7 @@ void AggregatorService::write_status() {
   status["eligible"] = cohort_.ready();
   status["paused"] = paused_;
   status["release"] = release_facts_.version.value;
-  status["waiting_for"] = round_ ? std::string() : cohort_.waiting_for();
+  status["waiting_for"] = round_ ? std::string() : last_waiting_;
   if (round_) {
     const Millis left = round_->deadline() - now();
     status["round"] = {{"id", round_->plan().round.value},

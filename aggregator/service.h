@@ -87,6 +87,7 @@ class AggregatorService {
                         const EnvelopeHeader& header, Message message);
   Result<void> on_check_in(const ClientId& client, const PeerAddress& from, KeySetNumber known,
                            CheckIn message);
+  Result<void> learn_from(const CheckIn& message);
   Result<void> on_leave(const ClientId& client);
   Result<void> device_gone(const ClientId& client);
   void send(const PeerAddress& to, const Message& message, const Sha256& plan_hash = {});
@@ -95,7 +96,9 @@ class AggregatorService {
   // A device learns new keys from a Welcome that is signed by those it knows.
   void welcome(const PeerAddress& to, KeySetNumber known);
   void send_control(const ClientId& client, const Message& message, const Sha256& plan_hash = {});
-  void refuse(const PeerAddress& to, const Error& error, Millis retry_after = {0});
+  // `plan_hash` is that of the refused message, so that a late refusal can't end another round's
+  // upload.
+  void refuse(const PeerAddress& to, const Error& error, const Sha256& plan_hash = {});
   Welcome make_welcome() const;
   Result<void> apply_requests();
 
@@ -103,7 +106,7 @@ class AggregatorService {
   Result<void> on_upload_offer(const ClientId& client, const PeerAddress& from,
                                const UploadOffer& offer);
   Result<void> on_upload_chunk(const ClientId& client, const PeerAddress& from,
-                               const UploadChunk& chunk);
+                               const Sha256& plan_hash, const UploadChunk& chunk);
   Result<void> on_upload_finished(const ClientId& client, const Bytes& bytes);
   Result<void> on_fetch(const PeerAddress& from, const Fetch& fetch);
   void grant(const std::vector<UploadIntake::Grant>& grants);
@@ -111,6 +114,7 @@ class AggregatorService {
   // service_round.cc
   Result<void> resume_round();
   Result<void> maybe_start_round();
+  void wait_because(std::string reason);
   Result<void> feed(RoundEvent event);
   Result<void> carry_out(const RoundAction& action, std::vector<RoundEvent>& events);
   Result<RoundEvent> make_release_now();

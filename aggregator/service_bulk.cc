@@ -42,7 +42,7 @@ Result<void> AggregatorService::on_upload_offer(const ClientId& client, const Pe
       send(from, UploadAck{offer.round, offer.upload});
       return {};
     }
-    refuse(from, {ErrorCode::kFailedPrecondition, "that round is over"});
+    refuse(from, {ErrorCode::kFailedPrecondition, "that round is over"}, offer.plan_hash);
     return {};
   }
   const RunningSum* const sum = round_->sum();
@@ -54,12 +54,15 @@ Result<void> AggregatorService::on_upload_offer(const ClientId& client, const Pe
     }
   }
   if (!round_->members().contains(client)) {
-    refuse(from, {ErrorCode::kPermissionDenied, "this device was not asked in this round"});
+    refuse(from, {ErrorCode::kPermissionDenied, "this device was not asked in this round"},
+           offer.plan_hash);
     return {};
   }
   if (offer.size == 0 || offer.size > largest_upload(round_->plan())) {
-    refuse(from, {ErrorCode::kTooLarge, cat("an upload of this plan has at most ",
-                                            largest_upload(round_->plan()), " bytes")});
+    refuse(from,
+           {ErrorCode::kTooLarge,
+            cat("an upload of this plan has at most ", largest_upload(round_->plan()), " bytes")},
+           offer.plan_hash);
     return {};
   }
   grant(intake_.offer(client, offer, now()));
@@ -67,10 +70,10 @@ Result<void> AggregatorService::on_upload_offer(const ClientId& client, const Pe
 }
 
 Result<void> AggregatorService::on_upload_chunk(const ClientId& client, const PeerAddress& from,
-                                                const UploadChunk& chunk) {
+                                                const Sha256& plan_hash, const UploadChunk& chunk) {
   auto progress = intake_.chunk(client, chunk, now());
   if (!progress.ok()) {
-    refuse(from, progress.error());
+    refuse(from, progress.error(), plan_hash);
     if (progress.error().code == ErrorCode::kCorrupt) grant(intake_.drop(client, now()));
     return {};
   }

@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // What arrives on the enroll and control sockets, and requests of the command line.
+#include <algorithm>
+
 #include "aggregator/service.h"
 #include "base/log.h"
 
@@ -7,9 +9,8 @@ namespace coppice {
 namespace {
 
 // Reasons a device is told; the rest of an error stays in our log.
-Refusal make_refusal(const Error& error, Millis retry_after) {
-  return {static_cast<std::uint32_t>(error.code), error.message.substr(0, limits::kText),
-          retry_after};
+Refusal make_refusal(const Error& error) {
+  return {static_cast<std::uint32_t>(error.code), error.message.substr(0, limits::kText), {0}};
 }
 
 } // namespace
@@ -86,7 +87,7 @@ Result<void> AggregatorService::dispatch(const ClientId& client, const PeerAddre
     return on_upload_offer(client, from, *offer);
   }
   if (auto* chunk = std::get_if<UploadChunk>(&message); chunk != nullptr && bulk) {
-    return on_upload_chunk(client, from, *chunk);
+    return on_upload_chunk(client, from, header.plan_hash, *chunk);
   }
   if (auto* fetch = std::get_if<Fetch>(&message); fetch != nullptr && bulk) {
     return on_fetch(from, *fetch);
@@ -100,7 +101,11 @@ Result<void> AggregatorService::dispatch(const ClientId& client, const PeerAddre
       return feed(MemberAnswered{client, answer->accepted});
     }
     if (auto* ping = std::get_if<Ping>(&message)) {
-      send(from, Pong{ping->nonce});
+      if (cohort_.find(client) == nullptr) {
+        refuse(from, {ErrorCode::kUnavailable, "this device's lease ran out; check in again"});
+      } else {
+        send(from, Pong{ping->nonce});
+      }
       return {};
     }
     if (std::holds_alternative<Leave>(message)) return on_leave(client);
@@ -116,13 +121,12 @@ Result<void> AggregatorService::on_check_in(const ClientId& client, const PeerAd
                                                " is too old; update coppice")});
     return {};
   }
-  // What devices have seen and this state hasn't: it was restored from a backup. Numbers only go
-  // up.
-  if (message.highest_round.value + 1 > COPPICE_TRY(store_.next_round()).value) {
-    COPPICE_TRY(store_.set("highest_round", cat(message.highest_round)));
-    log::warning("a device has seen round ", message.highest_round, "; going on after it");
+  if (std::max({message.highest_round.value, message.version.value, message.epoch.value}) >
+      kLargestSeenNumber) {
+    refuse(from, {ErrorCode::kInvalidArgument, "no fleet has had so many rounds"});
+    return {};
   }
-  highest_seen_version_ = std::max(highest_seen_version_, message.version);
+  COPPICE_TRY(learn_from(message));
   cohort_.checked_in(client, Presence{.control = from,
                                       .ready = message.ready,
                                       .features = std::move(message.features),
@@ -131,6 +135,20 @@ Result<void> AggregatorService::on_check_in(const ClientId& client, const PeerAd
                                       .key_set = known});
   welcome(from, known);
   if (round_) return feed(MemberConnected{client});
+  return {};
+}
+
+// What devices have seen and this state hasn't: it was restored from a backup. Numbers only go up.
+Result<void> AggregatorService::learn_from(const CheckIn& message) {
+  if (message.highest_round >= COPPICE_TRY(store_.next_round())) {
+    COPPICE_TRY(store_.set("highest_round", cat(message.highest_round)));
+    log::warning("a device has seen round ", message.highest_round, "; going on after it");
+  }
+  if (message.epoch > store_.epoch()) {
+    COPPICE_TRY(store_.raise_epoch(message.epoch));
+    log::warning("a device has seen epoch ", message.epoch, "; this is ", store_.epoch(), " now");
+  }
+  highest_seen_version_ = std::max(highest_seen_version_, message.version);
   return {};
 }
 
@@ -186,8 +204,8 @@ void AggregatorService::send_control(const ClientId& client, const Message& mess
   if (presence != nullptr && presence->control) send(*presence->control, message, plan_hash);
 }
 
-void AggregatorService::refuse(const PeerAddress& to, const Error& error, Millis retry_after) {
-  send(to, make_refusal(error, retry_after));
+void AggregatorService::refuse(const PeerAddress& to, const Error& error, const Sha256& plan_hash) {
+  send(to, make_refusal(error), plan_hash);
 }
 
 // pause, resume, abort, revert, revoke and rotate are written into the state or the folder by the
@@ -204,6 +222,7 @@ Result<void> AggregatorService::apply_requests() {
   if (folder_.keys().set.number != keys_before) {
     say(cat("key set ", folder_.keys().set.number, " is in use"));
     release_ = sign_release(folder_.keys().signing, release_facts_);
+    if (round_) signed_plan_ = sign_plan(folder_.keys().signing, round_->plan());
     for (const auto& [client, presence] : cohort_.present()) {
       if (presence.control) welcome(*presence.control, presence.key_set);
     }

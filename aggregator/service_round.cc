@@ -55,7 +55,8 @@ Result<void> AggregatorService::resume_round() {
   // The wall clock tells how much of the deadline went by, never more than all of it.
   const Millis limit = stored->plan.deadline;
   const Millis gone = std::clamp(clock_.wall() - stored_plan.started_wall, Millis{0}, limit);
-  signed_plan_ = std::move(stored_plan.plan);
+  // Devices know only the newest key set, as with releases.
+  signed_plan_ = sign_plan(folder_.keys().signing, stored->plan);
   say(cat("going on with round ", stored->plan.round, ": ", stored->counted.size(),
           " uploads are counted"));
   round_.emplace(AggregatorRound::resume(std::move(*stored), now() + (limit - gone)));
@@ -69,10 +70,12 @@ AdapterVersion AggregatorService::next_version() const {
 
 Result<void> AggregatorService::maybe_start_round() {
   if (round_ || paused_ || now() < next_round_at_) return {};
-  const std::string waiting = cohort_.waiting_for();
-  if (waiting != last_waiting_ && !waiting.empty()) say(waiting);
-  last_waiting_ = waiting;
-  if (!waiting.empty()) return {};
+  wait_because(cohort_.waiting_for());
+  if (!last_waiting_.empty()) return {};
+  // Restored from a backup: devices hold later releases, and would start from no earlier one.
+  if (highest_seen_version_ > release_facts_.version) {
+    COPPICE_TRY(revert_to(release_facts_.version));
+  }
   const SecretRandom random;
   std::vector<ClientId> members =
       cohort_.sample([&](std::uint64_t bound) { return random.below(bound); });
@@ -82,8 +85,13 @@ Result<void> AggregatorService::maybe_start_round() {
                           .parent = release_facts_.version,
                           .adapter_hash = release_facts_.adapter_hash,
                           .cohort = static_cast<std::uint32_t>(members.size())};
-  RoundPlan plan =
-      COPPICE_TRY(make_plan(folder_.facts(), settings_, *strategy_, adapter_->spec(), inputs));
+  auto made = make_plan(folder_.facts(), settings_, *strategy_, adapter_->spec(), inputs);
+  if (!made.ok()) { // a ring too small for so many devices: a reason to wait, not to end
+    wait_because(
+        cat("no plan can be made for ", members.size(), " devices: ", made.error().message));
+    return {};
+  }
+  RoundPlan plan = std::move(made).value();
   signed_plan_ = sign_plan(folder_.keys().signing, plan);
   say(cat("round ", plan.round, ": asking ", members.size(), " devices"));
   round_started_ = now();
@@ -96,6 +104,11 @@ Result<void> AggregatorService::maybe_start_round() {
     for (RoundEvent& event : events) COPPICE_TRY(feed(std::move(event)));
   }
   return {};
+}
+
+void AggregatorService::wait_because(std::string reason) {
+  if (reason != last_waiting_ && !reason.empty()) say(reason);
+  last_waiting_ = std::move(reason);
 }
 
 // Feeds an event, carries out what follows, feeds what that brings, until nothing is left.
@@ -139,7 +152,8 @@ Result<void> AggregatorService::carry_out(const RoundAction& action,
   } else if (const auto* refusal = std::get_if<RefuseUpload>(&action)) {
     send_control(
         refusal->client,
-        Refusal{static_cast<std::uint32_t>(ErrorCode::kInvalidArgument), refusal->reason, {0}});
+        Refusal{static_cast<std::uint32_t>(ErrorCode::kInvalidArgument), refusal->reason, {0}},
+        round_->plan_hash());
   } else if (std::holds_alternative<CommitClose>(action)) {
     COPPICE_TRY(store_.commit_close(plan.round, *round_->sum()));
     events.emplace_back(CloseCommitted{});

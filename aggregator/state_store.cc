@@ -105,6 +105,16 @@ Result<void> StateStore::take_epoch() {
   return transaction.commit();
 }
 
+Result<void> StateStore::raise_epoch(Epoch seen) {
+  if (seen <= epoch_) return {};
+  auto transaction = COPPICE_TRY(database_.begin());
+  COPPICE_TRY(check_epoch());
+  COPPICE_TRY(set("epoch", cat(seen.next())));
+  COPPICE_TRY(transaction.commit());
+  epoch_ = seen.next();
+  return {};
+}
+
 Result<void> StateStore::check_epoch() {
   const auto stored = COPPICE_TRY(get("epoch"));
   if (stored && *stored == cat(epoch_)) return {};

@@ -34,6 +34,10 @@ struct RoundRecord {
   std::string metrics;                   // JSON: means of the metric slots
 };
 
+// Of rounds, versions and epochs that a device may say it has seen: the store's numbers go up from
+// there, and must stay within SQLite's.
+inline constexpr std::uint64_t kLargestSeenNumber = std::uint64_t{1} << 48U;
+
 struct StoredPlan {
   SignedPlan plan;
   Millis started_wall;
@@ -57,6 +61,9 @@ class StateStore {
 
   SqliteDatabase& database() { return database_; }
   Epoch epoch() const { return epoch_; }
+  // Takes the epoch after `seen`, if that isn't below this one: devices have seen more than this
+  // state, which was restored from a backup.
+  Result<void> raise_epoch(Epoch seen);
   // Fails if another process took a later epoch. Inside a transaction it holds until the commit.
   Result<void> check_epoch();
 

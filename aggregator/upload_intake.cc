@@ -54,16 +54,19 @@ Result<UploadIntake::Progress> UploadIntake::chunk(const ClientId& client, const
                                                    Millis now) {
   const auto found = active_.find(client);
   if (found == active_.end() || found->second.offer.upload != chunk.upload) {
-    return Error{ErrorCode::kFailedPrecondition, "this upload has no credit; offer it first"};
+    return Error{ErrorCode::kUnavailable, "this upload has no credit; offer it again"};
   }
   Active& active = found->second;
   if (chunk.index < active.next) return Progress{}; // sent twice around a reconnect
+  if (chunk.index > active.next) {                  // a reconnect lost those between
+    return Error{ErrorCode::kUnavailable, cat("chunk ", chunk.index, " came where chunk ",
+                                              active.next, " was due; offer the upload again")};
+  }
   const std::uint64_t left = active.offer.size - active.bytes.size();
   const std::uint64_t expected = std::min<std::uint64_t>(left, limits::kChunkBytes);
-  if (chunk.index != active.next || chunk.data.size() != expected) {
-    return Error{ErrorCode::kCorrupt,
-                 cat("chunk ", chunk.index, " of ", chunk.data.size(), " bytes came where chunk ",
-                     active.next, " of ", expected, " was due")};
+  if (chunk.data.size() != expected) {
+    return Error{ErrorCode::kCorrupt, cat("chunk ", chunk.index, " has ", chunk.data.size(),
+                                          " bytes where ", expected, " were due")};
   }
   active.bytes.insert(active.bytes.end(), chunk.data.begin(), chunk.data.end());
   active.next += 1;

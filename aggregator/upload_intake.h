@@ -33,8 +33,9 @@ class UploadIntake {
     std::vector<Grant> grants;
     std::optional<Bytes> finished; // all bytes; their hash equals the offer's
   };
-  // kFailedPrecondition: no such upload. kCorrupt: out of order, wrong length, or another hash at
-  // the end.
+  // kUnavailable: no such upload, or chunks before it are missing; what is here stays, and the
+  // credit that answers the next offer says where to go on. kCorrupt: wrong length, or another hash
+  // at the end.
   Result<Progress> chunk(const ClientId& client, const UploadChunk& chunk, Millis now);
 
   // Drops a device's upload (it left, or its upload was refused); its slot goes to the next.

@@ -71,7 +71,7 @@ class Agent {
   Result<void> on(const PlanOffer& offer);
   Result<void> on(const ReleaseNotice& notice);
   Result<void> on(const RoundOver& over);
-  Result<void> on(const Refusal& refusal);
+  Result<void> on(const Refusal& refusal, const Sha256& plan_hash, Channel channel);
   Result<void> on(const ContentChunk& chunk);
   Result<void> consider_release(const SignedRelease& release);
   Result<void> consider_plan();

@@ -91,7 +91,9 @@ Result<void> Agent::receive(ClientArrival arrival) {
   if (const auto* m = std::get_if<PlanOffer>(&*message)) return on(*m);
   if (const auto* m = std::get_if<ReleaseNotice>(&*message)) return on(*m);
   if (const auto* m = std::get_if<RoundOver>(&*message)) return on(*m);
-  if (const auto* m = std::get_if<Refusal>(&*message)) return on(*m);
+  if (const auto* m = std::get_if<Refusal>(&*message)) {
+    return on(*m, opened->header().plan_hash, arrival.channel);
+  }
   if (const auto* m = std::get_if<ContentChunk>(&*message)) return on(*m);
   if (const auto* m = std::get_if<UploadCredit>(&*message)) return feed(CreditReceived{*m});
   if (const auto* m = std::get_if<UploadAck>(&*message)) return feed(AckReceived{*m});
@@ -190,13 +192,12 @@ Result<void> Agent::on(const RoundOver& over) {
   return feed(RoundOverReceived{over});
 }
 
-Result<void> Agent::on(const Refusal& refusal) {
+Result<void> Agent::on(const Refusal& refusal, const Sha256& plan_hash, Channel channel) {
   say(cat("the aggregator refused: ", refusal.reason));
-  const auto code = static_cast<ErrorCode>(refusal.code);
-  if (code == ErrorCode::kFailedPrecondition || code == ErrorCode::kInvalidArgument ||
-      code == ErrorCode::kTooLarge || code == ErrorCode::kCorrupt) {
-    return feed(UploadRefused{refusal.reason});
-  }
+  if (ends_upload(refusal)) return feed(UploadRefused{plan_hash, refusal.reason});
+  // Its lease ran out while the connection stayed: a device that slept.
+  const bool unknown = static_cast<ErrorCode>(refusal.code) == ErrorCode::kUnavailable;
+  if (unknown && channel == Channel::kControl) return check_in();
   return {};
 }
 

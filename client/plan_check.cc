@@ -35,7 +35,8 @@ std::vector<std::string> supported_features() { return {}; }
 std::optional<std::string> plan_refusal(const RoundPlan& plan, const Membership& membership,
                                         const SharedAdapter& shared, const OwnerFloors& floors) {
   if (plan.fleet != membership.fleet) return "the plan is of another fleet";
-  if (plan.key_set != membership.keys.number) return "the plan names another key set";
+  // An earlier one is a round that began before the keys were rotated.
+  if (plan.key_set > membership.keys.number) return "the plan names a later key set";
   if (plan.test) return "the plan is marked test, and this is a real device";
   if (plan.base_hash != membership.base_hash) return "the plan is for another base model";
   if (plan.epoch < shared.release.epoch) return "the plan is of an epoch that is past";

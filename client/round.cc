@@ -20,6 +20,13 @@ Millis training_deadline(Millis now, Millis time_left) {
 
 } // namespace
 
+bool ends_upload(const Refusal& refusal) {
+  const auto code = static_cast<ErrorCode>(refusal.code);
+  return code == ErrorCode::kFailedPrecondition || code == ErrorCode::kInvalidArgument ||
+         code == ErrorCode::kPermissionDenied || code == ErrorCode::kTooLarge ||
+         code == ErrorCode::kCorrupt;
+}
+
 DeviceRound::DeviceRound(RoundMarks marks, bool upload_on_disk) : marks_(marks) {
   if (!marks_.upload.is_zero() && !marks_.acknowledged && upload_on_disk) {
     phase_ = Uploading{marks_.highest_round,
@@ -160,7 +167,8 @@ DeviceRound::Actions DeviceRound::on(const RoundOverReceived& event, Millis) {
 }
 
 DeviceRound::Actions DeviceRound::on(const UploadRefused& event, Millis) {
-  if (!std::holds_alternative<Uploading>(phase_)) return {};
+  const auto* const uploading = std::get_if<Uploading>(&phase_);
+  if (uploading == nullptr || uploading->plan_hash != event.plan_hash) return {};
   Actions actions = rest();
   actions.emplace_back(Note{cat("the upload was refused: ", event.reason)});
   return actions;

@@ -86,7 +86,8 @@ struct AckReceived {
 struct RoundOverReceived {
   RoundOver over;
 };
-struct UploadRefused {
+struct UploadRefused { // for good: see ends_upload()
+  Sha256 plan_hash;    // of the refused message
   std::string reason;
 };
 struct Reconnected {};
@@ -129,6 +130,10 @@ struct Note { // for the device's own log
 };
 using DeviceAction = std::variant<PersistMarks, SendAnswer, StartTraining, StopTraining,
                                   SealAndStore, SendOffer, SendChunks, ForgetUpload, Note>;
+
+// Whether a refusal is the end of the upload it speaks of. Others (busy, out of step after a
+// reconnect) are mended by the next offer.
+bool ends_upload(const Refusal& refusal);
 
 class DeviceRound {
  public:
