@@ -25,10 +25,10 @@ void add_common_options(CLI::App& app, Context& context) {
            context.console.set_format(name == "json" ? OutputFormat::kJson : OutputFormat::kText);
          },
          "text, or json: one JSON document on stdout and nothing else there")
-      ->check(CLI::IsMember({"text", "json"}))
+      ->check(CLI::IsMember({"text", "json"}).description(""))
       ->default_str("text")
       ->type_name("FORMAT")
-      ->group("Everywhere");
+      ->group(kCommonGroup);
   app.add_option_function<std::string>(
          "--log-level",
          [](const std::string& name) {
@@ -39,7 +39,7 @@ void add_common_options(CLI::App& app, Context& context) {
          "What is logged to stderr: debug, info, warning, error or off")
       ->default_str("warning")
       ->type_name("LEVEL")
-      ->group("Everywhere");
+      ->group(kCommonGroup);
 }
 
 void show_version(CLI::App& app, const char* group) {
@@ -48,7 +48,7 @@ void show_version(CLI::App& app, const char* group) {
 }
 
 void show_help(CLI::App& app) {
-  app.set_help_flag("-h,--help", "Print this and exit")->group("Everywhere");
+  app.set_help_flag("-h,--help", "Print this and exit")->group(kCommonGroup);
 }
 
 // The innermost subcommand that the line named, and the words that lead there.
@@ -105,6 +105,11 @@ std::string usage_message(const CLI::App& at, const std::string& path, const CLI
     }
   }
   return what;
+}
+
+std::string as_sentence(std::string text) {
+  if (!text.ends_with('?')) text += '.';
+  return text;
 }
 
 int fail(Console& console, const Error& error, ExitCode exit) {
@@ -181,13 +186,14 @@ int run_program(std::vector<std::string> arguments, Console& console, Environmen
   Context context{.console = console, .environment = std::move(environment)};
   CLI::App root("Personalize a language model across devices without moving anybody's text",
                 "coppice");
-  root.formatter(std::make_shared<HelpFormatter>());
+  auto help = std::make_shared<HelpFormatter>();
+  help->label("Subcommands", "Commands");
+  root.formatter(std::move(help));
   root.require_subcommand(1);
-  root.option_defaults()->multi_option_policy(CLI::MultiOptionPolicy::Throw);
   root.footer(
       cat("Examples:\n", kRootExample, "\n\nEach command has its own --help, with an example."));
   show_help(root);
-  show_version(root, "Everywhere");
+  show_version(root, kCommonGroup);
   add_common_options(root, context);
   add_table(root, context);
 
@@ -206,9 +212,9 @@ int run_program(std::vector<std::string> arguments, Console& console, Environmen
   } catch (const CLI::ParseError& error) {
     std::string path;
     const CLI::App* at = innermost(root, &path);
-    const Error wrong{
-        ErrorCode::kInvalidArgument,
-        cat(usage_message(*at, path, error, root.remaining(true)), "\nTry '", path, " --help'")};
+    const Error wrong{ErrorCode::kInvalidArgument,
+                      cat(as_sentence(usage_message(*at, path, error, root.remaining(true))),
+                          " Try '", path, " --help'")};
     return fail(console, wrong, ExitCode::kUsage);
   }
   return run_action(context);

@@ -20,6 +20,9 @@ constexpr GroupRow kGroups[] = {
 
 constexpr CommandRow kCommands[] = {
     {"", add_demo_command},
+    {"", add_generate_command},
+    {"", add_evaluate_command},
+    {"", add_train_command},
     {"aggregator", add_aggregator_init_command},
     {"aggregator", add_aggregator_run_command},
     {"aggregator", add_aggregator_invite_command},
@@ -47,6 +50,11 @@ constexpr CommandRow kCommands[] = {
     {"client", add_client_forget_command},
     {"client", add_client_ledger_command},
     {"client adapter", add_client_adapter_export_command},
+    {"adapter", add_adapter_info_command},
+    {"adapter", add_adapter_convert_command},
+    {"adapter", add_adapter_diff_command},
+    {"model", add_model_info_command},
+    {"bench", add_bench_round_command},
     {"config", add_config_show_command},
     {"config", add_config_markdown_command},
 };

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "cli/help.h"
 
+#include <algorithm>
+
 #include "base/text.h"
 
 namespace coppice {
@@ -48,7 +50,11 @@ std::string HelpFormatter::make_help(const CLI::App* app, std::string name,
                                      CLI::AppFormatMode mode) const {
   std::string text =
       make_description(app) + make_usage(app, std::move(name)) + make_positionals(app);
-  for (const std::string& group : app->get_groups()) {
+  // A command's own options first, those that every command has last.
+  std::vector<std::string> groups = app->get_groups();
+  std::stable_partition(groups.begin(), groups.end(),
+                        [](const std::string& group) { return group != kCommonGroup; });
+  for (const std::string& group : groups) {
     const auto options = app->get_options([&group](const CLI::Option* option) {
       return option->get_group() == group && option->nonpositional();
     });

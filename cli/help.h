@@ -8,6 +8,9 @@
 
 namespace coppice {
 
+// The group of options that every command has.
+inline constexpr const char* kCommonGroup = "Everywhere";
+
 class HelpFormatter final : public CLI::Formatter {
  public:
   std::string make_group(std::string group, bool positional,

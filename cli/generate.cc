@@ -1,0 +1,158 @@
+// SPDX-License-Identifier: Apache-2.0
+// `coppice generate`: text from a prompt, streamed.
+#include <CLI/CLI.hpp>
+#include <algorithm>
+
+#include "base/text.h"
+#include "cli/client_settings_file.h"
+#include "cli/commands.h"
+#include "cli/interrupt.h"
+#include "cli/model_options.h"
+#include "client/serving.h"
+
+namespace coppice {
+namespace {
+
+struct GenerateOptions {
+  ModelOptions model;
+  std::string client;
+  std::string prompt;
+  std::uint32_t max_tokens = 128;
+  SamplerSettings sampler{.temperature = 0.8F};
+};
+
+const char* stop_name(GenerateStop stop) {
+  switch (stop) {
+    case GenerateStop::kMaxTokens: return "max_tokens";
+    case GenerateStop::kEndToken: return "end";
+    case GenerateStop::kContextFull: return "context_full";
+    case GenerateStop::kCaller: return "interrupted";
+  }
+  return "unknown";
+}
+
+// A model may say anything: on a terminal its control characters stay unsaid.
+std::string printable_text(std::string text, const Terminal& terminal) {
+  if (!terminal.out) return text;
+  std::erase_if(text, [](char byte) {
+    const auto code = static_cast<unsigned char>(byte);
+    return (code < 0x20 && byte != '\n' && byte != '\t') || code == 0x7F;
+  });
+  return text;
+}
+
+// What the device serves with now: its model, and its adapters as one.
+Result<OpenModel> open_served(Context& context, const GenerateOptions& options) {
+  const ClientSettings settings =
+      COPPICE_TRY(load_client_settings(options.client, context.environment, {}));
+  const DeviceFolder folder{fs::path(options.client)};
+  ModelOptions model = options.model;
+  if (model.model.empty()) model.model = settings.model.string();
+  OpenModel open = COPPICE_TRY(open_model(model));
+  const Membership membership = COPPICE_TRY(folder.membership());
+  const auto shared = COPPICE_TRY(folder.shared(membership.keys.verify));
+  if (!shared) return open;
+  auto served = COPPICE_TRY(Serving(folder, settings).served_adapter(*shared));
+  if (served) open.adapters.push_back(std::move(*served));
+  return open;
+}
+
+Result<std::vector<TokenId>> prompt_tokens(const Tokenizer& tokenizer, const std::string& prompt) {
+  std::vector<TokenId> tokens = tokenizer.encode(prompt, {.add_bos = tokenizer.add_bos()});
+  // An empty prompt: from what separates texts.
+  if (tokens.empty() && tokenizer.bos()) tokens.push_back(*tokenizer.bos());
+  if (tokens.empty() && tokenizer.eos()) tokens.push_back(*tokenizer.eos());
+  if (tokens.empty()) {
+    return Error{ErrorCode::kInvalidArgument,
+                 "give a --prompt: this model can't begin without one"};
+  }
+  return tokens;
+}
+
+Result<ExitCode> generate(Context& context, const GenerateOptions& options) {
+  if (options.model.model.empty() && options.client.empty()) {
+    return Error{ErrorCode::kInvalidArgument,
+                 "name a base model with --model, or a device's folder "
+                 "with --client"};
+  }
+  OpenModel model = options.client.empty() ? COPPICE_TRY(open_model(options.model))
+                                           : COPPICE_TRY(open_served(context, options));
+  const Tokenizer& tokenizer = model.base->tokenizer();
+  Console& console = context.console;
+  GenerateRequest request{.adapters = model.uses(),
+                          .prompt = COPPICE_TRY(prompt_tokens(tokenizer, options.prompt)),
+                          .max_tokens = options.max_tokens,
+                          .sampler = options.sampler,
+                          .on_token = {}};
+  request.on_token = [&](TokenId token) {
+    console.write(printable_text(tokenizer.piece(token), console.terminal()));
+    return !interrupted();
+  };
+  console.write(console.styled(Style::kDim, printable_text(options.prompt, console.terminal())));
+  const GenerateResult made = COPPICE_TRY(model.engine->generate(request));
+  console.print();
+
+  const auto count = static_cast<double>(made.tokens.size());
+  const double rate = made.decode_seconds > 0 ? count / made.decode_seconds : 0.0;
+  if (!console.json()) {
+    console.note(
+        cat(made.tokens.size(), " tokens, ", fixed(rate, 1), " tokens/s",
+            made.stop == GenerateStop::kContextFull ? "; the model's context is full" : ""));
+  }
+  // The pieces after one another: the text that continues the prompt, its first space included.
+  std::string text;
+  for (const TokenId token : made.tokens) text += tokenizer.piece(token);
+  console.finish("coppice.generate.v1", Json{{"prompt", options.prompt},
+                                             {"text", text},
+                                             {"tokens", made.tokens.size()},
+                                             {"tokens_per_s", rate},
+                                             {"prompt_tokens", request.prompt.size()},
+                                             {"prefill_seconds", made.prefill_seconds},
+                                             {"stop", stop_name(made.stop)},
+                                             {"adapters", model.adapters.size()}});
+  return made.stop == GenerateStop::kCaller ? ExitCode::kInterrupted : ExitCode::kOk;
+}
+
+} // namespace
+
+void add_generate_command(CLI::App& parent, Context& context) {
+  auto options = std::make_shared<GenerateOptions>();
+  CLI::App& command = new_command(
+      parent, context,
+      {.name = "generate",
+       .summary = "Continue a prompt, with any adapters",
+       .example = "coppice generate -m base.gguf -p \"Once upon a time\" -n 64\n"
+                  "coppice generate -m base.gguf --adapter my-adapter -p \"Dear\" --temp 0\n"
+                  "coppice generate --client device -p \"Today\""},
+      [options](Context& at) { return generate(at, *options); });
+  add_model_option(command, options->model, false);
+  command.add_option("--client", options->client, "Device's folder: use what it serves with")
+      ->type_name("DIR");
+  command.add_option("-p,--prompt", options->prompt, "Text to continue")->type_name("TEXT");
+  command.add_option("-n,--tokens,--max-tokens", options->max_tokens, "Tokens to write at most")
+      ->type_name("N")
+      ->capture_default_str();
+  add_adapter_options(command, options->model,
+                      "Adapter to use: a PEFT folder, a GGUF file or our own; several add up");
+  command
+      .add_option("--temp,--temperature", options->sampler.temperature,
+                  "How freely to choose; 0 always takes the likeliest token")
+      ->type_name("T")
+      ->check(CLI::Range(0.0F, 100.0F).description(""))
+      ->default_str("0.8");
+  command.add_option("--top-k", options->sampler.top_k, "Choose among the K likeliest; 0: all")
+      ->type_name("K")
+      ->capture_default_str();
+  command
+      .add_option("--top-p", options->sampler.top_p,
+                  "Choose among the likeliest that have this much probability together")
+      ->type_name("P")
+      ->check(CLI::Range(0.0F, 1.0F).description(""))
+      ->default_str("0.95");
+  command.add_option("-s,--seed", options->sampler.seed, "The same seed gives the same text")
+      ->type_name("N")
+      ->capture_default_str();
+  add_threads_option(command, options->model);
+}
+
+} // namespace coppice

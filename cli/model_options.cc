@@ -1,0 +1,67 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "cli/model_options.h"
+
+#include <CLI/CLI.hpp>
+#include <algorithm>
+#include <thread>
+
+#include "base/text.h"
+#include "model/engine_module.h"
+
+namespace coppice {
+
+void add_model_option(CLI::App& command, ModelOptions& options, bool required) {
+  command.add_option("-m,--model", options.model, "The base model's GGUF file")
+      ->type_name("FILE")
+      ->required(required);
+}
+
+void add_adapter_options(CLI::App& command, ModelOptions& options, const char* help) {
+  command.add_option("--adapter,--lora", options.adapters, help)
+      ->type_name("PATH")
+      ->allow_extra_args(false);
+  add_rows_option(command, options);
+}
+
+void add_rows_option(CLI::App& command, ModelOptions& options) {
+  command
+      .add_option("--rows", options.rows,
+                  "Order of q's and k's rows in PEFT folders: hf, as PEFT writes them, or gguf, as "
+                  "the base file has them")
+      ->type_name("ORDER")
+      ->capture_default_str();
+}
+
+void add_threads_option(CLI::App& command, ModelOptions& options) {
+  command.add_option("-t,--threads", options.threads, "Threads that compute")
+      ->type_name("N")
+      ->check(CLI::Range(1U, 1024U).description(""))
+      ->default_str("one a core");
+}
+
+unsigned threads_of(const ModelOptions& options) {
+  return options.threads > 0 ? options.threads : std::max(1U, std::thread::hardware_concurrency());
+}
+
+std::vector<AdapterUse> OpenModel::uses() const {
+  std::vector<AdapterUse> list;
+  for (const Adapter& adapter : adapters) list.push_back({&adapter, 1.0F});
+  return list;
+}
+
+Result<std::shared_ptr<const BaseModel>> open_base(const ModelOptions& options) {
+  return BaseModel::open(options.model);
+}
+
+Result<OpenModel> open_model(const ModelOptions& options) {
+  const PeftRows rows = COPPICE_TRY(parse_rows(options.rows));
+  OpenModel model;
+  model.base = COPPICE_TRY(open_base(options));
+  for (const std::string& path : options.adapters) {
+    model.adapters.push_back(COPPICE_TRY(load_adapter(path, model.base.get(), rows)).adapter);
+  }
+  model.engine = COPPICE_TRY(open_graph_engine(model.base, {.threads = threads_of(options)}));
+  return model;
+}
+
+} // namespace coppice

@@ -1,0 +1,42 @@
+// SPDX-License-Identifier: Apache-2.0
+// --model, --adapter, --rows and --threads: what every command that computes has in common.
+#pragma once
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "cli/adapter_files.h"
+#include "model/engine.h"
+
+namespace CLI {
+class App;
+}
+
+namespace coppice {
+
+struct ModelOptions {
+  std::string model;
+  std::vector<std::string> adapters;
+  std::string rows = "hf";
+  unsigned threads = 0; // 0: one for each core
+};
+
+void add_model_option(CLI::App& command, ModelOptions& options, bool required = true);
+void add_adapter_options(CLI::App& command, ModelOptions& options, const char* help);
+void add_rows_option(CLI::App& command, ModelOptions& options);
+void add_threads_option(CLI::App& command, ModelOptions& options);
+
+unsigned threads_of(const ModelOptions& options);
+
+// Opened: the base, an engine over it, and the adapters in the order of the line.
+struct OpenModel {
+  std::shared_ptr<const BaseModel> base;
+  std::unique_ptr<Engine> engine;
+  std::vector<Adapter> adapters;
+  std::vector<AdapterUse> uses() const; // valid while this object stays where it is
+};
+Result<std::shared_ptr<const BaseModel>> open_base(const ModelOptions& options);
+Result<OpenModel> open_model(const ModelOptions& options);
+
+} // namespace coppice

@@ -1,0 +1,241 @@
+// SPDX-License-Identifier: Apache-2.0
+// `coppice train`: an adapter from local text, with no fleet. The recipe is a fleet's: [lora] and
+// [training] of an aggregator.toml, so that one can be tried out before any device trains by it.
+#include <CLI/CLI.hpp>
+
+#include "aggregator/settings.h"
+#include "base/text.h"
+#include "cli/commands.h"
+#include "cli/interrupt.h"
+#include "cli/model_options.h"
+#include "cli/progress.h"
+#include "cli/table.h"
+#include "cli/text_documents.h"
+#include "client/trainer.h"
+
+namespace coppice {
+namespace {
+
+// A round is a short piece of training; alone one wants more, where nobody said how much.
+constexpr std::uint32_t kStepsAlone = 100;
+
+struct TrainOptions {
+  ModelOptions model;
+  std::string data;
+  std::string out;
+  std::string config;
+  std::string start;
+  std::vector<Override> overrides;
+};
+
+Result<AggregatorSettings> recipe_settings(const Context& context, const TrainOptions& options) {
+  std::optional<fs::path> toml;
+  if (!options.config.empty()) toml = options.config;
+  const Settings settings =
+      COPPICE_TRY(Settings::load(aggregator_keys(), toml, context.environment, options.overrides));
+  AggregatorSettings made = COPPICE_TRY(aggregator_settings(settings));
+  const bool unsaid = settings.origin("training.max_steps").layer == SettingLayer::kDefault &&
+                      made.training.max_tokens == 0;
+  if (unsaid) made.training.max_steps = kStepsAlone;
+  return made;
+}
+
+// Before an hour of training: is there a place for its result?
+Result<void> check_output(const fs::path& out) {
+  const fs::path parent = out.has_parent_path() ? out.parent_path() : fs::path(".");
+  std::error_code code;
+  if (!fs::is_directory(parent, code)) {
+    return Error{ErrorCode::kNotFound,
+                 cat("there is no folder ", parent.string(), " for --out; make it first")};
+  }
+  const bool folder = adapter_format_for_output(out) == AdapterFormat::kPeft;
+  if (fs::exists(out, code) && fs::is_directory(out, code) != folder) {
+    return Error{ErrorCode::kAlreadyExists,
+                 cat(out.string(), " is ", folder ? "a file" : "a folder",
+                     "; --out takes NAME.gguf, NAME.coppice, or a folder's name for PEFT")};
+  }
+  return {};
+}
+
+Result<Adapter> starting_adapter(const OpenModel& model, const TrainOptions& options,
+                                 const AggregatorSettings& settings) {
+  if (!options.start.empty()) {
+    const PeftRows rows = COPPICE_TRY(parse_rows(options.model.rows));
+    return COPPICE_TRY(load_adapter(options.start, model.base.get(), rows)).adapter;
+  }
+  const LoraSettings& lora = settings.lora;
+  AdapterSpec spec = COPPICE_TRY(
+      model.base->make_spec(lora.r, lora.lora_alpha,
+                            lora.use_rslora ? LoraScaling::kRankStabilized : LoraScaling::kStandard,
+                            lora.target_modules));
+  return Adapter::initial(std::make_shared<const AdapterSpec>(std::move(spec)),
+                          settings.training.seed);
+}
+
+// On report text; nothing where there is none.
+Result<std::optional<double>> report_figure(OpenModel& model, const Adapter* adapter,
+                                            const ExampleSet& examples) {
+  std::vector<AdapterUse> uses = model.uses();
+  if (adapter != nullptr) uses.push_back({adapter, 1.0F});
+  const TextScore scored = COPPICE_TRY(score_documents(*model.engine, uses, examples.report));
+  if (scored.score.tokens == 0) return std::optional<double>{};
+  return std::optional<double>{bits_per_byte(scored.score, scored.bytes)};
+}
+
+Json number_or_null(const std::optional<double>& value) {
+  return value ? Json(*value) : Json(nullptr);
+}
+
+struct Trained {
+  TrainOutcome outcome;
+  std::optional<double> before; // bits per byte on report text
+  std::optional<double> after;
+};
+
+void tell(Console& console, const TrainOptions& options, const Trained& trained,
+          std::size_t parameters) {
+  const TrainOutcome& outcome = trained.outcome;
+  const double rate =
+      outcome.seconds > 0 ? static_cast<double>(outcome.tokens) / outcome.seconds : 0.0;
+  console.print(cat("trained ", outcome.steps, " steps, ", grouped(outcome.tokens), " tokens in ",
+                    fixed(outcome.seconds, 1), " s (", fixed(rate, 0), " tokens/s)"));
+  console.print(cat("loss of a step's own text, nats a token: first ", fixed(outcome.loss_first, 4),
+                    ", last ", fixed(outcome.loss_last, 4)));
+  if (trained.before && trained.after) {
+    Table table({{"report text"}, {"bits a byte", Align::kRight}, {"gain", Align::kRight}});
+    table.set_caption("text that was never trained on; lower is better");
+    table.add_row({"before", fixed(*trained.before, 4), ""});
+    table.add_row(
+        {"after", fixed(*trained.after, 4), gain_percent(*trained.before, *trained.after)});
+    console.print();
+    console.write(table.render());
+    console.print();
+  } else {
+    console.print("no text fell to the tenth that is kept for the report: add text to get one");
+  }
+  console.print(cat("adapter, ", grouped(parameters), " parameters: ", options.out));
+  Json report{{"before", number_or_null(trained.before)}, {"after", number_or_null(trained.after)}};
+  console.finish("coppice.train.v1", Json{{"steps", outcome.steps},
+                                          {"tokens", outcome.tokens},
+                                          {"seconds", outcome.seconds},
+                                          {"tokens_per_s", rate},
+                                          {"loss_first", outcome.loss_first},
+                                          {"loss_last", outcome.loss_last},
+                                          {"report", std::move(report)},
+                                          {"parameters", parameters},
+                                          {"adapter", options.out}});
+}
+
+Result<ExitCode> train(Context& context, const TrainOptions& options) {
+  COPPICE_TRY(check_output(options.out));
+  const AggregatorSettings settings = COPPICE_TRY(recipe_settings(context, options));
+  OpenModel model = COPPICE_TRY(open_model(options.model));
+  const ExampleSet examples = COPPICE_TRY(load_examples(options.data, *model.base));
+  Console& console = context.console;
+  for (const std::string& skipped : examples.skipped) console.note(cat("skipped ", skipped));
+  const Adapter start = COPPICE_TRY(starting_adapter(model, options, settings));
+  const std::optional<double> before =
+      COPPICE_TRY(report_figure(model, options.start.empty() ? nullptr : &start, examples));
+
+  const SystemClock clock;
+  const Recipe& recipe = settings.training;
+  Progress progress(console, {"training", "steps"}, recipe.max_steps, clock);
+  TrainRequest request{
+      .recipe = recipe,
+      .randomness = {.experiment = recipe.seed, .purpose = RandomPurpose::kBatchOrder},
+      .frozen = model.uses(),
+      .start = start,
+      .now = [&clock] { return clock.monotonic(); },
+      .stop = &interrupted(),
+      .on_step =
+          [&progress](const TrainProgress& at) {
+            progress.update(at.step, cat("loss ", fixed(at.loss, 3)));
+          }};
+  TrainOutcome outcome = COPPICE_TRY(train_adapter(*model.engine, examples, std::move(request)));
+  progress.finish();
+  const std::optional<double> after = COPPICE_TRY(report_figure(model, &outcome.adapter, examples));
+
+  const PeftWriteOptions as_peft{.rows = PeftRows::kHuggingFace,
+                                 .base_model = fs::path(options.model.model).filename().string()};
+  const AdapterFormat format = adapter_format_for_output(options.out);
+  COPPICE_TRY(save_adapter(options.out, LoadedAdapter{outcome.adapter, format}, format, as_peft));
+  const std::size_t parameters = outcome.adapter.spec().parameters();
+  tell(console, options, Trained{std::move(outcome), before, after}, parameters);
+  return ExitCode::kOk;
+}
+
+// A flag that stands for a setting: its text goes through the same checks as in a file.
+void add_setting(CLI::App& command, const std::shared_ptr<TrainOptions>& options, const char* flag,
+                 const char* setting, const char* type, const char* help, const char* shown) {
+  const std::string name = std::string(flag).substr(std::string(flag).rfind("--"));
+  command
+      .add_option_function<std::string>(
+          flag,
+          [options, name, setting](const std::string& value) {
+            options->overrides.push_back({setting, value, name});
+          },
+          help)
+      ->type_name(type)
+      ->default_str(shown);
+}
+
+void add_recipe_options(CLI::App& command, const std::shared_ptr<TrainOptions>& options) {
+  add_setting(command, options, "--rank", "lora.r", "R", "Rank of the adapter", "8");
+  add_setting(command, options, "--alpha", "lora.lora_alpha", "A", "Its scale is alpha / rank",
+              "16");
+  add_setting(command, options, "--targets", "lora.target_modules", "NAMES",
+              "Layers that get an adapter, by PEFT's names with commas between, or all-linear",
+              "all seven");
+  add_setting(command, options, "--steps", "training.max_steps", "N",
+              "Optimizer steps; 0: by tokens", "100");
+  add_setting(command, options, "--max-tokens", "training.max_tokens", "N",
+              "Tokens to train on at most; 0: no bound", "0");
+  add_setting(command, options, "--max-seconds", "training.max_seconds", "S",
+              "Seconds to train at most; 0: no bound", "0");
+  add_setting(command, options, "--learning-rate", "training.learning_rate", "LR",
+              "AdamW's step size", "0.002");
+  add_setting(command, options, "--batch-tokens", "training.batch_tokens", "N",
+              "Tokens of one optimizer step", "512");
+  add_setting(command, options, "--window", "training.max_length", "N",
+              "Tokens of one sequence at most", "128");
+  add_setting(command, options, "-s,--seed", "training.seed", "N",
+              "Of the first values and the order of the text", "1");
+}
+
+} // namespace
+
+void add_train_command(CLI::App& parent, Context& context) {
+  auto options = std::make_shared<TrainOptions>();
+  CLI::App& command = new_command(
+      parent, context,
+      {.name = "train",
+       .summary = "Train a LoRA adapter on local text, without a fleet",
+       .example =
+           "coppice train -m base.gguf --data notes --out my-adapter\n"
+           "coppice train -m base.gguf --data notes --out my.gguf --rank 16 --steps 300\n"
+           "coppice train -m base.gguf --data notes --config fleet/aggregator.toml --out my.gguf"},
+      [options](Context& at) { return train(at, *options); });
+  add_model_option(command, options->model);
+  command
+      .add_option("--data", options->data,
+                  "Folder of .txt, .md and .jsonl files, or one such file; a tenth is kept for the "
+                  "report, a tenth for early stopping")
+      ->type_name("PATH")
+      ->required();
+  command
+      .add_option("--out", options->out,
+                  "Where the adapter goes: NAME.gguf, NAME.coppice, or a folder for PEFT")
+      ->type_name("PATH")
+      ->required();
+  add_recipe_options(command, options);
+  command.add_option("--start", options->start, "Go on training this adapter instead of a new one")
+      ->type_name("PATH");
+  add_adapter_options(command, options->model, "Adapter below the new one, which stays as it is");
+  command
+      .add_option("--config", options->config,
+                  "An aggregator.toml, for what no flag says: [lora] and [training] count")
+      ->type_name("FILE");
+  add_threads_option(command, options->model);
+}
+
+} // namespace coppice
