@@ -70,7 +70,8 @@ Result<ExitCode> enroll_device(Context& context, const EnrollOptions& options) {
       COPPICE_TRY(load_client_settings(options.directory, context.environment, {}));
   // An invite may also be the name of a file that holds one.
   std::string text = options.invite;
-  if (fs::exists(text)) {
+  std::error_code no_name; // an invite is too long to be one
+  if (fs::exists(text, no_name)) {
     const Bytes raw = COPPICE_TRY(read_file(text, 1 << 16));
     text = std::string(trim(as_text(raw)));
   }

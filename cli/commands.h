@@ -47,6 +47,7 @@ AddCommand add_adapter_verify_command;
 AddCommand add_model_info_command;
 AddCommand add_bench_train_step_command;
 AddCommand add_bench_generate_command;
+AddCommand add_bench_round_command;
 AddCommand add_config_show_command;
 AddCommand add_config_markdown_command;
 AddCommand add_doctor_command;

@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // `coppice demo`: the main job on this machine, with real processes, keys, sockets and a real
 // model.
-#include <unistd.h>
-
 #include <CLI/CLI.hpp>
 #include <algorithm>
 
@@ -10,6 +8,7 @@
 #include "cli/commands.h"
 #include "cli/demo_report.h"
 #include "cli/engine_choice.h"
+#include "cli/work_folder.h"
 #include "client/example_store.h"
 #include "client/serving.h"
 #include "sim/people.h"
@@ -29,42 +28,6 @@ struct DemoOptions {
   std::uint64_t seed = 1;
   std::string keep;
   std::vector<std::string> set;
-};
-
-// A folder that is removed at the end unless it is to be kept.
-class WorkFolder {
- public:
-  static Result<WorkFolder> make(const std::string& keep) {
-    if (!keep.empty()) {
-      if (fs::exists(keep) && !fs::is_empty(keep)) {
-        return Error{ErrorCode::kAlreadyExists, cat(keep, " is not empty; name another folder")};
-      }
-      std::error_code code;
-      fs::create_directories(keep, code);
-      if (code) return Error{ErrorCode::kIo, cat("can't make ", keep, ": ", code.message())};
-      return WorkFolder(fs::absolute(keep), true);
-    }
-    std::string pattern = (fs::temp_directory_path() / "coppice-demo-XXXXXX").string();
-    if (::mkdtemp(pattern.data()) == nullptr) {
-      return Error{ErrorCode::kIo, "can't make a temporary folder"};
-    }
-    return WorkFolder(pattern, false);
-  }
-  WorkFolder(WorkFolder&& other) noexcept
-      : path_(std::exchange(other.path_, {})), keep_(other.keep_) {}
-  WorkFolder& operator=(WorkFolder&&) = delete;
-  ~WorkFolder() {
-    if (keep_ || path_.empty()) return;
-    std::error_code ignored;
-    fs::remove_all(path_, ignored);
-  }
-  const fs::path& path() const { return path_; }
-  void keep() { keep_ = true; }
-
- private:
-  WorkFolder(fs::path path, bool keep) : path_(std::move(path)), keep_(keep) {}
-  fs::path path_;
-  bool keep_;
 };
 
 Result<std::vector<DemoDevice>> invented_people(const DemoOptions& options, const fs::path& root) {
@@ -109,18 +72,6 @@ Result<std::vector<DemoDevice>> users_folders(const DemoOptions& options) {
                  cat(options.data, " must hold a folder for each device, two at least")};
   }
   return devices;
-}
-
-// assets/coppice-4m.q4_0.gguf beside the program's source tree or its installation.
-Result<fs::path> default_model() {
-  constexpr const char* kName = "coppice-4m.q4_0.gguf";
-  const fs::path program = this_program().parent_path();
-  for (const fs::path& folder :
-       {program / "../../assets", program / "../share/coppice", fs::path("assets")}) {
-    std::error_code code;
-    if (fs::exists(folder / kName, code)) return fs::canonical(folder / kName, code);
-  }
-  return Error{ErrorCode::kNotFound, cat("can't find ", kName, "; name a base with --model FILE")};
 }
 
 std::vector<Override> demo_settings(const DemoOptions& options, std::size_t devices) {

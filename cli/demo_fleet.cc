@@ -12,19 +12,10 @@
 namespace coppice {
 namespace {
 
-constexpr Millis kStartTimeout{20'000};
 constexpr Millis kCommandTimeout{60'000};
 constexpr std::size_t kRoutesPerDevice = 3; // control, bulk, enroll
 
 void nap() { std::this_thread::sleep_for(std::chrono::milliseconds(20)); }
-
-std::string last_lines(const fs::path& log) {
-  const auto raw = read_file(log, std::size_t{16} << 20U);
-  if (!raw.ok()) return {};
-  const std::string_view text = as_text(*raw);
-  constexpr std::size_t kTail = 600;
-  return std::string(text.substr(text.size() > kTail ? text.size() - kTail : 0));
-}
 
 } // namespace
 
@@ -43,17 +34,14 @@ Result<std::unique_ptr<DemoFleet>> DemoFleet::start(const DemoFleetOptions& opti
   return fleet;
 }
 
-Result<DemoFleet::Running> DemoFleet::launch(const std::string& name,
-                                             std::vector<std::string> arguments) const {
-  arguments.insert(arguments.begin(), options_.program.string());
-  const fs::path log = options_.root / "logs" / (name + ".log");
-  ChildProcess process = COPPICE_TRY(ChildProcess::start({std::move(arguments), log, {}}));
-  return Running{name, std::move(process), FileFollower(log), log};
+Result<FleetProcess> DemoFleet::launch(const std::string& name,
+                                       std::vector<std::string> arguments) const {
+  return launch_process(options_.program, options_.root / "logs", name, std::move(arguments));
 }
 
 Result<void> DemoFleet::command(const std::string& name, std::vector<std::string> arguments) const {
   const std::string words = join(arguments, " ").substr(0, 60);
-  Running running = COPPICE_TRY(launch(name, std::move(arguments)));
+  FleetProcess running = COPPICE_TRY(launch(name, std::move(arguments)));
   const int status = COPPICE_TRY(running.process.wait(kCommandTimeout));
   if (status == 0) return {};
   return Error{ErrorCode::kInternal, cat("'coppice ", words, "' ended with status ", status, ": ",
@@ -61,40 +49,15 @@ Result<void> DemoFleet::command(const std::string& name, std::vector<std::string
 }
 
 Result<void> DemoFleet::start_aggregator() {
-  FleetInit init{.directory = aggregator_folder(),
-                 .model = options_.model,
-                 .adapter = {},
-                 .overrides = options_.aggregator};
-  for (const char* channel : {"network.control", "network.bulk", "network.enroll"}) {
-    init.overrides.push_back({channel, "tcp://127.0.0.1:0", "demo"});
-  }
-  COPPICE_TRY(init_fleet(init));
-  running_.push_back(
-      COPPICE_TRY(launch("aggregator", {"aggregator", "run", aggregator_folder().string(),
-                                        "--rounds", cat(options_.rounds), "--leave-when-fetched",
-                                        "--timeout", cat(options_.deadline.count / 1000, "s")})));
-  const SystemClock clock;
-  const Millis give_up = clock.monotonic() + kStartTimeout;
-  while (clock.monotonic() < give_up) {
-    const auto endpoints = bound_endpoints();
-    if (endpoints.ok()) {
-      endpoints_ = *endpoints;
-      return {};
-    }
-    if (running_.front().process.poll()) break;
-    nap();
-  }
-  return Error{ErrorCode::kInternal,
-               cat("the aggregator did not start: ", last_lines(running_.front().log))};
-}
-
-Result<ServerEndpoints> DemoFleet::bound_endpoints() const {
-  const Bytes raw = COPPICE_TRY(read_file(aggregator_folder() / "status.json", 1 << 20));
-  const Json json = COPPICE_TRY(parse_json(as_text(raw)));
-  const Json& endpoints = *COPPICE_TRY(json_object(json, "endpoints"));
-  return ServerEndpoints{COPPICE_TRY(json_string(endpoints, "control")),
-                         COPPICE_TRY(json_string(endpoints, "bulk")),
-                         COPPICE_TRY(json_string(endpoints, "enroll"))};
+  FleetServer server = COPPICE_TRY(start_fleet_server({.program = options_.program,
+                                                       .root = options_.root,
+                                                       .model = options_.model,
+                                                       .settings = options_.aggregator,
+                                                       .rounds = options_.rounds,
+                                                       .deadline = options_.deadline}));
+  endpoints_ = std::move(server.endpoints);
+  running_.push_back(std::move(server.process));
+  return {};
 }
 
 Result<void> DemoFleet::start_proxy() {
@@ -126,18 +89,17 @@ Result<void> DemoFleet::enroll_devices() {
                       "--data", device.data.string(), "--threads", cat(options_.client_threads)}));
     COPPICE_TRY(command(device.name, {"client", "enroll", device.folder.string(), invites.at(0)}));
   }
+  enrolment_records_ = proxy_->records().size();
   return {};
 }
 
 Result<void> DemoFleet::run() {
   for (const DemoDevice& device : devices_) {
-    std::vector<std::string> arguments{"client",
-                                       "run",
-                                       device.folder.string(),
-                                       "--until-release",
-                                       cat(options_.rounds),
-                                       "--audit-log",
-                                       device.audit_log.string()};
+    std::vector<std::string> arguments{"client", "run", device.folder.string(), "--until-release",
+                                       cat(options_.rounds)};
+    if (options_.audit_logs) {
+      arguments.insert(arguments.end(), {"--audit-log", device.audit_log.string()});
+    }
     arguments.insert(arguments.end(), options_.device_arguments.begin(),
                      options_.device_arguments.end());
     running_.push_back(COPPICE_TRY(launch(device.name, std::move(arguments))));
@@ -158,7 +120,7 @@ Result<void> DemoFleet::run() {
 
 Result<bool> DemoFleet::step() {
   bool all_ended = true;
-  for (Running& running : running_) {
+  for (FleetProcess& running : running_) {
     tell(running);
     if (running.ended) continue;
     const auto status = running.process.poll();
@@ -177,7 +139,7 @@ Result<bool> DemoFleet::step() {
   return all_ended;
 }
 
-void DemoFleet::tell(Running& running) const {
+void DemoFleet::tell(FleetProcess& running) const {
   for (const std::string& line : running.output.new_lines()) {
     if (options_.on_line) options_.on_line(cat(running.name, ": ", line));
   }
@@ -185,7 +147,7 @@ void DemoFleet::tell(Running& running) const {
 
 std::uint64_t DemoFleet::resident_bytes_now() const {
   std::uint64_t total = 0;
-  for (const Running& running : running_) {
+  for (const FleetProcess& running : running_) {
     if (!running.ended) total += resident_bytes(running.process.id());
   }
   return total;

@@ -11,10 +11,9 @@
 #include <string>
 #include <vector>
 
-#include "cli/subprocess.h"
+#include "cli/fleet_process.h"
 #include "config/settings.h"
 #include "protocol/recording_proxy.h"
-#include "protocol/transport.h"
 
 namespace coppice {
 
@@ -33,6 +32,7 @@ struct DemoFleetOptions {
   std::uint32_t rounds = 3;
   std::vector<Override> aggregator;          // of aggregator.toml
   std::vector<std::string> device_arguments; // of `client run`, besides the folder
+  bool audit_logs = true;                    // devices write down what they send, in plain
   std::uint32_t client_threads = 1;
   Millis deadline{600'000};
   std::function<void(const std::string&)> on_line; // what happens, as it happens
@@ -49,34 +49,29 @@ class DemoFleet {
   const std::vector<DemoDevice>& devices() const { return devices_; }
   fs::path aggregator_folder() const { return options_.root / "aggregator"; }
   std::vector<TrafficRecord> traffic() const { return proxy_->records(); }
+  // How many of traffic()'s first records are of the enrolments.
+  std::size_t enrolment_records() const { return enrolment_records_; }
   bool traffic_complete() const { return !proxy_->overflowed(); }
   std::uint64_t resident_bytes_now() const; // of all processes
   std::uint64_t resident_bytes_most() const { return resident_most_; }
 
  private:
-  struct Running {
-    std::string name;
-    ChildProcess process;
-    FileFollower output;
-    fs::path log;
-    bool ended = false;
-  };
   DemoFleet(DemoFleetOptions options, std::vector<DemoDevice> devices)
       : options_(std::move(options)), devices_(std::move(devices)) {}
   Result<void> start_aggregator();
   Result<void> start_proxy();
   Result<void> enroll_devices();
-  Result<Running> launch(const std::string& name, std::vector<std::string> arguments) const;
+  Result<FleetProcess> launch(const std::string& name, std::vector<std::string> arguments) const;
   Result<void> command(const std::string& name, std::vector<std::string> arguments) const;
-  Result<ServerEndpoints> bound_endpoints() const;
-  void tell(Running& running) const;
+  void tell(FleetProcess& running) const;
   Result<bool> step(); // true: all have ended
 
   DemoFleetOptions options_;
   std::vector<DemoDevice> devices_;
   ServerEndpoints endpoints_;
   std::unique_ptr<RecordingProxy> proxy_;
-  std::vector<Running> running_;
+  std::vector<FleetProcess> running_;
+  std::size_t enrolment_records_ = 0;
   std::uint64_t resident_most_ = 0;
 };
 

@@ -107,6 +107,7 @@ void Agent::stop() {
 
 Result<AgentEnd> Agent::run(const AgentLimits& limits) {
   limits_ = limits;
+  finished_ = false;
   last_heard_ = now();
   for (;;) {
     if (stopping_.load()) return AgentEnd::kStopped;

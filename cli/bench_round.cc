@@ -1,0 +1,167 @@
+// SPDX-License-Identifier: Apache-2.0
+// `coppice bench round`: what a round costs in time, bytes and memory, apart from training.
+#include "cli/bench_round.h"
+
+#include <CLI/CLI.hpp>
+#include <algorithm>
+#include <thread>
+
+#include "base/text.h"
+#include "cli/commands.h"
+#include "cli/subprocess.h"
+#include "cli/work_folder.h"
+
+namespace coppice {
+namespace {
+
+constexpr std::uint32_t kSmallFleet = 10; // --in-process compares with a fleet this much smaller
+
+struct BenchOptions {
+  std::uint32_t clients = 8;
+  std::uint32_t rounds = 5;
+  bool in_process = false;
+  std::string model;
+  std::string keep;
+};
+
+RoundBenchOptions bench_options(Context& context, const BenchOptions& options,
+                                const fs::path& root) {
+  RoundBenchOptions made;
+  made.program = this_program();
+  made.root = root;
+  made.clients = options.clients;
+  made.rounds = options.rounds;
+  made.on_line = [&console = context.console](const std::string& line) { console.note(line); };
+  return made;
+}
+
+void print_processes(Console& console, const BenchOptions& options, const ProcessBench& bench) {
+  console.print(cat(options.clients, " clients and an aggregator, a process each; ", options.rounds,
+                    " rounds of ", bench.parameters, " parameters (lower is better):"));
+  console.print(
+      cat("  ", fixed(bench.times.seconds_per_round, 3), " s a round, with the time to the next"));
+  console.print(cat("  ", fixed(bench.bytes_per_client_round / 1e6, 3),
+                    " MB a client and round, both directions, on the wire"));
+  console.print(cat("  ", fixed(bench.resident_mb, 1), " MB resident, all processes, at most"));
+  console.print(cat("Once a client: enrolment ", human_bytes(bench.enrolment_bytes),
+                    ", the first adapter ", human_bytes(bench.first_adapter_bytes), "."));
+}
+
+Json round_seconds(const RoundTimes& times) {
+  Json rounds = Json::array();
+  for (const double seconds : times.seconds) rounds.push_back({{"seconds", seconds}});
+  return rounds;
+}
+
+Result<ExitCode> processes(Context& context, const BenchOptions& options, const fs::path& model,
+                           const fs::path& root) {
+  RoundBenchOptions at = bench_options(context, options, root);
+  at.model = model;
+  at.on_line = {}; // nine processes' lines; they are in their logs
+  const ProcessBench bench = COPPICE_TRY(bench_processes(at));
+  print_processes(context.console, options, bench);
+  context.console.finish("coppice.bench_round.v1",
+                         Json{{"mode", "processes"},
+                              {"clients", options.clients},
+                              {"parameters", bench.parameters},
+                              {"seconds_per_round", bench.times.seconds_per_round},
+                              {"bytes_per_client_round", bench.bytes_per_client_round},
+                              {"resident_mb", bench.resident_mb},
+                              {"once",
+                               {{"enrolment_bytes", bench.enrolment_bytes},
+                                {"first_adapter_bytes", bench.first_adapter_bytes}}},
+                              {"rounds", round_seconds(bench.times)},
+                              {"cores", std::thread::hardware_concurrency()}});
+  return ExitCode::kOk;
+}
+
+Json memory_json(const FleetMemory& memory) {
+  return {{"clients", memory.clients},
+          {"aggregator_alone_mb", memory.alone_mb},
+          {"aggregator_connected_mb", memory.connected_mb},
+          {"aggregator_most_mb", memory.most_mb},
+          {"adapter_mb", memory.most_mb - memory.connected_mb},
+          {"clients_mb", memory.fleet_mb},
+          {"seconds_per_round", memory.times.seconds_per_round},
+          {"bytes_up_per_client_round", memory.bytes_up_per_client_round}};
+}
+
+void print_memory(Console& console, const FleetMemory& memory) {
+  console.print(cat("  ", memory.clients, " clients: the aggregator holds ",
+                    fixed(memory.alone_mb, 1), " MB alone, ", fixed(memory.connected_mb, 1),
+                    " MB with all connected, at most ", fixed(memory.most_mb, 1),
+                    " MB in a round; ", fixed(memory.times.seconds_per_round, 2), " s a round"));
+}
+
+Result<ExitCode> in_process(Context& context, const BenchOptions& options, const fs::path& model,
+                            const fs::path& root) {
+  std::vector<FleetMemory> fleets;
+  for (const std::uint32_t clients :
+       {std::max(2U, options.clients / kSmallFleet), options.clients}) {
+    RoundBenchOptions at = bench_options(context, options, root / cat(clients));
+    at.model = model;
+    at.clients = clients;
+    fleets.push_back(COPPICE_TRY(bench_in_process(at)));
+  }
+  const FleetMemory& small = fleets.front();
+  const FleetMemory& large = fleets.back();
+  const double more = large.clients - small.clients;
+  const double connection_kb =
+      1000 * ((large.connected_mb - large.alone_mb) - (small.connected_mb - small.alone_mb)) / more;
+  Console& console = context.console;
+  console.print(cat("The aggregator's process, ", options.rounds, " rounds (lower is better):"));
+  for (const FleetMemory& fleet : fleets) print_memory(console, fleet);
+  console.print(cat("  a connected client costs ", fixed(connection_kb, 1),
+                    " kB; a round's adapters ", fixed(small.most_mb - small.connected_mb, 1),
+                    " MB at ", small.clients, " clients and ",
+                    fixed(large.most_mb - large.connected_mb, 1), " MB at ", large.clients));
+  context.console.finish("coppice.bench_round.v1",
+                         Json{{"mode", "in-process"},
+                              {"clients", large.clients},
+                              {"seconds_per_round", large.times.seconds_per_round},
+                              {"bytes_up_per_client_round", large.bytes_up_per_client_round},
+                              {"resident_mb", large.most_mb + large.fleet_mb},
+                              {"connection_kb", connection_kb},
+                              {"fleets", {memory_json(small), memory_json(large)}},
+                              {"rounds", round_seconds(large.times)},
+                              {"cores", std::thread::hardware_concurrency()}});
+  return ExitCode::kOk;
+}
+
+Result<ExitCode> bench_round(Context& context, const BenchOptions& options) {
+  const fs::path model =
+      options.model.empty() ? COPPICE_TRY(default_model()) : fs::absolute(options.model);
+  WorkFolder work = COPPICE_TRY(WorkFolder::make(options.keep));
+  auto measured = options.in_process ? in_process(context, options, model, work.path())
+                                     : processes(context, options, model, work.path());
+  if (!measured.ok()) work.keep(); // the logs say why
+  return measured;
+}
+
+} // namespace
+
+void add_bench_round_command(CLI::App& parent, Context& context) {
+  auto options = std::make_shared<BenchOptions>();
+  CLI::App& command = new_command(
+      parent, context,
+      {.name = "round",
+       .summary = "Time, bytes and memory of a round, with a constant delta in place of training",
+       .example = "coppice bench round --clients 8 --rounds 5\n"
+                  "coppice bench round --clients 500 --rounds 2 --in-process --format json"},
+      [options](Context& at) { return bench_round(at, *options); });
+  command.add_option("--clients", options->clients, "Devices: a process each, unless --in-process")
+      ->check(CLI::Range(2, 5000))
+      ->capture_default_str();
+  command.add_option("--rounds", options->rounds, "Rounds to measure")
+      ->check(CLI::Range(1, 1000))
+      ->capture_default_str();
+  command.add_flag("--in-process", options->in_process,
+                   "All devices in this process, over real sockets: how the aggregator's memory "
+                   "grows with them");
+  command.add_option("-m,--model", options->model, "Base model (default: the one in assets/)")
+      ->type_name("FILE");
+  command.add_option("--keep", options->keep, "Keep every process's folder and log here")
+      ->type_name("DIR");
+}
+
+} // namespace coppice
