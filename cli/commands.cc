@@ -52,11 +52,16 @@ constexpr CommandRow kCommands[] = {
     {"client adapter", add_client_adapter_export_command},
     {"adapter", add_adapter_info_command},
     {"adapter", add_adapter_convert_command},
+    {"adapter", add_adapter_merge_command},
     {"adapter", add_adapter_diff_command},
+    {"adapter", add_adapter_verify_command},
     {"model", add_model_info_command},
+    {"bench", add_bench_train_step_command},
+    {"bench", add_bench_generate_command},
     {"bench", add_bench_round_command},
     {"config", add_config_show_command},
     {"config", add_config_markdown_command},
+    {"", add_doctor_command},
 };
 
 } // namespace

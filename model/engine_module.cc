@@ -38,14 +38,14 @@ Result<fs::path> find_module() {
   return path;
 }
 
-// The address of the symbol.
-Result<void*> load_module() {
+// The address of a symbol of the module.
+Result<void*> load_symbol(const char* name) {
   const fs::path path = COPPICE_TRY(find_module());
   // RTLD_LOCAL: the module's copies of our own folders stay its own.
   void* const module = dlopen(path.c_str(), RTLD_NOW | RTLD_LOCAL);
   if (module == nullptr) return unavailable(dlerror());
-  void* const symbol = dlsym(module, kGraphEngineSymbol);
-  if (symbol == nullptr) return unavailable(cat(path.string(), " has no ", kGraphEngineSymbol));
+  void* const symbol = dlsym(module, name);
+  if (symbol == nullptr) return unavailable(cat(path.string(), " has no ", name));
   return symbol;
 }
 
@@ -54,11 +54,21 @@ Result<void*> load_module() {
 Result<std::unique_ptr<Engine>> open_graph_engine(std::shared_ptr<const BaseModel> base,
                                                   const EngineOptions& options) {
   // dlopen() gives the loaded module again on every later call.
-  auto* const open = reinterpret_cast<OpenGraphEngine*>(COPPICE_TRY(load_module()));
+  auto* const open =
+      reinterpret_cast<OpenGraphEngine*>(COPPICE_TRY(load_symbol(kGraphEngineSymbol)));
   std::unique_ptr<Engine> engine;
   Error error{ErrorCode::kInternal, ""};
   if (!open(&base, &options, &engine, &error)) return error;
   return engine;
+}
+
+Result<LinearCeiling> measure_linear_ceiling(unsigned tries) {
+  auto* const measure =
+      reinterpret_cast<MeasureGraphCeiling*>(COPPICE_TRY(load_symbol(kGraphCeilingSymbol)));
+  LinearCeiling ceiling;
+  Error error{ErrorCode::kInternal, ""};
+  if (!measure(tries, &ceiling, &error)) return error;
+  return ceiling;
 }
 
 } // namespace coppice

@@ -1,0 +1,242 @@
+// SPDX-License-Identifier: Apache-2.0
+// `coppice bench train-step` and `coppice bench generate`: what the engine does in a second here.
+#include <sys/resource.h>
+#include <CLI/CLI.hpp>
+
+#include <algorithm>
+#include <chrono>
+
+#include "base/random.h"
+#include "base/text.h"
+#include "cli/commands.h"
+#include "cli/interrupt.h"
+#include "cli/model_options.h"
+#include "cli/table.h"
+#include "model/engine_module.h"
+#include "model/model_info.h"
+
+namespace coppice {
+namespace {
+
+constexpr unsigned kCeilingTries = 12; // before the work, and again after
+constexpr std::uint32_t kWarmUpSteps = 2;
+
+struct BenchOptions {
+  ModelOptions model;
+  std::uint32_t tokens = 512;
+  std::uint32_t window = 128;
+  std::uint32_t rank = 8;
+  std::uint32_t steps = 8;
+  std::uint32_t prompt_tokens = 256;
+};
+
+double seconds_now() {
+  using std::chrono::duration;
+  return duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
+}
+
+double peak_resident_mb() {
+  rusage usage{};
+  getrusage(RUSAGE_SELF, &usage);
+  return static_cast<double>(usage.ru_maxrss) * 1024 / 1e6;
+}
+
+std::vector<TokenId> random_tokens(const BaseModel& base, std::size_t count, std::uint64_t step) {
+  KeyedRandom random({.purpose = RandomPurpose::kText, .step = step});
+  std::vector<TokenId> tokens(count);
+  for (TokenId& token : tokens) {
+    token = static_cast<TokenId>(random.below(base.config().vocabulary));
+  }
+  return tokens;
+}
+
+// `tokens` in sequences of at most `window`.
+Batch random_batch(const BaseModel& base, const BenchOptions& options, std::uint64_t step) {
+  const std::size_t window = std::min<std::size_t>(options.window, base.config().context);
+  const std::vector<TokenId> tokens = random_tokens(base, options.tokens, step);
+  Batch batch;
+  for (std::size_t at = 0; at + 1 < tokens.size(); at += window) {
+    const std::size_t end = std::min(tokens.size(), at + window);
+    Sequence sequence;
+    sequence.tokens.assign(tokens.begin() + static_cast<std::ptrdiff_t>(at),
+                           tokens.begin() + static_cast<std::ptrdiff_t>(end));
+    sequence.targets.assign(sequence.tokens.size(), 1);
+    sequence.targets.front() = 0;
+    batch.sequences.push_back(std::move(sequence));
+  }
+  return batch;
+}
+
+LinearCeiling better(const LinearCeiling& a, const LinearCeiling& b) {
+  return {std::max(a.f32_gflops, b.f32_gflops), std::max(a.bf16_gflops, b.bf16_gflops)};
+}
+
+// Seconds of a step: the middle one, so that one interruption doesn't count.
+Result<double> time_steps(TrainSession& session, const BaseModel& base,
+                          const BenchOptions& options) {
+  std::vector<double> seconds;
+  for (std::uint32_t step = 0; step < kWarmUpSteps + options.steps; ++step) {
+    if (interrupted()) return Error{ErrorCode::kCancelled, "the benchmark was stopped"};
+    const Batch batch = random_batch(base, options, step);
+    const double before = seconds_now();
+    COPPICE_TRY(session.step(std::span(&batch, 1)));
+    if (step >= kWarmUpSteps) seconds.push_back(seconds_now() - before);
+  }
+  std::ranges::sort(seconds);
+  return seconds[seconds.size() / 2];
+}
+
+Result<ExitCode> bench_train_step(Context& context, const BenchOptions& options) {
+  LinearCeiling ceiling = COPPICE_TRY(measure_linear_ceiling(kCeilingTries));
+  OpenModel model = COPPICE_TRY(open_model(options.model));
+  const std::vector<std::string> all{"all-linear"};
+  AdapterSpec spec = COPPICE_TRY(model.base->make_spec(
+      options.rank, static_cast<float>(2 * options.rank), LoraScaling::kStandard, all));
+  const std::size_t trained = spec.parameters();
+  TrainJob job{.frozen = {},
+               .start = Adapter::initial(std::make_shared<const AdapterSpec>(std::move(spec)), 0),
+               .optimizer = {}};
+  std::vector<TrainJob> jobs;
+  jobs.push_back(std::move(job));
+  const auto session = COPPICE_TRY(model.engine->start_training(std::move(jobs)));
+  const double seconds = COPPICE_TRY(time_steps(*session, *model.base, options));
+  const double peak = peak_resident_mb();
+  ceiling = better(ceiling, COPPICE_TRY(measure_linear_ceiling(kCeilingTries)));
+
+  const auto threads = static_cast<double>(threads_of(options.model));
+  const double rate = options.tokens / seconds;
+  const double f32 = ceiling.f32_gflops * threads;
+  const double bf16 = ceiling.bf16_gflops * threads;
+  const double gflops = 4.0 * static_cast<double>(model.base->parameters()) * rate / 1e9;
+  Console& console = context.console;
+  Table table({{"training step"}, {"", Align::kRight}, {""}});
+  table.add_row({"speed", fixed(rate, 1), "tokens/s"});
+  table.add_row(
+      {"a step of " + grouped(options.tokens) + " tokens", fixed(seconds * 1000, 1), "ms"});
+  table.add_row({"memory at its peak", fixed(peak, 0), "MB resident"});
+  table.add_row({"ceiling, float32", fixed(f32, 1), "GFLOP/s"});
+  table.add_row({"ceiling, bfloat16", fixed(bf16, 1), "GFLOP/s"});
+  table.add_row({"share of the bfloat16 ceiling", fixed(gflops / bf16 * 100, 1), "%"});
+  console.write(table.render());
+  console.print(cat("\n", grouped(model.base->parameters()), " parameters, ", grouped(trained),
+                    " trained, ", threads_of(options.model), " threads, engine ",
+                    model.engine->info().name, ", ", model.engine->info().instruction_level));
+  console.finish("coppice.bench_train_step.v1",
+                 Json{{"tokens_per_s", rate},
+                      {"peak_rss_mb", peak},
+                      {"ceiling_gflops", {{"f32", f32}, {"bf16", bf16}}},
+                      {"share_of_ceiling", gflops / bf16},
+                      {"seconds_per_step", seconds},
+                      {"tokens", options.tokens},
+                      {"window", options.window},
+                      {"rank", options.rank},
+                      {"threads", threads_of(options.model)},
+                      {"parameters", model.base->parameters()},
+                      {"engine", model.engine->info().name}});
+  return ExitCode::kOk;
+}
+
+// Bytes of weights that one decoded token needs: all but the rows of an untied embedding.
+double bytes_per_token(const BaseModel& base) {
+  auto bytes = static_cast<double>(tensor_bytes(base.file()));
+  const auto embedding = base.file().find_tensor("token_embd.weight");
+  if (!base.config().tied_output && embedding) {
+    bytes -= static_cast<double>((*embedding)->data.size());
+  }
+  return bytes;
+}
+
+Result<ExitCode> bench_generate(Context& context, const BenchOptions& options) {
+  OpenModel model = COPPICE_TRY(open_model(options.model));
+  const std::uint32_t room = model.base->config().context;
+  if (options.prompt_tokens + options.tokens > room) {
+    return Error{
+        ErrorCode::kInvalidArgument,
+        cat("--prompt-tokens and --tokens together must fit the model's context of ", room)};
+  }
+  GenerateRequest request{.adapters = model.uses(),
+                          .prompt = random_tokens(*model.base, options.prompt_tokens, 0),
+                          .max_tokens = options.tokens,
+                          .sampler = {},
+                          .on_token = [](TokenId) { return !interrupted(); }};
+  double prefill = 0;
+  double decode = 0;
+  std::size_t decoded = 0;
+  for (std::uint32_t run = 0; run <= options.steps; ++run) {
+    const GenerateResult made = COPPICE_TRY(model.engine->generate(request));
+    if (interrupted()) return Error{ErrorCode::kCancelled, "the benchmark was stopped"};
+    if (run == 0) continue; // the first pages the weights in
+    prefill += made.prefill_seconds;
+    decode += made.decode_seconds;
+    decoded += made.tokens.size();
+  }
+  if (decoded == 0 || prefill <= 0 || decode <= 0) {
+    return Error{ErrorCode::kFailedPrecondition,
+                 "the model ended the text at once: give another --prompt-tokens"};
+  }
+  const double decode_rate = static_cast<double>(decoded) / decode;
+  const double prefill_rate = options.prompt_tokens * static_cast<double>(options.steps) / prefill;
+  const double read = bytes_per_token(*model.base) * decode_rate / 1e9;
+  Console& console = context.console;
+  Table table({{"generation"}, {"", Align::kRight}, {""}});
+  table.add_row({"decoding", fixed(decode_rate, 1), "tokens/s"});
+  table.add_row({"prefill", fixed(prefill_rate, 1), "tokens/s"});
+  table.add_row({"weights read while decoding", fixed(read, 2), "GB/s"});
+  console.write(table.render());
+  console.print(cat("\nprompts of ", options.prompt_tokens, " tokens, ", threads_of(options.model),
+                    " threads, engine ", model.engine->info().name));
+  console.finish("coppice.bench_generate.v1", Json{{"decode_tokens_per_s", decode_rate},
+                                                   {"prefill_tokens_per_s", prefill_rate},
+                                                   {"read_gb_per_s", read},
+                                                   {"prompt_tokens", options.prompt_tokens},
+                                                   {"decoded_tokens", decoded},
+                                                   {"threads", threads_of(options.model)},
+                                                   {"engine", model.engine->info().name}});
+  return ExitCode::kOk;
+}
+
+void add_count(CLI::App& command, const char* flag, std::uint32_t& value, std::uint32_t lowest,
+               const char* help) {
+  command.add_option(flag, value, help)
+      ->type_name("N")
+      ->check(CLI::Range(lowest, 1U << 20U).description(""))
+      ->capture_default_str();
+}
+
+} // namespace
+
+void add_bench_train_step_command(CLI::App& parent, Context& context) {
+  auto options = std::make_shared<BenchOptions>();
+  CLI::App& command =
+      new_command(parent, context,
+                  {.name = "train-step",
+                   .summary = "Training speed, memory, and share of this machine's ceiling",
+                   .example = "coppice bench train-step -m base.gguf\n"
+                              "coppice bench train-step -m base.gguf --tokens 2048 --threads 1"},
+                  [options](Context& at) { return bench_train_step(at, *options); });
+  add_model_option(command, options->model);
+  add_count(command, "--tokens", options->tokens, 2, "Tokens of a step");
+  add_count(command, "--window", options->window, 2, "Tokens of a sequence at most");
+  add_count(command, "--rank", options->rank, 1, "Rank of the adapter, on all linear layers");
+  add_count(command, "--steps", options->steps, 1, "Steps timed; the middle one counts");
+  add_threads_option(command, options->model);
+}
+
+void add_bench_generate_command(CLI::App& parent, Context& context) {
+  auto options = std::make_shared<BenchOptions>();
+  options->tokens = 128;
+  options->steps = 3;
+  CLI::App& command = new_command(parent, context,
+                                  {.name = "generate",
+                                   .summary = "Decoding and prefill speed, and bytes read a second",
+                                   .example = "coppice bench generate -m base.gguf --threads 1"},
+                                  [options](Context& at) { return bench_generate(at, *options); });
+  add_model_option(command, options->model);
+  add_count(command, "-n,--tokens", options->tokens, 1, "Tokens decoded a run");
+  add_count(command, "--prompt-tokens", options->prompt_tokens, 1, "Tokens of the prompt");
+  add_count(command, "--steps", options->steps, 1, "Runs that count, after one that doesn't");
+  add_adapter_options(command, options->model, "Adapter to decode with; several add up");
+  add_threads_option(command, options->model);
+}
+
+} // namespace coppice
