@@ -61,18 +61,18 @@ Result<ServiceEnd> AggregatorService::run(const ServiceLimits& limits) {
   last_progress_ = now();
   for (;;) {
     if (stopping_.load()) return ServiceEnd::kStopped;
-    const bool made_all = limits.rounds > 0 && releases_made_ >= limits.rounds;
-    if (made_all && (!limits.leave_when_fetched ||
-                     std::ranges::all_of(cohort_.present(), [&](const auto& entry) {
-                       return entry.second.version >= release_facts_.version;
-                     }))) {
+    const auto made_all = [&] { return limits.rounds > 0 && releases_made_ >= limits.rounds; };
+    if (made_all() && (!limits.leave_when_fetched ||
+                       std::ranges::all_of(cohort_.present(), [&](const auto& entry) {
+                         return entry.second.version >= release_facts_.version;
+                       }))) {
       return ServiceEnd::kRoundsDone;
     }
     if (limits.timeout.count > 0 && now() - last_progress_ > limits.timeout) {
-      return made_all ? ServiceEnd::kRoundsDone : ServiceEnd::kNoQuorum;
+      return made_all() ? ServiceEnd::kRoundsDone : ServiceEnd::kNoQuorum;
     }
     COPPICE_TRY(turn(next_wait()));
-    if (!made_all) COPPICE_TRY(maybe_start_round());
+    if (!made_all()) COPPICE_TRY(maybe_start_round()); // the turn may have made the last one
   }
 }
 
