@@ -23,6 +23,7 @@ namespace {
 constexpr float kDelta = 0.001F;
 constexpr Millis kEnrolTimeout{60'000};
 constexpr Millis kConnectTimeout{300'000};
+constexpr Millis kEndTimeout{30'000};
 constexpr Millis kSilence{300'000}; // a device gives up after so long without a word
 // Two connections, their mailboxes and monitor, a wake-up, the ledger and the lock.
 constexpr std::uint64_t kDescriptorsPerClient = 16;
@@ -74,7 +75,10 @@ class BenchDevice {
 
   // Connects and fetches the first adapter, says so, waits for `go`, takes part in the rounds.
   void start(std::uint32_t rounds, std::latch& go) {
-    thread_ = std::thread([this, rounds, &go] { outcome_ = run(rounds, go); });
+    thread_ = std::thread([this, rounds, &go] {
+      outcome_ = run(rounds, go);
+      ended_.store(true);
+    });
   }
   bool holds_first() const { return holds_first_.load(); }
   bool ended() const { return ended_.load(); }
@@ -90,19 +94,15 @@ class BenchDevice {
 
  private:
   Result<void> run(std::uint32_t rounds, std::latch& go) {
-    const auto result = [&]() -> Result<void> {
-      AgentOptions options;
-      options.settings = settings_;
-      options.trainer = constant_trainer(kDelta);
-      options.conditions = std::make_unique<AlwaysReady>();
-      const auto agent = COPPICE_TRY(Agent::open(folder_, std::move(options), clock_));
-      COPPICE_TRY(until(*agent, 0));
-      holds_first_.store(true);
-      go.wait();
-      return until(*agent, rounds);
-    }();
-    ended_.store(true);
-    return result;
+    AgentOptions options;
+    options.settings = settings_;
+    options.trainer = constant_trainer(kDelta);
+    options.conditions = std::make_unique<AlwaysReady>();
+    const auto agent = COPPICE_TRY(Agent::open(folder_, std::move(options), clock_));
+    COPPICE_TRY(until(*agent, 0));
+    holds_first_.store(true);
+    go.wait();
+    return until(*agent, rounds);
   }
   static Result<void> until(Agent& agent, std::uint32_t version) {
     const AgentEnd end =
@@ -203,7 +203,7 @@ Result<FleetMemory> bench_in_process(const RoundBenchOptions& options) {
     memory.bytes_up_per_client_round +=
         static_cast<double>(COPPICE_TRY(device->bytes_up())) / options.clients / options.rounds;
   }
-  COPPICE_TRY(server.process.process.wait(kConnectTimeout));
+  COPPICE_TRY(server.process.process.wait(kEndTimeout));
   memory.times =
       COPPICE_TRY(round_times(options.root / "aggregator", options.rounds, options.clients));
   return memory;
