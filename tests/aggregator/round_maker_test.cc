@@ -1,0 +1,180 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "aggregator/round_maker.h"
+
+#include <gmock/gmock.h>
+
+#include <cmath>
+
+#include "adapters/adapter_file.h"
+#include "crypto/hash.h"
+#include "tests/protocol/samples.h"
+
+namespace coppice {
+namespace {
+
+using ::testing::HasSubstr;
+
+AggregatorSettings settings() {
+  const auto loaded = Settings::load(aggregator_keys(), std::nullopt, {}, {});
+  return aggregator_settings(loaded.value()).value();
+}
+
+std::shared_ptr<const AdapterSpec> spec() {
+  return std::make_shared<const AdapterSpec>(samples::spec());
+}
+
+Result<RoundPlan> plan_for(std::uint32_t cohort, const AggregatorSettings& from = settings()) {
+  return make_plan({.fleet = samples::hash(1), .base_hash = samples::hash(0x10)}, from, fedavg(),
+                   *spec(),
+                   {.round = {3},
+                    .epoch = {2},
+                    .key_set = {1},
+                    .parent = {2},
+                    .adapter_hash = samples::hash(2),
+                    .cohort = cohort});
+}
+
+TEST(RoundMaker, ThePlanHoldsTheSettingsAndASlotForEachTensor) {
+  const RoundPlan plan = plan_for(8).value();
+  EXPECT_EQ(plan.round, RoundId{3});
+  EXPECT_EQ(plan.recipe.max_steps, 16U);
+  EXPECT_EQ(plan.sum.cohort, 8U);
+  EXPECT_EQ(plan.sum.goal, 8U);
+  EXPECT_EQ(plan.delta_elements(), spec()->parameters());
+  EXPECT_EQ(plan.slots.size(), 2 * spec()->targets.size() + 1 + 4);
+  EXPECT_TRUE(plan.validate(*spec()).ok());
+}
+
+TEST(RoundMaker, TheGoalIsAShareOfTheCohortButNeverBelowTheSurvivorsNeeded) {
+  AggregatorSettings changed = settings();
+  changed.round.goal_fraction = 0.5;
+  EXPECT_EQ(plan_for(7, changed)->sum.goal, 4U);
+  changed.round.goal_fraction = 0.01;
+  EXPECT_EQ(plan_for(7, changed)->sum.goal, 2U);
+}
+
+TEST(RoundMaker, EverySlotHasRoomForTheWholeCohortAtFullWeight) {
+  for (const std::uint32_t cohort : {2U, 8U, 100U}) {
+    const RoundPlan plan = plan_for(cohort).value();
+    for (const Slot& slot : plan.slots) {
+      const std::uint64_t weight = slot.kind == SlotKind::kDelta ? plan.sum.max_weight : 1;
+      EXPECT_TRUE(ring_cannot_wrap(slot.bits, cohort, weight, slot.highest, slot.scale))
+          << slot.name;
+    }
+  }
+}
+
+TEST(RoundMaker, ARingTooSmallForTheCohortIsRefusedWithTheNumbers) {
+  const auto refused = plan_for(100'000);
+  ASSERT_FALSE(refused.ok());
+  EXPECT_EQ(refused.error().code, ErrorCode::kInvalidArgument);
+  EXPECT_THAT(refused.error().message, HasSubstr("16"));
+}
+
+TEST(FedAvg, TheStepIsTheWeightedMeanOfTheDeltas) {
+  const Adapter current(spec());
+  RoundSum sum;
+  sum.delta.assign(current.values().size(), 0);
+  sum.delta[0] = 3 * 0.5 + 1 * -0.25; // weights 3 and 1
+  sum.weight = 4;
+  const auto step = fedavg().step(sum, current).value();
+  EXPECT_DOUBLE_EQ(step[0], 0.3125);
+  EXPECT_DOUBLE_EQ(step[1], 0);
+  sum.weight = 0;
+  EXPECT_EQ(fedavg().step(sum, current).error().code, ErrorCode::kFailedPrecondition);
+  sum.weight = 1;
+  sum.delta.pop_back();
+  EXPECT_EQ(fedavg().step(sum, current).error().code, ErrorCode::kInvalidArgument);
+}
+
+// Each device's element is off by less than one ring unit of its weighted value, so the mean is off
+// by less than devices / (scale * sum of weights); the step's own encoding adds half a unit of its
+// slot, max|step| / 32767 / 2, and float32 one rounding of the largest value.
+TEST(RoundMaker, TheReleaseIsTheFloatReferenceWithinTheRoundingOfRingAndStep) {
+  const RoundPlan plan = plan_for(5).value();
+  const Adapter current = Adapter::initial(spec(), 7);
+  const std::size_t parameters = spec()->parameters();
+  KeyedRandom random({.experiment = 11});
+  std::size_t ring_size = 0;
+  for (const Slot& slot : plan.slots) ring_size += slot.elements;
+  std::vector<std::uint32_t> sum(ring_size);
+  std::vector<double> reference(parameters);
+  double weights = 0;
+  double losses = 0;
+  for (std::uint64_t device = 0; device < 5; ++device) {
+    const std::uint64_t weight = 1 + device % 3;
+    weights += static_cast<double>(weight);
+    std::vector<std::uint32_t> upload;
+    std::size_t at = 0;
+    for (const Slot& slot : plan.slots) {
+      std::vector<float> values(slot.elements, slot.kind == SlotKind::kWeight
+                                                   ? static_cast<float>(weight)
+                                                   : static_cast<float>(device) * 0.125F);
+      if (slot.kind == SlotKind::kDelta) {
+        for (float& value : values) {
+          value = static_cast<float>(slot.highest) * (2 * random.uniform_float() - 1);
+          reference[at++] += static_cast<double>(weight) * static_cast<double>(value);
+        }
+      }
+      const auto encoded = ring_encode(values,
+                                       {.bound = slot.highest,
+                                        .scale = slot.scale,
+                                        .bits = slot.bits,
+                                        .weight = slot.kind == SlotKind::kDelta ? weight : 1},
+                                       random)
+                               .value();
+      upload.insert(upload.end(), encoded.begin(), encoded.end());
+    }
+    losses += static_cast<double>(device) * 0.125;
+    add_upload(plan.slots, sum, upload);
+  }
+  const auto outcome = finish_round(plan, fedavg(), sum, 5, current).value();
+  EXPECT_EQ(outcome.sum.weight, weights); // exact: scale 1
+  const double scale = plan.slots.front().scale;
+  const double bound = plan.slots.front().highest;
+  const double tolerance = 5 / (scale * weights) + bound / 32767 / 2 + 1.2e-7 * 2;
+  double largest = 0;
+  for (std::size_t i = 0; i < parameters; ++i) {
+    const double wanted = static_cast<double>(current.values()[i]) + reference[i] / weights;
+    largest =
+        std::max(largest, std::abs(static_cast<double>(outcome.adapter.values()[i]) - wanted));
+  }
+  EXPECT_LT(largest, tolerance);
+  EXPECT_GT(bound, 50 * tolerance); // the tolerance is no free pass
+  ASSERT_FALSE(outcome.metrics.empty());
+  EXPECT_EQ(outcome.metrics.front().name, kMetricLossBefore);
+  EXPECT_NEAR(outcome.metrics.front().mean, losses / 5, 1 / plan.slots.back().scale);
+}
+
+TEST(RoundMaker, DevicesThatApplyTheEncodedStepHoldTheSameBits) {
+  const RoundPlan plan = plan_for(2).value();
+  const Adapter current = Adapter::initial(spec(), 7);
+  std::size_t ring_size = 0;
+  for (const Slot& slot : plan.slots) ring_size += slot.elements;
+  std::vector<std::uint32_t> sum(ring_size, 3);
+  const auto outcome = finish_round(plan, fedavg(), sum, 2, current).value();
+  Adapter device = current;
+  ASSERT_TRUE(apply_step(device, parse_step(serialize_step(outcome.step), *spec()).value()).ok());
+  EXPECT_EQ(serialize_adapter(device), serialize_adapter(outcome.adapter));
+}
+
+TEST(RoundMaker, AReleaseNamesWhatItIsMadeOf) {
+  const FleetFacts facts{.fleet = samples::hash(1), .base_hash = samples::hash(0x10)};
+  const Adapter adapter = Adapter::initial(spec(), 1);
+  const ReleaseInputs inputs{.facts = facts,
+                             .epoch = {3},
+                             .version = {4},
+                             .parent_hash = samples::hash(9),
+                             .participants = 6};
+  const ReleaseContent content = make_release(inputs, adapter, nullptr, samples::aggregator_key());
+  const Release opened =
+      verify_release(samples::aggregator_key().public_key(), content.signed_release).value();
+  EXPECT_EQ(opened.adapter_hash, sha256(serialize_adapter(adapter)));
+  EXPECT_EQ(opened.spec_hash, sha256(spec()->encode()));
+  EXPECT_EQ(opened.version, AdapterVersion{4});
+  EXPECT_EQ(opened.participants, 6U);
+  EXPECT_TRUE(opened.step_hash.is_zero());
+}
+
+} // namespace
+} // namespace coppice

@@ -1,0 +1,78 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "aggregator/settings.h"
+
+#include <gmock/gmock.h>
+
+#include "aggregator/strategy.h"
+
+namespace coppice {
+namespace {
+
+using ::testing::HasSubstr;
+
+Result<AggregatorSettings> with(std::vector<std::pair<std::string, std::string>> values) {
+  std::vector<Override> overrides;
+  for (auto& [name, value] : values) overrides.push_back({name, value, "test"});
+  const auto loaded = Settings::load(aggregator_keys(), std::nullopt, {}, overrides);
+  if (!loaded.ok()) return loaded.error();
+  return aggregator_settings(loaded.value());
+}
+
+TEST(AggregatorSettings, TheDefaultsAreValid) {
+  const auto settings = with({});
+  ASSERT_TRUE(settings.ok()) << settings.error().message;
+  EXPECT_EQ(settings->lora.r, 8U);
+  EXPECT_EQ(settings->round.strategy, "fedavg");
+  EXPECT_EQ(settings->training.weight_by, WeightBy::kExamples);
+  // Twice the sum of the learning rates: 2 x 0.002 x 16.
+  EXPECT_NEAR(settings->round.element_bound, 0.064, 1e-6);
+}
+
+TEST(AggregatorSettings, ABoundThatIsSetStays) {
+  EXPECT_EQ(with({{"round.element_bound", "0.5"}})->round.element_bound, 0.5);
+}
+
+struct Contradiction {
+  std::vector<std::pair<std::string, std::string>> values;
+  const char* words;
+};
+
+TEST(AggregatorSettings, ContradictionsAreRefusedInWords) {
+  const std::vector<Contradiction> table{
+      {{{"training.max_steps", "0"}}, "needs a budget"},
+      {{{"round.secure_aggregation", "true"}}, "no secure aggregation"},
+      {{{"round.min_survivors", "5"}}, "min_train_nodes"},
+      {{{"round.min_train_nodes", "9"}, {"round.max_train_nodes", "3"}}, "max_train_nodes"},
+      {{{"network.lease", "5s"}}, "longer than network.heartbeat"},
+      {{{"round.ring_bits", "17"}}, "17"},
+      {{{"round.strategy", "fedavgg"}}, "did you mean 'fedavg'"},
+      {{{"round.min_survivorz", "5"}}, "min_survivors"},
+  };
+  for (const auto& [values, words] : table) {
+    const auto refused = with(values);
+    ASSERT_FALSE(refused.ok()) << values.front().first;
+    EXPECT_EQ(refused.error().code, ErrorCode::kInvalidArgument);
+    EXPECT_THAT(refused.error().message, HasSubstr(words));
+  }
+}
+
+TEST(AggregatorSettings, UniformWeightsAndOtherBudgetsPass) {
+  const auto settings = with({{"round.weighted_by", "uniform"},
+                              {"training.max_steps", "0"},
+                              {"training.max_tokens", "1000"},
+                              {"training.batch_tokens", "300"}});
+  ASSERT_TRUE(settings.ok());
+  EXPECT_EQ(settings->training.weight_by, WeightBy::kUniform);
+  EXPECT_NEAR(settings->round.element_bound, 2 * 0.002 * 4, 1e-9); // 4 steps of 300 tokens
+}
+
+TEST(Strategies, EachNameOfTheTableIsFoundAndItsOwn) {
+  ASSERT_FALSE(all_strategies().empty());
+  for (const StrategyEntry& entry : all_strategies()) {
+    EXPECT_STREQ(entry.name, entry.strategy.name());
+    EXPECT_EQ(find_strategy(entry.name, false).value(), &entry.strategy);
+  }
+}
+
+} // namespace
+} // namespace coppice
