@@ -1,0 +1,135 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "client/upload_builder.h"
+
+#include <gmock/gmock.h>
+
+#include <cmath>
+#include <limits>
+
+#include "privacy/clip.h"
+#include "tests/protocol/samples.h"
+
+namespace coppice {
+namespace {
+
+class UploadBuilderTest : public ::testing::Test {
+ protected:
+  UploadBuilderTest() {
+    plan_.recipe.weight_by = WeightBy::kExamples;
+    plan_.recipe.examples_per_weight = 10;
+    for (std::size_t i = 0; i < delta_.size(); ++i) {
+      delta_[i] = 0.004F * std::sin(static_cast<float>(i));
+    }
+  }
+  Result<EncodedDelta> encode(const RoundMetrics& metrics = {}) const {
+    return encode_delta(plan_, samples::device_id(), delta_, metrics);
+  }
+  // Decoded slots by name, as the aggregator would for a sum over this device alone.
+  std::map<std::string, std::vector<double>> decoded(const EncodedDelta& encoded) const {
+    std::map<std::string, std::vector<double>> slots;
+    ByteSpan packed = encoded.packed;
+    for (const Slot& slot : plan_.slots) {
+      const std::size_t size = packed_size(slot.elements, slot.bits);
+      const auto elements = ring_unpack(packed.first(size), slot.elements, slot.bits).value();
+      slots[slot.name] = ring_decode(elements, slot.bits, slot.scale);
+      packed = packed.subspan(size);
+    }
+    EXPECT_TRUE(packed.empty());
+    return slots;
+  }
+  RoundPlan plan_ = samples::plan();
+  std::vector<float> delta_ = std::vector<float>(plan_.delta_elements());
+};
+
+// Stochastic rounding is off by less than one ring unit: 1 / scale.
+TEST_F(UploadBuilderTest, AnUploadDecodesToTheWeightedDeltaWithinOneRingUnit) {
+  const auto encoded = encode({.examples = 35}).value();
+  EXPECT_EQ(encoded.weight, 3U);
+  EXPECT_EQ(encoded.clip_factor, 1);
+  const auto slots = decoded(encoded);
+  EXPECT_EQ(slots.at("weight").at(0), 3);
+  std::size_t at = 0;
+  for (const Slot& slot : plan_.slots) {
+    if (slot.kind != SlotKind::kDelta) continue;
+    for (const double value : slots.at(slot.name)) {
+      EXPECT_NEAR(value, 3.0 * static_cast<double>(delta_[at++]), 1 / slot.scale);
+    }
+  }
+  EXPECT_EQ(at, delta_.size());
+}
+
+TEST_F(UploadBuilderTest, TheWeightStaysBetweenOneAndThePlansLargest) {
+  EXPECT_EQ(encode({.examples = 0})->weight, 1U);
+  EXPECT_EQ(encode({.examples = 1'000'000})->weight, plan_.sum.max_weight);
+  plan_.recipe.weight_by = WeightBy::kUniform;
+  EXPECT_EQ(encode({.examples = 1'000'000})->weight, 1U);
+}
+
+TEST_F(UploadBuilderTest, ADeltaOverTheClipIsScaledDownAsAWhole) {
+  plan_.clip_norm = l2_norm(delta_).value() / 2;
+  const auto encoded = encode().value();
+  EXPECT_NEAR(encoded.clip_factor, 0.5, 1e-6);
+  const auto slots = decoded(encoded);
+  const Slot& first = plan_.slots.front();
+  EXPECT_NEAR(slots.at(first.name).at(1), static_cast<double>(delta_[1]) / 2, 1 / first.scale);
+}
+
+TEST_F(UploadBuilderTest, ElementsBeyondTheirBoundAreClampedAndCounted) {
+  delta_[3] = 0.5F; // the bound is 0.01
+  const auto encoded = encode().value();
+  EXPECT_EQ(encoded.clamped, 1U);
+  const Slot& first = plan_.slots.front();
+  EXPECT_NEAR(decoded(encoded).at(first.name).at(3), first.highest, 1 / first.scale);
+}
+
+TEST_F(UploadBuilderTest, NanInfinityAndAnotherSizeAreRefused) {
+  const float good = delta_[5];
+  for (const float bad :
+       {std::numeric_limits<float>::quiet_NaN(), std::numeric_limits<float>::infinity(),
+        -std::numeric_limits<float>::infinity()}) {
+    delta_[5] = bad;
+    EXPECT_EQ(encode().error().code, ErrorCode::kInvalidArgument);
+  }
+  delta_[5] = good;
+  EXPECT_FALSE(encode({.loss_before = std::nan("")}).ok());
+  delta_.pop_back();
+  EXPECT_EQ(encode().error().code, ErrorCode::kInvalidArgument);
+}
+
+TEST_F(UploadBuilderTest, MetricsAreClampedToTheirRange) {
+  const auto slots =
+      decoded(encode({.loss_before = 1e9, .loss_after = -5, .release_kept = true, .examples = 123})
+                  .value());
+  EXPECT_NEAR(slots.at(kMetricLossBefore).at(0), 20, 1e-3);
+  EXPECT_NEAR(slots.at(kMetricLossAfter).at(0), 0, 1e-3);
+  EXPECT_NEAR(slots.at(kMetricReleaseKept).at(0), 1, 1e-3);
+  EXPECT_NEAR(slots.at(kMetricExamples).at(0), 123, 1);
+}
+
+TEST_F(UploadBuilderTest, TheSameDeltaGivesTheSameBitsAndAnotherDeviceOthers) {
+  EXPECT_EQ(encode()->packed, encode()->packed);
+  const auto other = encode_delta(plan_, ClientId{}, delta_, {}).value();
+  EXPECT_NE(encode()->packed, other.packed);
+  plan_.round = plan_.round.next();
+  EXPECT_NE(encode()->packed, other.packed);
+}
+
+TEST_F(UploadBuilderTest, OnlyTheAggregatorsSealOpensAnUpload) {
+  const auto encoded = encode().value();
+  const Sha256 plan_hash = plan_.hash();
+  const auto finished = build_upload(plan_, plan_hash, samples::device_id(), samples::device_key(),
+                                     samples::key_set(), encoded)
+                            .value();
+  const auto opened = open_upload(finished, samples::device_key().public_key(),
+                                  samples::device_id(), samples::seal_key(), plan_hash);
+  EXPECT_EQ(opened->packed, encoded.packed);
+  EXPECT_FALSE(open_upload(finished, samples::device_key().public_key(), samples::device_id(),
+                           samples::key<SealKey>(99), plan_hash)
+                   .ok());
+  EXPECT_FALSE(open_upload(finished, samples::device_key().public_key(), samples::device_id(),
+                           samples::seal_key(), samples::hash(1))
+                   .ok());
+}
+
+} // namespace
+} // namespace coppice
