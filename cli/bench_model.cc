@@ -12,6 +12,7 @@
 #include "cli/interrupt.h"
 #include "cli/model_options.h"
 #include "cli/table.h"
+#include "cli/validators.h"
 #include "model/engine_module.h"
 #include "model/model_info.h"
 
@@ -29,6 +30,11 @@ struct BenchOptions {
   std::uint32_t steps = 8;
   std::uint32_t prompt_tokens = 256;
 };
+
+std::string threads_text(const ModelOptions& options) {
+  const unsigned threads = threads_of(options);
+  return cat(threads, threads == 1 ? " thread" : " threads");
+}
 
 double seconds_now() {
   using std::chrono::duration;
@@ -119,7 +125,7 @@ Result<ExitCode> bench_train_step(Context& context, const BenchOptions& options)
   table.add_row({"share of the bfloat16 ceiling", fixed(gflops / bf16 * 100, 1), "%"});
   console.write(table.render());
   console.print(cat("\n", grouped(model.base->parameters()), " parameters, ", grouped(trained),
-                    " trained, ", threads_of(options.model), " threads, engine ",
+                    " trained, ", threads_text(options.model), ", engine ",
                     model.engine->info().name, ", ", model.engine->info().instruction_level));
   console.finish("coppice.bench_train_step.v1",
                  Json{{"tokens_per_s", rate},
@@ -183,8 +189,8 @@ Result<ExitCode> bench_generate(Context& context, const BenchOptions& options) {
   table.add_row({"prefill", fixed(prefill_rate, 1), "tokens/s"});
   table.add_row({"weights read while decoding", fixed(read, 2), "GB/s"});
   console.write(table.render());
-  console.print(cat("\nprompts of ", options.prompt_tokens, " tokens, ", threads_of(options.model),
-                    " threads, engine ", model.engine->info().name));
+  console.print(cat("\nprompts of ", options.prompt_tokens, " tokens, ",
+                    threads_text(options.model), ", engine ", model.engine->info().name));
   console.finish("coppice.bench_generate.v1", Json{{"decode_tokens_per_s", decode_rate},
                                                    {"prefill_tokens_per_s", prefill_rate},
                                                    {"read_gb_per_s", read},
@@ -199,7 +205,7 @@ void add_count(CLI::App& command, const char* flag, std::uint32_t& value, std::u
                const char* help) {
   command.add_option(flag, value, help)
       ->type_name("N")
-      ->check(CLI::Range(lowest, 1U << 20U).description(""))
+      ->check(in_range(lowest, 1U << 20U))
       ->capture_default_str();
 }
 

@@ -84,7 +84,11 @@ std::string unknown_word(const CLI::App& at, const std::string& path, const std:
   const std::string near = nearest_name(bare, known);
   const char* kind = flag ? "option" : (known.empty() ? "argument" : "command");
   std::string text = cat("'", path, "' knows no ", kind, " '", bare, "'");
-  if (!near.empty()) text += cat("; did you mean '", near, "'?");
+  if (!near.empty()) {
+    text += cat("; did you mean '", near, "'?");
+  } else if (!flag && !known.empty()) {
+    text += cat("; there are ", join(known, ", "));
+  }
   return text;
 }
 
@@ -104,7 +108,9 @@ std::string usage_message(const CLI::App& at, const std::string& path, const CLI
       return cat(rest.substr(0, equals), " doesn't take '", rest.substr(equals + 3), "'");
     }
   }
-  return what;
+  // Our own validators continue the flag's name: "--temp: takes a number ...".
+  const std::size_t colon = what.find(": takes ");
+  return colon == std::string::npos ? what : what.substr(0, colon) + what.substr(colon + 1);
 }
 
 std::string as_sentence(std::string text) {
@@ -166,6 +172,7 @@ CLI::App& new_command(CLI::App& parent, Context& context, const CommandText& tex
   CLI::App& command = *parent.add_subcommand(std::string(text.name), std::string(text.summary));
   std::string example = "Example:";
   for (const std::string& line : split(text.example, '\n')) example += "\n  " + line;
+  command.group("Commands");
   command.footer(std::move(example));
   show_help(command);
   show_version(command, "");
@@ -176,6 +183,7 @@ CLI::App& new_command(CLI::App& parent, Context& context, const CommandText& tex
 
 CLI::App& new_group(CLI::App& parent, std::string_view name, std::string_view summary) {
   CLI::App& group = *parent.add_subcommand(std::string(name), std::string(summary));
+  group.group("Commands");
   group.require_subcommand(1);
   show_help(group);
   group.footer("Each command has its own --help, with an example.");
@@ -186,9 +194,7 @@ int run_program(std::vector<std::string> arguments, Console& console, Environmen
   Context context{.console = console, .environment = std::move(environment)};
   CLI::App root("Personalize a language model across devices without moving anybody's text",
                 "coppice");
-  auto help = std::make_shared<HelpFormatter>();
-  help->label("Subcommands", "Commands");
-  root.formatter(std::move(help));
+  root.formatter(std::make_shared<HelpFormatter>());
   root.require_subcommand(1);
   root.footer(
       cat("Examples:\n", kRootExample, "\n\nEach command has its own --help, with an example."));

@@ -3,6 +3,7 @@
 #include <CLI/CLI.hpp>
 
 #include "aggregator/settings.h"
+#include "base/text.h"
 #include "cli/commands.h"
 #include "cli/table.h"
 #include "client/settings.h"
@@ -44,6 +45,16 @@ Result<ExitCode> show(Context& context, const ShowOptions& options) {
   return ExitCode::kOk;
 }
 
+// One heading level deeper than describe_markdown() has them: files stand above their sections.
+std::string sections(std::span<const KeySpec> keys) {
+  std::string text;
+  for (const std::string& line : split(describe_markdown(keys), '\n')) {
+    text += line.starts_with("## ") ? cat("#", line, "\n") : cat(line, "\n");
+  }
+  text.pop_back(); // split() gives an empty line after the last
+  return text;
+}
+
 std::string configuration_markdown() {
   std::string text =
       "# Configuration\n\n"
@@ -55,9 +66,9 @@ std::string configuration_markdown() {
       "Durations are written `500ms`, `90s`, `15m`, `6h`, `7d`; sizes `512B`, `20MB`, `64MiB`.\n\n"
       "This page is made by `coppice config markdown` from the tables in the code.\n\n"
       "## aggregator.toml\n\n";
-  text += describe_markdown(aggregator_keys());
+  text += sections(aggregator_keys());
   text += "\n## client.toml\n\n";
-  text += describe_markdown(client_keys());
+  text += sections(client_keys());
   return text;
 }
 

@@ -75,7 +75,8 @@ Finding check_disk(const fs::path& directory) {
             "make the folder, or name another"};
   }
   const auto free_bytes = static_cast<double>(space.available);
-  const std::string reading = cat(human_bytes(free_bytes), " free below ", directory.string());
+  const std::string reading = cat(human_bytes(free_bytes), " free in ",
+                                  fs::absolute(directory, code).lexically_normal().string());
   if (free_bytes < kDiskFault) {
     return {"disk", Health::kFault, reading, "make room: rounds pause while the disk is full"};
   }

@@ -42,8 +42,8 @@ Finding check_port(const char* name, const std::string& endpoint) {
   const std::string check = cat("port, ", name);
   const auto listener = tcp_listen(endpoint);
   if (listener) return {check, Health::kGood, cat(endpoint, " is free")};
-  return fault(check, listener.error(),
-               cat("end what uses it, or set network.", name, " in aggregator.toml"));
+  return {check, Health::kFault, cat(endpoint, " can't be listened at: it is in use, or not ours"),
+          cat("end what uses it, or set network.", name, " in aggregator.toml")};
 }
 
 bool answers(const std::string& endpoint) {
@@ -139,8 +139,10 @@ std::vector<Finding> check_client(const fs::path& directory, const Environment& 
   const auto membership = folder.membership();
   if (!membership) {
     append(findings, check_model(settings->model, std::nullopt));
-    findings.push_back(
-        fault("fleet", membership.error(), "run 'coppice client enroll' with an invite"));
+    const bool unenrolled = membership.error().code == ErrorCode::kNotFound;
+    findings.push_back({"fleet", unenrolled ? Health::kWarning : Health::kFault,
+                        unenrolled ? "enrolled in none yet" : membership.error().message,
+                        cat("run 'coppice client enroll ", directory.string(), " INVITE'")});
     return findings;
   }
   append(findings, check_model(settings->model, membership->base_hash.hex()));

@@ -8,6 +8,7 @@
 #include "cli/commands.h"
 #include "cli/interrupt.h"
 #include "cli/model_options.h"
+#include "cli/validators.h"
 #include "client/serving.h"
 
 namespace coppice {
@@ -138,7 +139,7 @@ void add_generate_command(CLI::App& parent, Context& context) {
       .add_option("--temp,--temperature", options->sampler.temperature,
                   "How freely to choose; 0 always takes the likeliest token")
       ->type_name("T")
-      ->check(CLI::Range(0.0F, 100.0F).description(""))
+      ->check(in_range(0.0F, 100.0F))
       ->default_str("0.8");
   command.add_option("--top-k", options->sampler.top_k, "Choose among the K likeliest; 0: all")
       ->type_name("K")
@@ -147,7 +148,7 @@ void add_generate_command(CLI::App& parent, Context& context) {
       .add_option("--top-p", options->sampler.top_p,
                   "Choose among the likeliest that have this much probability together")
       ->type_name("P")
-      ->check(CLI::Range(0.0F, 1.0F).description(""))
+      ->check(in_range(0.0F, 1.0F))
       ->default_str("0.95");
   command.add_option("-s,--seed", options->sampler.seed, "The same seed gives the same text")
       ->type_name("N")

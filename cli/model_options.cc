@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "cli/model_options.h"
+#include "cli/validators.h"
 
 #include <CLI/CLI.hpp>
 #include <algorithm>
@@ -35,7 +36,7 @@ void add_rows_option(CLI::App& command, ModelOptions& options) {
 void add_threads_option(CLI::App& command, ModelOptions& options) {
   command.add_option("-t,--threads", options.threads, "Threads that compute")
       ->type_name("N")
-      ->check(CLI::Range(1U, 1024U).description(""))
+      ->check(in_range(1U, 1024U))
       ->default_str("one a core");
 }
 

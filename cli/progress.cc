@@ -92,7 +92,8 @@ bool Progress::due(const ProgressState& state) const {
   if (console_.terminal().error) return last || !drawn_ || since >= kRedraw;
   if (console_.json()) return false;
   const std::uint64_t tenth = state.total > 0 ? state.done * 10 / state.total : 0;
-  return since >= kLineAtLeast || (tenth > shown_tenth_ && (last || since >= kLineAtMost));
+  return since >= kLineAtLeast || (last && state.elapsed >= kLineAtMost) ||
+         (tenth > shown_tenth_ && since >= kLineAtMost);
 }
 
 void Progress::update(std::uint64_t done, std::string note) {

@@ -2,7 +2,8 @@
 // Progress on stderr: a bar that redraws on a terminal, a plain line now and then elsewhere.
 //
 // Off a terminal a line comes with each tenth of the work, at least every ten seconds and at most
-// once a second, so that a log of a long run stays readable. For one thread.
+// once a second, so that a log of a long run stays readable, and a last one at the end; none at all
+// for work of less than a second. For one thread.
 #pragma once
 
 #include <cstdint>

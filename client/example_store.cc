@@ -58,9 +58,10 @@ void read_rows(std::string_view text, const fs::path& path, std::vector<Piece>& 
 // Every entry that is no folder, links too: the caller says which are read.
 Result<std::vector<fs::path>> list_files(const fs::path& folder) {
   std::error_code code;
+  if (fs::is_regular_file(folder, code)) return std::vector<fs::path>{folder};
   if (!fs::is_directory(folder, code)) {
     return Error{ErrorCode::kNotFound,
-                 cat("there is no folder ", folder.string(), " to read text from")};
+                 cat("there is no file or folder ", folder.string(), " to read text from")};
   }
   std::vector<fs::path> files;
   auto entries = fs::recursive_directory_iterator(folder, code);

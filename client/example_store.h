@@ -50,8 +50,9 @@ struct ExampleSet {
   std::vector<std::string> skipped; // files and rows that couldn't be read, with the reason
 };
 
-// Reads every file below `folder` in order of its path. Links, files over the limit and other
-// types are skipped and named. kNotFound if the folder isn't there.
+// Reads every file below `folder` (or `folder` itself, if it is a file) in order of its path.
+// Links, files over the limit and other types are skipped and named. kNotFound if the folder isn't
+// there.
 Result<std::vector<Piece>> read_pieces(const fs::path& folder, const ExampleStoreLimits& limits,
                                        std::vector<std::string>* skipped);
 Result<ExampleSet> load_examples(const fs::path& folder, const BaseModel& base,

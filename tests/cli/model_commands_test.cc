@@ -1,0 +1,153 @@
+// SPDX-License-Identifier: Apache-2.0
+// Commands that compute, on the model in the repository.
+#include "client/example_store.h"
+#include "crypto/hash.h"
+#include "model/engine_module.h"
+#include "tests/cli/run_coppice.h"
+
+namespace coppice {
+namespace {
+
+TEST(ModelInfo, TellsWhatTheFileHolds) {
+  const Json document = run_coppice({"model", "info", small_model(), "--format", "json"}).json();
+  EXPECT_EQ(document["schema"], "coppice.model_info.v1");
+  EXPECT_EQ(document["architecture"], "llama");
+  EXPECT_EQ(document["parameters"], 4'196'608);
+  EXPECT_EQ(document["quantization"], "Q4_0");
+  EXPECT_EQ(document["sha256"], sha256_file(small_model())->hex());
+  EXPECT_EQ(document["shapes"]["width"], 256);
+  EXPECT_EQ(document["tensors"].size(), 38U);
+}
+
+TEST(Evaluate, EqualsTheEngineAsked) {
+  COPPICE_NEEDS_ENGINE();
+  const TestFolder folder;
+  const std::string text = some_text(30);
+  write_text(folder / "a.txt", text);
+  const Ran ran = run_coppice(
+      {"evaluate", "-m", small_model(), "--data", folder.path().string(), "--format", "json"});
+  ASSERT_EQ(ran.exit, 0) << ran.error;
+  const Json document = ran.json();
+
+  const auto base = BaseModel::open(small_model());
+  ASSERT_TRUE(base.ok());
+  const auto engine = open_graph_engine(*base, {.threads = 1});
+  ASSERT_TRUE(engine.ok()) << engine.error().message;
+  const std::vector<TokenizedDocument> documents{tokenize_text((*base)->tokenizer(), text)};
+  const auto scored = score_documents(**engine, {}, documents);
+  ASSERT_TRUE(scored.ok());
+  EXPECT_EQ(document["tokens"], scored->score.tokens);
+  EXPECT_EQ(document["bytes"], text.size());
+  // Results don't depend on threads; only the sum of windows may be taken in another order.
+  EXPECT_NEAR(document["loss_nats_per_token"].get<double>(),
+              scored->score.nats / static_cast<double>(scored->score.tokens), 1e-12);
+  EXPECT_NEAR(document["bits_per_byte"].get<double>(), bits_per_byte(scored->score, text.size()),
+              1e-12);
+}
+
+TEST(Generate, GreedyTextRepeatsAndLlamaCppsFlagsWork) {
+  COPPICE_NEEDS_ENGINE();
+  const Ran one = run_coppice({"generate", "-m", small_model(), "-p", "Once upon a time", "-n",
+                               "16", "--temp", "0", "--format", "json"});
+  ASSERT_EQ(one.exit, 0) << one.error;
+  EXPECT_EQ(one.json()["tokens"], 16);
+  EXPECT_GT(one.json()["tokens_per_s"].get<double>(), 0.0);
+  const Ran two = run_coppice({"generate", "--model", small_model(), "--prompt", "Once upon a time",
+                               "--max-tokens", "16", "--temp", "0", "--threads", "1"});
+  EXPECT_EQ(two.out, "Once upon a time" + one.json()["text"].get<std::string>() + "\n");
+}
+
+TEST(Generate, ASeedFixesSampledText) {
+  COPPICE_NEEDS_ENGINE();
+  const auto text = [](const char* seed) {
+    return run_coppice({"generate", "-m", small_model(), "-p", "The", "-n", "24", "--seed", seed})
+        .out;
+  };
+  EXPECT_EQ(text("5"), text("5"));
+  EXPECT_NE(text("5"), text("6"));
+}
+
+TEST(Train, LowersTheLossAndItsAdapterWorksInEveryKind) {
+  COPPICE_NEEDS_ENGINE();
+  const TestFolder folder;
+  fs::create_directories(folder / "notes");
+  write_text(folder / "notes" / "a.txt", some_text(90));
+  const std::string trained = (folder / "a.gguf").string();
+  const Ran ran =
+      run_coppice({"train", "-m", small_model(), "--data", (folder / "notes").string(), "--out",
+                   trained, "--steps", "4", "--rank", "4", "--format", "json"});
+  ASSERT_EQ(ran.exit, 0) << ran.error;
+  const Json document = ran.json();
+  EXPECT_EQ(document["schema"], "coppice.train.v1");
+  EXPECT_EQ(document["steps"], 4);
+  EXPECT_LT(document["loss_last"].get<double>(), document["loss_first"].get<double>());
+  EXPECT_LT(document["report"]["after"].get<double>(), document["report"]["before"].get<double>());
+  for (const char* kind : {"a-peft", "a.coppice"}) {
+    const Ran made = run_coppice({"adapter", "convert", "--adapter", trained, "--out",
+                                  (folder / kind).string(), "-m", small_model()});
+    ASSERT_EQ(made.exit, 0) << made.error;
+  }
+
+  const auto bits = [&folder](const char* adapter) {
+    const Json found =
+        run_coppice({"evaluate", "-m", small_model(), "--data", (folder / "notes").string(),
+                     "--adapter", (folder / adapter).string(), "--format", "json"})
+            .json();
+    EXPECT_GT(found["gain_percent"].get<double>(), 0.0);
+    return found["bits_per_byte"].get<double>();
+  };
+  // Each kind holds the same values exactly.
+  EXPECT_EQ(bits("a.gguf"), bits("a-peft"));
+  EXPECT_EQ(bits("a.gguf"), bits("a.coppice"));
+}
+
+TEST(Train, RefusesAnOutputThatHasNoPlaceBeforeItTrains) {
+  const TestFolder folder;
+  const Ran ran = run_coppice({"train", "-m", small_model(), "--data", folder.path().string(),
+                               "--out", (folder / "none").string() + "/deep/a.gguf"});
+  EXPECT_EQ(ran.exit, 2);
+  EXPECT_NE(ran.error.find("make it first"), std::string::npos) << ran.error;
+}
+
+TEST(Merge, GivesOneFileThatPredictsAsBaseAndAdapterDo) {
+  COPPICE_NEEDS_ENGINE();
+  const TestFolder folder;
+  write_text(folder / "a.txt", some_text(60));
+  const std::string adapter = (folder / "a.gguf").string();
+  ASSERT_EQ(run_coppice({"train", "-m", small_model(), "--data", (folder / "a.txt").string(),
+                         "--out", adapter, "--steps", "4", "--targets", "q_proj,v_proj"})
+                .exit,
+            0);
+  const Ran ran = run_coppice({"adapter", "merge", "-m", small_model(), "--adapter", adapter,
+                               "--out", (folder / "merged.gguf").string(), "--type", "F32",
+                               "--data", (folder / "a.txt").string(), "--format", "json"});
+  ASSERT_EQ(ran.exit, 0) << ran.error;
+  // F32 keeps 24 bits of each weight, so of a loss of about 5 nats some 1e-6 may differ; 1e-4
+  // leaves two orders for the depth of the network.
+  EXPECT_NEAR(ran.json()["loss_change"].get<double>(), 0.0, 1e-4);
+  EXPECT_LT(ran.json()["merged"]["loss_nats_per_token"].get<double>(),
+            ran.json()["base"]["loss_nats_per_token"].get<double>());
+}
+
+TEST(Bench, TrainStepAndGenerateTellTheirFigures) {
+  COPPICE_NEEDS_ENGINE();
+  const Json step = run_coppice({"bench", "train-step", "-m", small_model(), "--tokens", "64",
+                                 "--steps", "1", "--format", "json"})
+                        .json();
+  EXPECT_GT(step["tokens_per_s"].get<double>(), 0.0);
+  EXPECT_GT(step["peak_rss_mb"].get<double>(), 10.0);
+  EXPECT_GT(step["ceiling_gflops"]["bf16"].get<double>(), 0.0);
+  EXPECT_NEAR(step["share_of_ceiling"].get<double>(),
+              4.0 * 4'196'608 * step["tokens_per_s"].get<double>() / 1e9 /
+                  step["ceiling_gflops"]["bf16"].get<double>(),
+              1e-9);
+  const Json made = run_coppice({"bench", "generate", "-m", small_model(), "-n", "8",
+                                 "--prompt-tokens", "16", "--steps", "1", "--format", "json"})
+                        .json();
+  EXPECT_GT(made["decode_tokens_per_s"].get<double>(), 0.0);
+  EXPECT_GT(made["prefill_tokens_per_s"].get<double>(), 0.0);
+  EXPECT_GT(made["read_gb_per_s"].get<double>(), 0.0);
+}
+
+} // namespace
+} // namespace coppice
