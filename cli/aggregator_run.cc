@@ -11,6 +11,10 @@
 #include "cli/interrupt.h"
 #include "config/units.h"
 
+#ifdef __GLIBC__ // known only after a standard header
+#include <malloc.h>
+#endif
+
 namespace coppice {
 namespace {
 
@@ -47,6 +51,17 @@ class InterruptWatch {
   std::thread thread_;
 };
 
+// Frames, uploads and sums are large and pass within a round. Left to itself, glibc keeps them in
+// each thread's heap for reuse, and the service grows with the devices that were ever served at
+// once; so their pages go straight back. Costs a page fault a page; a round doesn't notice.
+void give_memory_back_early() {
+#ifdef __GLIBC__
+  constexpr int kLargeBytes = 128 * 1024; // fixed: glibc would raise it up to 32 MiB
+  mallopt(M_MMAP_THRESHOLD, kLargeBytes);
+  mallopt(M_ARENA_MAX, 2);
+#endif
+}
+
 Json round_json(const RoundReport& report) {
   Json json{
       {"round", report.record.round.value},  {"status", round_status_name(report.record.status)},
@@ -57,6 +72,7 @@ Json round_json(const RoundReport& report) {
 }
 
 Result<ExitCode> run(Context& context, const RunOptions& options) {
+  give_memory_back_early();
   FleetFolder folder = COPPICE_TRY(FleetFolder::open(options.directory));
   const auto overrides = COPPICE_TRY(parse_overrides(options.set));
   const Settings settings =
