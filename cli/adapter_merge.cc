@@ -114,6 +114,7 @@ void add_adapter_merge_command(CLI::App& parent, Context& context) {
   command.add_option("--out", options->out, "The new model's file")->type_name("FILE")->required();
   command.add_option("--type", options->type, "How merged tensors are stored: F16, BF16 or F32")
       ->type_name("TYPE")
+      ->check(CLI::IsMember({"F16", "BF16", "F32"}, CLI::ignore_case).description(""))
       ->capture_default_str();
   command.add_option("--data", options->data, "Text to tell the loss on; else a sample paragraph")
       ->type_name("PATH");

@@ -58,7 +58,8 @@ Result<OpenModel> open_served(Context& context, const GenerateOptions& options) 
   return open;
 }
 
-Result<std::vector<TokenId>> prompt_tokens(const Tokenizer& tokenizer, const std::string& prompt) {
+Result<std::vector<TokenId>> prompt_tokens(const BaseModel& base, const std::string& prompt) {
+  const Tokenizer& tokenizer = base.tokenizer();
   std::vector<TokenId> tokens = tokenizer.encode(prompt, {.add_bos = tokenizer.add_bos()});
   // An empty prompt: from what separates texts.
   if (tokens.empty() && tokenizer.bos()) tokens.push_back(*tokenizer.bos());
@@ -66,6 +67,11 @@ Result<std::vector<TokenId>> prompt_tokens(const Tokenizer& tokenizer, const std
   if (tokens.empty()) {
     return Error{ErrorCode::kInvalidArgument,
                  "give a --prompt: this model can't begin without one"};
+  }
+  if (tokens.size() >= base.config().context) {
+    return Error{ErrorCode::kInvalidArgument,
+                 cat("the prompt has ", tokens.size(), " tokens and the model's context only ",
+                     base.config().context, ": shorten it")};
   }
   return tokens;
 }
@@ -81,7 +87,7 @@ Result<ExitCode> generate(Context& context, const GenerateOptions& options) {
   const Tokenizer& tokenizer = model.base->tokenizer();
   Console& console = context.console;
   GenerateRequest request{.adapters = model.uses(),
-                          .prompt = COPPICE_TRY(prompt_tokens(tokenizer, options.prompt)),
+                          .prompt = COPPICE_TRY(prompt_tokens(*model.base, options.prompt)),
                           .max_tokens = options.max_tokens,
                           .sampler = options.sampler,
                           .on_token = {}};
@@ -132,6 +138,7 @@ void add_generate_command(CLI::App& parent, Context& context) {
   command.add_option("-p,--prompt", options->prompt, "Text to continue")->type_name("TEXT");
   command.add_option("-n,--tokens,--max-tokens", options->max_tokens, "Tokens to write at most")
       ->type_name("N")
+      ->check(in_range(1U, 1U << 20U))
       ->capture_default_str();
   add_adapter_options(command, options->model,
                       "Adapter to use: a PEFT folder, a GGUF file or our own; several add up");

@@ -67,6 +67,13 @@ TEST(Generate, ASeedFixesSampledText) {
   EXPECT_NE(text("5"), text("6"));
 }
 
+TEST(Generate, APromptLongerThanTheContextIsRefused) {
+  COPPICE_NEEDS_ENGINE();
+  const Ran ran = run_coppice({"generate", "-m", small_model(), "-p", some_text(20)});
+  EXPECT_EQ(ran.exit, 2);
+  EXPECT_NE(ran.error.find("context only 512: shorten it"), std::string::npos) << ran.error;
+}
+
 TEST(Train, LowersTheLossAndItsAdapterWorksInEveryKind) {
   COPPICE_NEEDS_ENGINE();
   const TestFolder folder;
