@@ -98,7 +98,8 @@ inline std::string some_text(std::size_t paragraphs) {
 
 // Engines are modules: a build without LibTorch has none.
 inline bool engine_is_built() {
-  return std::getenv("COPPICE_GRAPH_MODULE") != nullptr ||
+  const char* const named = std::getenv("COPPICE_GRAPH_MODULE");
+  return (named != nullptr && *named != '\0') ||
          fs::exists(fs::path(COPPICE_BINARY_DIR) / "libcoppice_graph.so");
 }
 
