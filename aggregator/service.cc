@@ -59,13 +59,13 @@ void AggregatorService::stop() {
 
 Result<ServiceEnd> AggregatorService::run(const ServiceLimits& limits) {
   last_progress_ = now();
+  // A release that was finished while opening: its devices haven't come back yet.
+  const Millis leave_from = releases_made_ > 0 ? now() + settings_.cohort.lease : now();
   for (;;) {
     if (stopping_.load()) return ServiceEnd::kStopped;
     const auto made_all = [&] { return limits.rounds > 0 && releases_made_ >= limits.rounds; };
-    if (made_all() && (!limits.leave_when_fetched ||
-                       std::ranges::all_of(cohort_.present(), [&](const auto& entry) {
-                         return entry.second.version >= release_facts_.version;
-                       }))) {
+    if (made_all() &&
+        (!limits.leave_when_fetched || (now() >= leave_from && everybody_has_fetched()))) {
       return ServiceEnd::kRoundsDone;
     }
     if (limits.timeout.count > 0 && now() - last_progress_ > limits.timeout) {
@@ -74,6 +74,12 @@ Result<ServiceEnd> AggregatorService::run(const ServiceLimits& limits) {
     COPPICE_TRY(turn(next_wait()));
     if (!made_all()) COPPICE_TRY(maybe_start_round()); // the turn may have made the last one
   }
+}
+
+bool AggregatorService::everybody_has_fetched() const {
+  return std::ranges::all_of(cohort_.present(), [&](const auto& entry) {
+    return entry.second.version >= release_facts_.version;
+  });
 }
 
 Millis AggregatorService::next_wait() const {

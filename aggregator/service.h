@@ -78,6 +78,7 @@ class AggregatorService {
   Result<void> turn(Millis wait); // one poll and all that follows from it
   Result<void> housekeeping();
   Millis next_wait() const;
+  bool everybody_has_fetched() const;
   Millis now() const { return clock_.monotonic(); }
 
   // service_control.cc
