@@ -137,6 +137,26 @@ TEST_F(DeviceRoundTest, CreditIsNeverExceeded) {
   EXPECT_EQ(credit(21, 8), ""); // nonsense
 }
 
+TEST_F(DeviceRoundTest, ARefusalEndsTheUploadOfItsOwnPlanAlone) {
+  offered(2);
+  trained(2);
+  stored(2);
+  EXPECT_EQ(then(UploadRefused{plan(1).hash(), "that round is over"}), ""); // late
+  EXPECT_EQ(then(UploadRefused{plan(2).hash(), "the seal doesn't open"}), "forget, note");
+  EXPECT_FALSE(round_.busy());
+}
+
+TEST(RefusalTest, OnlyWhatTheNextOfferCanNotMendEndsAnUpload) {
+  const auto ends = [](ErrorCode code) {
+    return ends_upload({static_cast<std::uint32_t>(code), "", {0}});
+  };
+  EXPECT_TRUE(ends(ErrorCode::kFailedPrecondition));
+  EXPECT_TRUE(ends(ErrorCode::kCorrupt));
+  EXPECT_TRUE(ends(ErrorCode::kPermissionDenied));
+  EXPECT_FALSE(ends(ErrorCode::kUnavailable));     // out of step after a reconnect
+  EXPECT_FALSE(ends(ErrorCode::kUnauthenticated)); // a message that came twice
+}
+
 TEST_F(DeviceRoundTest, ANewerPlanEndsWhatIsUnderWay) {
   offered(1);
   EXPECT_EQ(offered(2), "stop, persist, answer, train");
