@@ -6,6 +6,13 @@
 #include "base/text.h"
 
 namespace coppice {
+namespace {
+// One sentence for all reasons: a stranger learns nothing from it.
+Error invite_refusal() {
+  return {ErrorCode::kUnauthenticated,
+          "this invite is unknown, expired or used; ask for a new one"};
+}
+} // namespace
 
 std::optional<ClientId> AllowList::find(const CurvePublicKey& key) const {
   const std::lock_guard lock(mutex_);
@@ -79,11 +86,17 @@ Result<bool> ClientRegistry::is_known(const Certificate& certificate) {
   return read.step();
 }
 
+Result<void> ClientRegistry::knows_token(const TokenHash& token) {
+  auto read = COPPICE_TRY(database_->prepare("SELECT 1 FROM tokens WHERE hash = ?"));
+  read.bind(1, token.span());
+  if (!COPPICE_TRY(read.step())) return invite_refusal();
+  return {};
+}
+
 Result<SignedCertificate> ClientRegistry::enroll(const EnrollRequest& request,
                                                  const FleetSigningKey& fleet,
                                                  const Certificate& certificate, Millis now_wall) {
-  const Error refusal{ErrorCode::kUnauthenticated,
-                      "this invite is unknown, expired or used; ask for a new one"};
+  const Error refusal = invite_refusal();
   const TokenHash hash = request.token.hash();
   auto transaction = COPPICE_TRY(database_->begin());
   {

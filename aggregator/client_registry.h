@@ -51,6 +51,8 @@ class ClientRegistry {
 
   // Stores the hashes of fresh tokens, all in one transaction.
   Result<void> add_tokens(const std::vector<TokenHash>& tokens, Millis expires_wall);
+  // kUnauthenticated for a token that was never given out, with enroll()'s sentence.
+  Result<void> knows_token(const TokenHash& token);
   // Token first: unknown, expired or burnt by another key is kUnauthenticated, with one sentence
   // for all three. Burns it and registers the device in one transaction. kAlreadyExists, and the
   // token stays good, for keys that were registered before with another token.

@@ -10,6 +10,7 @@
 namespace coppice {
 namespace {
 constexpr Millis kHousekeepingEvery{500};
+constexpr Millis kLastSeenEvery{10'000}; // for `clients list`: no need to be exact
 constexpr Millis kLongestWait{500};
 } // namespace
 
@@ -21,7 +22,8 @@ AggregatorService::AggregatorService(FleetFolder folder, AggregatorSettings sett
       lock_(std::move(lock)),
       store_(std::move(store)),
       cohort_(settings_.cohort),
-      intake_(settings_.uploads_at_once, settings_.cohort.lease) {}
+      intake_(settings_.uploads_at_once, settings_.cohort.lease),
+      fetches_(settings_.uploads_at_once, settings_.cohort.lease) {}
 
 AggregatorService::~AggregatorService() = default;
 
@@ -117,8 +119,13 @@ Result<void> AggregatorService::housekeeping() {
     COPPICE_TRY(device_gone(client));
   }
   grant(intake_.expire(now()));
+  serve(fetches_.expire(now()));
   write_status();
-  return {};
+  if (now() - last_seen_written_ < kLastSeenEvery) return {};
+  last_seen_written_ = now();
+  std::vector<ClientId> here;
+  for (const auto& [client, presence] : cohort_.present()) here.push_back(client);
+  return registry_->seen(here, clock_.wall());
 }
 
 void AggregatorService::say(const std::string& line) const {

@@ -15,6 +15,7 @@
 
 #include "aggregator/client_registry.h"
 #include "aggregator/cohort.h"
+#include "aggregator/fetch_queue.h"
 #include "aggregator/fleet_folder.h"
 #include "aggregator/round.h"
 #include "aggregator/settings.h"
@@ -109,7 +110,8 @@ class AggregatorService {
   Result<void> on_upload_chunk(const ClientId& client, const PeerAddress& from,
                                const Sha256& plan_hash, const UploadChunk& chunk);
   Result<void> on_upload_finished(const ClientId& client, const Bytes& bytes);
-  Result<void> on_fetch(const PeerAddress& from, const Fetch& fetch);
+  void serve(const std::vector<FetchQueue::Turn>& turns);
+  void serve_one(const PeerAddress& to, const Fetch& fetch);
   void grant(const std::vector<UploadIntake::Grant>& grants);
 
   // service_round.cc
@@ -136,6 +138,7 @@ class AggregatorService {
   std::unique_ptr<ServerTransport> transport_;
   Cohort cohort_;
   UploadIntake intake_;
+  FetchQueue fetches_;
   std::map<ClientId, Session> sessions_;
   std::uint64_t sequence_ = 0;
   ServiceObserver observer_;
@@ -157,8 +160,10 @@ class AggregatorService {
   Millis next_round_at_{0};
   AdapterVersion highest_seen_version_;
   std::uint64_t releases_made_ = 0;
+  std::uint32_t abandoned_in_a_row_ = 0;
   Millis last_progress_{0};
   Millis last_housekeeping_{0};
+  Millis last_seen_written_{0};
   std::string last_waiting_;
 };
 

@@ -116,7 +116,16 @@ void AggregatorService::grant(const std::vector<UploadIntake::Grant>& grants) {
   }
 }
 
-Result<void> AggregatorService::on_fetch(const PeerAddress& from, const Fetch& fetch) {
+void AggregatorService::serve(const std::vector<FetchQueue::Turn>& turns) {
+  for (const auto& [client, fetch] : turns) {
+    const auto session = sessions_.find(client);
+    if (session == sessions_.end()) continue;
+    const auto link = session->second.links.find(Channel::kBulk);
+    if (link != session->second.links.end()) serve_one(link->second.address, fetch);
+  }
+}
+
+void AggregatorService::serve_one(const PeerAddress& to, const Fetch& fetch) {
   auto cached = content_cache_.find(fetch.content);
   std::shared_ptr<const Bytes> content;
   if (cached != content_cache_.end()) {
@@ -124,8 +133,8 @@ Result<void> AggregatorService::on_fetch(const PeerAddress& from, const Fetch& f
   } else {
     auto stored = store_.content(fetch.content);
     if (!stored.ok()) {
-      refuse(from, stored.error());
-      return {};
+      refuse(to, stored.error());
+      return;
     }
     content = std::make_shared<const Bytes>(std::move(stored).value());
   }
@@ -136,9 +145,8 @@ Result<void> AggregatorService::on_fetch(const PeerAddress& from, const Fetch& f
     ContentChunk chunk{fetch.content, fetch.first + i, content->size(), {}};
     const auto first = content->begin() + static_cast<std::ptrdiff_t>(begin);
     chunk.data.assign(first, first + static_cast<std::ptrdiff_t>(length));
-    send(from, chunk);
+    send(to, chunk);
   }
-  return {};
 }
 
 } // namespace coppice

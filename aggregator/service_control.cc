@@ -18,6 +18,9 @@ Refusal make_refusal(const Error& error) {
 Result<void> AggregatorService::handle_enroll(const Arrival& arrival) {
   EnrollReply reply;
   const auto answer = [&]() -> Result<SignedCertificate> {
+    // The token first: a stranger learns nothing, and costs no signature check.
+    const Token token = COPPICE_TRY(peek_enroll_token(arrival.frame));
+    COPPICE_TRY(registry_->knows_token(token.hash()));
     const EnrollRequest request = COPPICE_TRY(decode_enroll_request(arrival.frame));
     if (request.base_hash != folder_.facts().base_hash) {
       return Error{ErrorCode::kFailedPrecondition,
@@ -90,7 +93,8 @@ Result<void> AggregatorService::dispatch(const ClientId& client, const PeerAddre
     return on_upload_chunk(client, from, header.plan_hash, *chunk);
   }
   if (auto* fetch = std::get_if<Fetch>(&message); fetch != nullptr && bulk) {
-    return on_fetch(from, *fetch);
+    serve(fetches_.ask(client, *fetch, now()));
+    return {};
   }
   if (!bulk) {
     if (auto* check_in = std::get_if<CheckIn>(&message)) {
@@ -133,6 +137,8 @@ Result<void> AggregatorService::on_check_in(const ClientId& client, const PeerAd
                                       .last_heard = now(),
                                       .version = message.version,
                                       .key_set = known});
+  // It says so when it has fetched, and asks again after a reconnect.
+  serve(fetches_.done(client, now()));
   welcome(from, known);
   if (round_) return feed(MemberConnected{client});
   return {};
@@ -162,6 +168,7 @@ Result<void> AggregatorService::device_gone(const ClientId& client) {
   cohort_.left(client);
   sessions_.erase(client);
   grant(intake_.drop(client, now()));
+  serve(fetches_.drop(client, now()));
   if (round_) return feed(MemberLost{client});
   return {};
 }

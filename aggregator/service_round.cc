@@ -13,6 +13,8 @@
 namespace coppice {
 namespace {
 
+constexpr std::uint32_t kMostDoublings = 7; // of the wait after an abandoned round: 64 s
+
 std::string metrics_json(const std::vector<MetricMean>& metrics) {
   Json json = Json::object();
   for (const MetricMean& metric : metrics) json[metric.name] = metric.mean;
@@ -205,6 +207,8 @@ Result<void> AggregatorService::end_round(bool released, const std::string& reas
   }
   if (released) {
     releases_made_ += 1;
+    abandoned_in_a_row_ = 0;
+    last_progress_ = now();
     say(cat("round ", id, ": release ", release_facts_.version, " from ",
             release_facts_.participants, " devices"));
     for (const auto& [client, presence] : cohort_.present()) {
@@ -212,8 +216,8 @@ Result<void> AggregatorService::end_round(bool released, const std::string& reas
     }
   } else {
     say(cat("round ", id, " is abandoned: ", reason));
+    abandoned_in_a_row_ = std::min(abandoned_in_a_row_ + 1, kMostDoublings);
   }
-  last_progress_ = now();
   if (observer_.on_round) {
     const auto records = COPPICE_TRY(store_.rounds(1));
     observer_.on_round({records.at(0), upload_bytes_max_,
@@ -221,7 +225,9 @@ Result<void> AggregatorService::end_round(bool released, const std::string& reas
   }
   round_.reset();
   intake_.clear();
-  next_round_at_ = now() + settings_.round.pause;
+  // What made a round fail is seldom gone at once: wait 1 s, 2 s, 4 s, ... up to a minute or so.
+  const Millis after_failure{released ? 0 : std::int64_t{500} << abandoned_in_a_row_};
+  next_round_at_ = now() + std::max(settings_.round.pause, after_failure);
   write_status();
   return store_.prune(settings_.retention.releases, settings_.retention.rounds);
 }

@@ -51,7 +51,7 @@ std::vector<std::string> secrets_of(const fs::path& folder) {
   return {};
 }
 
-Result<std::vector<DemoDevice>> users_folders(const DemoOptions& options) {
+Result<std::vector<DemoDevice>> users_folders(const DemoOptions& options, Console& console) {
   std::vector<DemoDevice> devices;
   std::error_code code;
   for (const auto& entry : fs::directory_iterator(options.data, code)) {
@@ -66,7 +66,11 @@ Result<std::vector<DemoDevice>> users_folders(const DemoOptions& options) {
     return Error{ErrorCode::kNotFound, cat("can't read ", options.data, ": ", code.message())};
   }
   std::ranges::sort(devices, {}, &DemoDevice::name);
-  if (devices.size() > options.clients) devices.resize(options.clients);
+  if (devices.size() > options.clients) {
+    console.note(cat(options.data, " holds ", devices.size(), " folders; the first ",
+                     options.clients, " take part (--clients N takes more)"));
+    devices.resize(options.clients);
+  }
   if (devices.size() < 2) {
     return Error{ErrorCode::kInvalidArgument,
                  cat(options.data, " must hold a folder for each device, two at least")};
@@ -80,7 +84,7 @@ std::vector<Override> demo_settings(const DemoOptions& options, std::size_t devi
       {"round.min_available_nodes", count, "demo"}, {"round.min_train_nodes", count, "demo"},
       {"round.min_survivors", "2", "demo"},         {"round.deadline", "5m", "demo"},
       {"network.heartbeat", "2s", "demo"},          {"network.lease", "20s", "demo"},
-      {"training.seed", cat(options.seed), "demo"}};
+      {"training.max_steps", "12", "demo"},         {"training.seed", cat(options.seed), "demo"}};
   for (const std::string& assignment : options.set) {
     const std::size_t equals = assignment.find('=');
     overrides.push_back({assignment.substr(0, equals),
@@ -122,11 +126,19 @@ Result<Samples> sample_text(const DemoDevice& device, const fs::path& model) {
   return Samples{prompt + tokenizer.decode(before.tokens), prompt + tokenizer.decode(after.tokens)};
 }
 
+std::string on_one_line(const std::string& text) {
+  std::vector<std::string> lines;
+  for (const std::string& line : split(text, '\n')) {
+    if (!trim(line).empty()) lines.emplace_back(trim(line));
+  }
+  return join(lines, " / ");
+}
+
 void print_samples(Console& console, const DemoReport& report, const std::string& name) {
   if (report.sample_before.empty()) return;
   console.print(cat("\nThe same beginning, taken from ", name, "'s report text:"));
-  console.print(cat("  base alone:      ", report.sample_before));
-  console.print(cat("  what serves now: ", report.sample_after));
+  console.print(cat("  base alone:      ", on_one_line(report.sample_before)));
+  console.print(cat("  what serves now: ", on_one_line(report.sample_after)));
 }
 
 Result<ExitCode> demo(Context& context, const DemoOptions& options) {
@@ -137,7 +149,7 @@ Result<ExitCode> demo(Context& context, const DemoOptions& options) {
   const fs::path model =
       options.model.empty() ? COPPICE_TRY(default_model()) : fs::absolute(options.model);
   auto devices = options.data.empty() ? COPPICE_TRY(invented_people(options, work.path()))
-                                      : COPPICE_TRY(users_folders(options));
+                                      : COPPICE_TRY(users_folders(options, console));
   console.print(cat(devices.size(), " devices, ", options.rounds, " rounds, base ",
                     model.filename().string(),
                     ". CURVE, ZAP, signatures and seals are on; secure "
@@ -148,7 +160,7 @@ Result<ExitCode> demo(Context& context, const DemoOptions& options) {
       .model = model,
       .rounds = options.rounds,
       .aggregator = demo_settings(options, devices.size()),
-      .device_arguments = {},
+      .device_arguments = {"--set", "personal.max_steps=40"},
       .on_line = [&](const std::string& line) { console.print("  " + line); }};
   auto fleet = COPPICE_TRY(DemoFleet::start(fleet_options, std::move(devices)));
   const auto ran = fleet->run();

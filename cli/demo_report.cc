@@ -59,6 +59,7 @@ Result<std::vector<DemoRoundRow>> round_rows(const DemoFleet& fleet, std::uint32
   const auto largest = COPPICE_TRY(largest_uploads(fleet));
   std::vector<DemoRoundRow> rows;
   for (const RoundRecord& record : COPPICE_TRY(store.rounds(std::size_t{rounds} * 2))) {
+    if (record.status == RoundStatus::kRunning) continue; // cut off by the end of the demo
     const auto upload = largest.find(record.round.value);
     rows.push_back({record.round.value, record.status == RoundStatus::kReleased, record.counted,
                     upload == largest.end() ? 0 : upload->second,
@@ -124,7 +125,6 @@ std::vector<std::string> DemoReport::failures() const {
 
 Json demo_json(const DemoReport& report) {
   Json json;
-  json["schema"] = "coppice.demo/1";
   json["clients"] = Json::array();
   for (const DemoClientRow& row : report.clients) {
     json["clients"].push_back(
