@@ -22,8 +22,8 @@ RoundId round_of(const Message& message) {
 
 // The only way off this device: the ledger first, then the socket.
 Result<void> Agent::send(Channel channel, const Message& message, const Sha256& plan_hash) {
-  // Nobody is there to hear it: nothing leaves, so nothing is written down. What matters is said again
-  // after the reconnect.
+  // Nobody is there to hear it: nothing leaves, so nothing is written down. What matters is said
+  // again after the reconnect.
   if (!transport_->connection().connected) return {};
   EnvelopeHeader header;
   header.type = type_of(message);

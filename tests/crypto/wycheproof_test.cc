@@ -6,12 +6,12 @@
 
 #include <algorithm>
 #include <memory>
-#include <nlohmann/json.hpp>
 
 #include "base/file.h"
 #include "base/text.h"
 #include "crypto/primitives.h"
 #include "crypto/sign.h"
+#include "formats/json.h"
 #include "tests/crypto/test_keys.h"
 
 namespace coppice {
@@ -19,7 +19,6 @@ namespace {
 
 using ::coppice::testing::array_of_hex;
 using ::coppice::testing::secret_of_hex;
-using Json = nlohmann::json;
 
 class WycheproofTest : public ::testing::Test {
  protected:

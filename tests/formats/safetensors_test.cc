@@ -58,9 +58,8 @@ TEST(Safetensors, header_is_laid_out_as_the_reference_lays_it_out) {
   ASSERT_TRUE(writer.add_tensor("t", Dtype::kF32, std::array<std::uint64_t, 1>{2}, data).ok());
   const Bytes bytes = writer.to_bytes().value();
   const std::string_view header = as_text(ByteSpan(bytes).subspan(8, bytes.size() - 16));
-  EXPECT_EQ(
-      header,
-      R"({"__metadata__":{"format":"pt"},"t":{"dtype":"F32","shape":[2],"data_offsets":[0,8]}}   )");
+  EXPECT_EQ(header, R"({"__metadata__":{"format":"pt"},)"
+                    R"("t":{"dtype":"F32","shape":[2],"data_offsets":[0,8]}}   )");
   EXPECT_EQ(header.size() % 8, 0U);
 }
 

@@ -4,9 +4,9 @@
 
 Usage: shakespeare_roles.py PROGRAM TINYSHAKESPEARE
 
-Processes, sockets and training are those of `coppice demo --data`. The mean of the devices' report text
-must fall from base to shared and from shared to personal, and the audit must be clean. Exit status 77 says
-that the text isn't there (ctest counts it as skipped).
+Processes, sockets and training are those of `coppice demo --data`. The mean over the devices'
+report text must fall from base to shared and from shared to personal, and the audit must be clean.
+Exit status 77 says that the text isn't there (ctest counts it as skipped).
 """
 import collections
 import json
