@@ -163,13 +163,14 @@ class AFleetThatCameBack(ARunningFleetCase):
         self.wait_for_release(seen)
         self.kill_all()
         seen = self.newest()
+        [(lost,)] = self.query("SELECT max(round) FROM rounds")
         shutil.rmtree(self.home / "fleet")
         shutil.copytree(self.home / "backup", self.home / "fleet")
         self.assertLess(self.newest(), seen)
         self.serve()
         self.running = [self.run_device(number) for number in range(3)]
         self.wait_for_release(seen + 2)
-        self.check_devices()
+        self.check_devices(after=lost)
 
 
 if __name__ == "__main__":
