@@ -238,11 +238,13 @@ Result<void> AggregatorService::apply_requests() {
     COPPICE_TRY(store_.set("request.abort", ""));
     if (round_) COPPICE_TRY(feed(AbortRequested{*abort}));
   }
-  if (const auto revert = COPPICE_TRY(store_.get("request.revert")); revert && !revert->empty()) {
-    COPPICE_TRY(store_.set("request.revert", ""));
-    const auto done = revert_to(AdapterVersion{std::stoull(*revert)});
-    if (!done.ok()) say(cat("revert refused: ", done.error().message));
-  }
+  if (round_) return {}; // a revert waits until the round's end
+  const auto revert = store_.get_number("request.revert");
+  if (revert.ok() && !revert.value()) return {};
+  COPPICE_TRY(store_.set("request.revert", ""));
+  const auto done =
+      revert.ok() ? revert_to(AdapterVersion{**revert}) : Result<void>(revert.error());
+  if (!done.ok()) say(cat("revert refused: ", done.error().message));
   return {};
 }
 

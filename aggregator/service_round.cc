@@ -229,6 +229,7 @@ Result<void> AggregatorService::end_round(bool released, const std::string& reas
   const Millis after_failure{released ? 0 : std::int64_t{500} << abandoned_in_a_row_};
   next_round_at_ = now() + std::max(settings_.round.pause, after_failure);
   write_status();
+  COPPICE_TRY(apply_requests()); // a revert that waited
   return store_.prune(settings_.retention.releases, settings_.retention.rounds);
 }
 

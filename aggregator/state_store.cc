@@ -129,6 +129,12 @@ Result<std::optional<std::string>> StateStore::get(std::string_view key) {
   return std::optional<std::string>{read.text(0)};
 }
 
+Result<std::optional<std::uint64_t>> StateStore::get_number(std::string_view key) {
+  const auto text = COPPICE_TRY(get(key));
+  if (!text || text->empty()) return std::optional<std::uint64_t>{};
+  return std::optional<std::uint64_t>{COPPICE_TRY(parse_number(*text, key))};
+}
+
 Result<void> StateStore::set(std::string_view key, std::string_view value) {
   auto write = COPPICE_TRY(database_.prepare("INSERT OR REPLACE INTO meta VALUES (?, ?)"));
   return write.bind(1, key).bind(2, value).run();

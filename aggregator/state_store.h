@@ -70,6 +70,8 @@ class StateStore {
   // A counter or setting of ours: "highest_round", "paused", ...
   Result<std::optional<std::string>> get(std::string_view key);
   Result<void> set(std::string_view key, std::string_view value);
+  // None if it is absent or empty; kCorrupt if it is no number.
+  Result<std::optional<std::uint64_t>> get_number(std::string_view key);
 
   // ---- rounds ----
   Result<RoundId> next_round();

@@ -29,7 +29,7 @@ Result<Bytes> from_hex(std::string_view hex) {
     if (digit == std::string_view::npos) {
       return Error{ErrorCode::kInvalidArgument, cat("not a hex digit at position ", i)};
     }
-    bytes[i / 2] = static_cast<std::uint8_t>((bytes[i / 2] << 4U) | digit);
+    bytes[i / 2] = static_cast<std::uint8_t>((std::size_t{bytes[i / 2]} << 4U) | digit);
   }
   return bytes;
 }
