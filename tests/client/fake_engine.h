@@ -8,6 +8,7 @@
 #include <cmath>
 
 #include "model/engine.h"
+#include "model/text_windows.h"
 #include "tests/aggregator/temporary_folder.h"
 #include "tests/model/tiny_model.h"
 
