@@ -25,7 +25,8 @@ class ServingTest : public EngineTest {
   SharedAdapter shared(float first) const {
     SharedAdapter made{{}, {}, with_first(first)};
     made.release.version = {3};
-    made.release.adapter_hash = samples::hash(static_cast<std::uint8_t>(first * 100));
+    made.release.adapter_hash =
+        samples::hash(static_cast<std::uint8_t>(static_cast<int>(first * 100)));
     return made;
   }
   Served decides(const SharedAdapter& on) {
