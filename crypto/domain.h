@@ -28,6 +28,15 @@ enum class Domain : std::uint8_t {
   kEnrolmentBody,    // seal of an enrolment request, which holds the token
   kTokenHash,        // what is stored of a token
   kAgreement,        // secret of two devices, from their key agreement
+  kShareBox,         // shares, sealed from one device to another
+  kPairwiseMask,     // mask seed that two devices share
+  kSelfMask,         // mask seed of one device
+  kRoster,           // signature of the aggregator; hash of who takes part
+  kSurvivors,        // signature of the aggregator; hash of whose uploads are summed
+  kAdvert,           // signature of the device, over the keys of one round
+  kNonceCommitment,  // hash that commits a device to its nonce
+  kGraph,            // hash that orders the neighbour graph
+  kSelfCommitment,   // what a device publishes of the secret behind its self mask
 };
 
 struct DomainLabel {
@@ -48,6 +57,15 @@ inline constexpr std::array kDomainLabels = {
     DomainLabel{Domain::kEnrolmentBody, "coppice/v1/enrolment-body"},
     DomainLabel{Domain::kTokenHash, "coppice/v1/token-hash"},
     DomainLabel{Domain::kAgreement, "coppice/v1/agreement"},
+    DomainLabel{Domain::kShareBox, "coppice/v1/share-box"},
+    DomainLabel{Domain::kPairwiseMask, "coppice/v1/pairwise-mask"},
+    DomainLabel{Domain::kSelfMask, "coppice/v1/self-mask"},
+    DomainLabel{Domain::kRoster, "coppice/v1/roster"},
+    DomainLabel{Domain::kSurvivors, "coppice/v1/survivors"},
+    DomainLabel{Domain::kAdvert, "coppice/v1/advert"},
+    DomainLabel{Domain::kNonceCommitment, "coppice/v1/nonce-commitment"},
+    DomainLabel{Domain::kGraph, "coppice/v1/graph"},
+    DomainLabel{Domain::kSelfCommitment, "coppice/v1/self-commitment"},
 };
 
 constexpr std::string_view domain_label(Domain domain) {

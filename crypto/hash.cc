@@ -35,6 +35,8 @@ Sha256 sha256(ByteSpan bytes) {
   return hash;
 }
 
+Sha256 domain_hash(Domain domain, ByteSpan payload) { return sha256(with_domain(domain, payload)); }
+
 Sha256Hasher::Sha256Hasher() { ::crypto_hash_sha256_init(reinterpret_cast<State*>(state_.data())); }
 
 void Sha256Hasher::update(ByteSpan piece) {

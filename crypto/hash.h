@@ -15,6 +15,10 @@ namespace coppice {
 
 Sha256 sha256(ByteSpan bytes);
 
+// sha256(with_domain(domain, payload)): a hash that stands for one thing in one place of the
+// protocol. A commitment too, where the payload holds 32 random bytes that nobody else knows yet.
+Sha256 domain_hash(Domain domain, ByteSpan payload);
+
 // For bytes that come in pieces: the hash is that of the pieces joined. Thread-compatible.
 class Sha256Hasher {
  public:

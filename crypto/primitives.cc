@@ -16,6 +16,10 @@ static_assert(crypto_scalarmult_curve25519_BYTES == 32);
 static_assert(crypto_aead_xchacha20poly1305_ietf_ABYTES == kAeadTagBytes);
 static_assert(crypto_aead_xchacha20poly1305_ietf_NPUBBYTES == kAeadNonceBytes);
 static_assert(crypto_aead_xchacha20poly1305_ietf_KEYBYTES == 32);
+static_assert(crypto_stream_chacha20_ietf_KEYBYTES == 32);
+
+constexpr std::array<std::uint8_t, crypto_stream_chacha20_ietf_NONCEBYTES> kZeroNonce{};
+constexpr std::uint64_t kChaCha20Blocks = std::uint64_t{1} << 32U; // the counter has 32 bits
 
 Bytes32 ed25519_public(const Secret<32>& seed) {
   ensure_sodium();
@@ -81,6 +85,24 @@ bool aead_open(const Secret<32>& key, std::span<const std::uint8_t, kAeadNonceBy
   return ::crypto_aead_xchacha20poly1305_ietf_decrypt(
              out.data(), nullptr, nullptr, sealed.data(), sealed.size(), associated_data.data(),
              associated_data.size(), nonce.data(), key.span().data()) == 0;
+}
+
+void chacha20_keystream(const Secret<32>& key, std::span<std::uint8_t> out) {
+  ensure_sodium();
+  COPPICE_CHECK(out.size() <= kChaCha20Blocks * kChaCha20BlockBytes);
+  if (out.empty()) return; // the library takes no null pointer
+  ::crypto_stream_chacha20_ietf(out.data(), out.size(), kZeroNonce.data(), key.span().data());
+}
+
+void chacha20_keystream_from(const Secret<32>& key, std::uint64_t first_block,
+                             std::span<std::uint8_t> out) {
+  ensure_sodium();
+  COPPICE_CHECK(first_block < kChaCha20Blocks &&
+                out.size() <= (kChaCha20Blocks - first_block) * kChaCha20BlockBytes);
+  if (out.empty()) return;
+  std::ranges::fill(out, std::uint8_t{0}); // the library seeks only where it encrypts
+  ::crypto_stream_chacha20_ietf_xor_ic(out.data(), out.data(), out.size(), kZeroNonce.data(),
+                                       static_cast<std::uint32_t>(first_block), key.span().data());
 }
 
 Secret<32> keyed_blake2b(const Secret<32>& key, ByteSpan message) {

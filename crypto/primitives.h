@@ -19,6 +19,7 @@ using Bytes32 = std::array<std::uint8_t, 32>;
 using Bytes64 = std::array<std::uint8_t, 64>;
 inline constexpr std::size_t kAeadTagBytes = 16;
 inline constexpr std::size_t kAeadNonceBytes = 24;
+inline constexpr std::size_t kChaCha20BlockBytes = 64;
 
 // Ed25519 (RFC 8032). `seed` is the RFC's private key.
 Bytes32 ed25519_public(const Secret<32>& seed);
@@ -39,6 +40,12 @@ void aead_seal(const Secret<32>& key, std::span<const std::uint8_t, kAeadNonceBy
 // `out` has sealed.size() - kAeadTagBytes bytes; false, and zeros, if anything was altered.
 bool aead_open(const Secret<32>& key, std::span<const std::uint8_t, kAeadNonceBytes> nonce,
                ByteSpan associated_data, ByteSpan sealed, std::span<std::uint8_t> out);
+
+// Keystream of ChaCha20 (RFC 8439) with a nonce of zeros: from its start, and from a block on. At
+// most 2^32 blocks, counted from the start (checked).
+void chacha20_keystream(const Secret<32>& key, std::span<std::uint8_t> out);
+void chacha20_keystream_from(const Secret<32>& key, std::uint64_t first_block,
+                             std::span<std::uint8_t> out);
 
 // BLAKE2b with a 32-byte key and 32 bytes of output (RFC 7693).
 Secret<32> keyed_blake2b(const Secret<32>& key, ByteSpan message);

@@ -12,6 +12,7 @@ namespace coppice {
 
 void SecretRandom::fill(std::span<std::uint8_t> bytes) const {
   ensure_sodium();
+  if (bytes.empty()) return; // the library takes no null pointer
   ::randombytes_buf(bytes.data(), bytes.size());
 }
 

@@ -39,6 +39,14 @@ TEST(Sha256Test, PiecesHashLikeTheirWhole) {
   EXPECT_EQ(hasher.finish().hex(), kAbcHash);
 }
 
+TEST(DomainHashTest, GivesWhatAnotherSha256GivesOverLabelLengthAndPayload) {
+  // Computed with Python's hashlib.sha256 over the bytes that domain.h describes.
+  EXPECT_EQ(domain_hash(Domain::kNonceCommitment, as_bytes("nonce")).hex(),
+            "c57ec6389207046e45eb1376064e8d2491553696b52ddff716db36740dc1f73e");
+  EXPECT_NE(domain_hash(Domain::kGraph, as_bytes("nonce")),
+            domain_hash(Domain::kNonceCommitment, as_bytes("nonce")));
+}
+
 class Sha256FileTest : public ::testing::Test {
  protected:
   Sha256FileTest() {
