@@ -23,6 +23,7 @@ enum class RandomPurpose : std::uint32_t {
   kSimulation = 4,
   kText = 5, // people's texts, sampled tokens
   kTest = 6,
+  kRotation = 7,
 };
 
 struct RandomKey {

@@ -3,7 +3,10 @@
 // parameter; the size is that of the 4M base's adapter, r = 8 on seven modules.
 #include <benchmark/benchmark.h>
 
+#include "adapters/delta_encoding.h"
 #include "adapters/ring_codec.h"
+#include "adapters/rotation.h"
+#include "adapters/rounded_norm.h"
 #include "privacy/clip.h"
 
 namespace coppice {
@@ -15,9 +18,9 @@ KeyedRandom random_for(std::uint64_t client) {
   return KeyedRandom({.client = client, .purpose = RandomPurpose::kTest});
 }
 
-std::vector<float> a_delta() {
+std::vector<float> a_delta(std::size_t parameters = kParameters) {
   auto random = random_for(1);
-  std::vector<float> delta(kParameters);
+  std::vector<float> delta(parameters);
   for (float& value : delta) value = 0.02F * random.uniform_float() - 0.01F;
   return delta;
 }
@@ -31,8 +34,8 @@ RingEncoding encoding_for(RingBits bits) {
   return {.bound = kBound, .scale = largest_safe_scale(bits, 8, 8, kBound), .bits = bits};
 }
 
-void count_parameters(benchmark::State& state) {
-  state.SetItemsProcessed(state.iterations() * static_cast<std::int64_t>(kParameters));
+void count_parameters(benchmark::State& state, std::size_t parameters = kParameters) {
+  state.SetItemsProcessed(state.iterations() * static_cast<std::int64_t>(parameters));
 }
 
 void clip(benchmark::State& state) {
@@ -57,6 +60,30 @@ void encode(benchmark::State& state) {
   count_parameters(state);
 }
 BENCHMARK(encode)->Arg(16)->Arg(20)->Arg(24)->Arg(32);
+
+void rotate_delta(benchmark::State& state) {
+  std::vector<float> delta = a_delta(static_cast<std::size_t>(state.range(0)));
+  for (auto _ : state) {
+    rotate(delta, 1); // again and again: its norm stays
+    benchmark::ClobberMemory();
+  }
+  count_parameters(state, delta.size());
+}
+BENCHMARK(rotate_delta)->Arg(kParameters)->Arg(1 << 20)->Unit(benchmark::kMillisecond);
+
+void rotate_and_encode(benchmark::State& state) {
+  std::vector<float> delta = a_delta(static_cast<std::size_t>(state.range(0)));
+  DeltaEncoding encoding{.clip = 1.0, .bits = RingBits{16}, .rotation_seed = 1};
+  clip_l2(delta, encoding.clip).value();
+  encoding.scale = least_norm_for_inflation(delta.size(), 0.03);
+  encoding.norm_bound_squared =
+      static_cast<std::uint64_t>(rounded_norm_squared(encoding.scale, delta.size()));
+  for (auto _ : state) {
+    benchmark::DoNotOptimize(encode_delta_vector(delta, encoding, {.client = 2}).value());
+  }
+  count_parameters(state, delta.size());
+}
+BENCHMARK(rotate_and_encode)->Arg(kParameters)->Arg(1 << 20)->Unit(benchmark::kMillisecond);
 
 std::vector<std::uint32_t> elements_for(RingBits bits) {
   auto random = random_for(3);
