@@ -95,6 +95,7 @@ Frame make_envelope(const SigningKey& key, const EnvelopeHeader& header, const M
   COPPICE_CHECK(type_of(message) != MessageType::kUpload, "uploads go through seal_upload()");
   EnvelopeHeader complete = header;
   complete.type = type_of(message);
+  complete.protocol_version = version_of(complete.type);
   return {signed_envelope(key, complete, encode_body(message))};
 }
 

@@ -19,7 +19,9 @@ struct Frame {
 };
 
 struct EnvelopeHeader {
-  std::uint16_t protocol_version = limits::kProtocolVersion;
+  // The version that brought the message, so that whoever knows the message reads it:
+  // make_envelope() sets it.
+  std::uint16_t protocol_version = limits::kOldestProtocolVersion;
   MessageType type{};
   ClientId sender{};      // zero: the aggregator
   KeySetNumber key_set{}; // that the aggregator's side of this message uses

@@ -8,10 +8,14 @@
 
 namespace coppice::limits {
 
-inline constexpr std::uint16_t kProtocolVersion = 1;
-inline constexpr std::uint16_t kOldestProtocolVersion = 1; // the previous one, once there is one
+inline constexpr std::uint16_t kProtocolVersion = 2;       // 2: secure aggregation, noise
+inline constexpr std::uint16_t kOldestProtocolVersion = 1; // the previous one
 
-inline constexpr std::size_t kChunkBytes = 256 * 1024;             // of uploads and releases
+inline constexpr std::size_t kChunkBytes = 256 * 1024; // of uploads and releases
+// Chunks that `size` bytes travel in; sizes are at most kUploadBytes or kReleaseBytes.
+constexpr std::uint32_t chunks_of(std::uint64_t size) {
+  return static_cast<std::uint32_t>((size + kChunkBytes - 1) / kChunkBytes);
+}
 inline constexpr std::size_t kFrameBytes = kChunkBytes + 4 * 1024; // one ZeroMQ message: MAXMSGSIZE
 inline constexpr std::size_t kControlFrameBytes =
     64 * 1024;                                             // control socket: a plan is the largest
@@ -30,5 +34,13 @@ inline constexpr std::uint64_t kParameters = std::uint64_t{1} << 28U; // of one 
 inline constexpr std::uint64_t kMaxWeight = 1024;                     // w_max of a plan
 inline constexpr std::int64_t kLongestRoundMs = std::int64_t{7} * 24 * 3600 * 1000;
 inline constexpr std::uint32_t kCreditChunks = 8; // chunks under way from one client
+inline constexpr double kWrapBits = 40; // a sum that could wrap does so with at most 2^-this
+
+// secure aggregation
+inline constexpr std::size_t kSecAggMessageBytes = std::size_t{16} << 20U; // one whole message
+inline constexpr std::uint32_t kSecAggPieces = 64;                         // that it is cut into
+inline constexpr std::size_t kRosterMembers = 10'000;                      // devices in one sum
+inline constexpr std::size_t kGraphDegree = 2'000; // neighbours of one: their boxes are one piece
+inline constexpr std::size_t kSecAggStateBytes = std::size_t{4} << 20U; // of a device, on disk
 
 } // namespace coppice::limits

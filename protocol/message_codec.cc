@@ -123,6 +123,11 @@ void serialize(Archive& archive, ContentChunk& value) {
           bytes_field(value.data, limits::kChunkBytes));
 }
 template <typename Archive>
+void serialize(Archive& archive, SecAggPiece& value) {
+  archive(value.plan_hash, value.index, at_most(value.pieces, limits::kSecAggPieces),
+          bytes_field(value.data, limits::kChunkBytes));
+}
+template <typename Archive>
 void serialize(Archive& archive, Upload& value) {
   archive(value.round, value.plan_hash, bytes_field(value.packed, limits::kUploadBytes));
 }
@@ -159,6 +164,7 @@ constexpr Row kRows[] = {
     {MessageType::kUploadCredit, "upload credit", decode_as<UploadCredit>},
     {MessageType::kUploadAck, "upload acknowledgement", decode_as<UploadAck>},
     {MessageType::kContentChunk, "content chunk", decode_as<ContentChunk>},
+    {MessageType::kSecAggPiece, "secure aggregation", decode_as<SecAggPiece>},
     {MessageType::kUpload, "upload", decode_as<Upload>},
 };
 static_assert(std::size(kRows) == std::variant_size_v<Message>);
@@ -178,6 +184,8 @@ const char* message_name(MessageType type) {
   const Row* row = row_of(type);
   return row == nullptr ? "unknown message" : row->name;
 }
+
+std::uint16_t version_of(MessageType type) { return type == MessageType::kSecAggPiece ? 2 : 1; }
 
 bool is_message_type(std::uint16_t number) {
   return row_of(static_cast<MessageType>(number)) != nullptr;

@@ -116,6 +116,17 @@ struct ContentChunk {
   Bytes data;
 };
 
+// ---- both ways, bulk ----
+
+// A message of secure aggregation (secagg_messages.h), encoded; long ones are cut into pieces that
+// come in order. A device's are one piece each.
+struct SecAggPiece {
+  Sha256 plan_hash;
+  std::uint32_t index = 0;
+  std::uint32_t pieces = 1;
+  Bytes data; // at most limits::kChunkBytes
+};
+
 // ---- the body of an upload: sealed, and never sent otherwise ----
 struct Upload {
   RoundId round;
@@ -125,7 +136,7 @@ struct Upload {
 
 using Message = std::variant<CheckIn, PlanAnswer, Ping, Leave, Welcome, PlanOffer, ReleaseNotice,
                              RoundOver, Pong, Refusal, UploadOffer, UploadChunk, Fetch,
-                             UploadCredit, UploadAck, ContentChunk, Upload>;
+                             UploadCredit, UploadAck, ContentChunk, SecAggPiece, Upload>;
 
 // Wire numbers: never reused. The index in `Message` is not on the wire.
 enum class MessageType : std::uint16_t {
@@ -145,9 +156,11 @@ enum class MessageType : std::uint16_t {
   kUploadCredit = 48,
   kUploadAck = 49,
   kContentChunk = 50,
+  kSecAggPiece = 56, // version 2
   kUpload = 64,
 };
 MessageType type_of(const Message& message);
 const char* message_name(MessageType type);
+std::uint16_t version_of(MessageType type); // the protocol version that brought it
 
 } // namespace coppice

@@ -65,9 +65,16 @@ void serialize(Archive& archive, SumTerms& sum) {
   archive(sum.goal, sum.min_survivors, sum.cohort, sum.max_weight, sum.secure_aggregation);
 }
 
+// What version 2 adds to a plan, after its last field of version 1.
 template <typename Archive>
-void serialize(Archive& archive, PrivacyTerms& privacy) {
-  archive(enum_field(privacy.noise, NoiseKind::kNone), privacy.cumulative_epsilon);
+void serialize_version_2(Archive& archive, RoundPlan& plan) {
+  archive(plan.sum.corrupt_fraction, plan.sum.dropout_fraction,
+          enum_field(plan.sum.server, ServerModel::kSemiMalicious), plan.encoding.rotate,
+          plan.encoding.rotation_seed, plan.encoding.norm_bound_squared,
+          plan.encoding.count_clipped, plan.encoding.wrap_bits, plan.privacy.noise_multiplier,
+          plan.privacy.delta, plan.privacy.sampling_rate, plan.privacy.expected_cohort,
+          plan.privacy.min_separation, plan.privacy.max_participations);
+  for (Slot& slot : plan.slots) archive(slot.noise_variance);
 }
 
 template <typename Archive>
@@ -75,13 +82,35 @@ void serialize(Archive& archive, RoundPlan& plan) {
   archive(ProtocolVersionField{plan.protocol_version}, plan.fleet, plan.key_set, plan.epoch,
           plan.round, plan.base_hash, plan.adapter_hash, plan.parent, plan.test,
           NamesField{plan.required_features}, list_field(plan.slots, limits::kSlots, kSmallestSlot),
-          plan.recipe, plan.clip_norm, plan.sum, plan.privacy, plan.deadline);
+          plan.recipe, plan.clip_norm, plan.sum);
+  // Which kinds there are follows from the version, which is read by now.
+  const NoiseKind highest = plan.protocol_version >= 2 ? NoiseKind::kBanded : NoiseKind::kNone;
+  archive(enum_field(plan.privacy.noise, highest), plan.privacy.cumulative_epsilon, plan.deadline);
+  if (plan.protocol_version >= 2) serialize_version_2(archive, plan);
 }
 
 std::size_t RoundPlan::delta_elements() const {
   std::size_t total = 0;
   for (const Slot& slot : slots) total += slot.kind == SlotKind::kDelta ? slot.elements : 0;
   return total;
+}
+
+std::size_t RoundPlan::ring_elements() const {
+  std::size_t total = 0;
+  for (const Slot& slot : slots) total += slot.elements;
+  return total;
+}
+
+std::uint16_t RoundPlan::needed_version() const {
+  RoundPlan plain = *this; // with version 2's fields as a decoded plan of version 1 has them
+  const RoundPlan fresh;
+  plain.sum.corrupt_fraction = fresh.sum.corrupt_fraction;
+  plain.sum.dropout_fraction = fresh.sum.dropout_fraction;
+  plain.sum.server = fresh.sum.server;
+  plain.encoding = fresh.encoding;
+  plain.privacy = {.noise = NoiseKind::kNone, .cumulative_epsilon = privacy.cumulative_epsilon};
+  for (Slot& slot : plain.slots) slot.noise_variance = 0;
+  return !sum.secure_aggregation && plain == *this ? 1 : 2;
 }
 
 Bytes RoundPlan::encode() const { return encode_value(*this); }

@@ -15,6 +15,7 @@
 #include "base/clock.h"
 #include "base/ids.h"
 #include "protocol/limits.h"
+#include "protocol/secagg_parameters.h"
 
 namespace coppice {
 
@@ -33,6 +34,9 @@ struct Slot {
   double highest = 0;
   double scale = 0; // ring units per unit
   RingBits bits;
+  // Of what is added to it, in ring units squared: to the sum, or by each device to its own share
+  // (PrivacyTerms::noise). 0 without noise.
+  std::uint64_t noise_variance = 0;
   bool operator==(const Slot&) const = default;
 };
 
@@ -41,6 +45,8 @@ inline constexpr const char* kMetricLossBefore = "loss_before";   // nats a toke
 inline constexpr const char* kMetricLossAfter = "loss_after";     // after local training
 inline constexpr const char* kMetricReleaseKept = "release_kept"; // 1 if the last release serves
 inline constexpr const char* kMetricExamples = "examples";        // training windows
+inline constexpr const char* kMetricClipped =
+    "clipped"; // 1 if the clip shortened the delta; optional
 
 // In required_features of every plan with `sum.secure_aggregation`.
 inline constexpr const char* kFeatureSecureAggregation = "secure-aggregation";
@@ -77,22 +83,61 @@ struct SumTerms {
   std::uint32_t cohort = 0;        // devices asked: what the ring's headroom is computed for
   std::uint32_t max_weight = 1;    // weights are integers 1..max_weight
   bool secure_aggregation = false;
+  // With secure aggregation: what degree and threshold follow from, for the roster's size. The
+  // security parameters are the program's own (secagg_parameters.h).
+  double corrupt_fraction = 0.1;
+  double dropout_fraction = 0.1; // of the roster, after it is closed
+  ServerModel server = ServerModel::kSemiMalicious;
   bool operator==(const SumTerms&) const = default;
+
+  GraphAssumptions graph() const {
+    return {.corrupt = corrupt_fraction, .dropout = dropout_fraction, .server = server};
+  }
 };
 
-enum class NoiseKind : std::uint8_t { kNone = 0 };
+// How the delta slots become integers. By default each value by itself, with room for the worst
+// sum.
+struct EncodingTerms {
+  bool rotate = false;             // all delta slots together (adapters/rotation.h)
+  std::uint64_t rotation_seed = 0; // public, the same for all devices of the round
+  // Largest squared L2 norm of the rounded deltas, in ring units; 0: each value by itself.
+  std::uint64_t norm_bound_squared = 0;
+  bool count_clipped = false; // the metric slot "clipped" is there
+  // A sum wraps with at most 2^-wrap_bits; 0: never. At least limits::kWrapBits otherwise.
+  double wrap_bits = 0;
+  bool operator==(const EncodingTerms&) const = default;
+};
+
+enum class NoiseKind : std::uint8_t {
+  kNone = 0,
+  kCentral = 1,             // discrete Gaussian, by the aggregator, on the unmasked sum
+  kSkellam = 2,             // a share by each device, before masking
+  kDistributedGaussian = 3, // a share by each device: discrete Gaussian
+  kBanded = 4,              // central, correlated over rounds (DP-FTRL)
+};
+// Whether devices add the noise, so that the aggregator is an adversary of the promise.
+constexpr bool noise_is_distributed(NoiseKind kind) {
+  return kind == NoiseKind::kSkellam || kind == NoiseKind::kDistributedGaussian;
+}
 
 // What is promised and to whom. Without noise nothing is promised, and it says so.
 struct PrivacyTerms {
   NoiseKind noise = NoiseKind::kNone;
   double cumulative_epsilon =
       0; // spent by the population up to and with this round; 0 without noise
+  // The rest with noise only. Noise over sensitivity, all slots together: what is accounted.
+  double noise_multiplier = 0;
+  double delta = 0;
+  double sampling_rate = 1;             // 1: no amplification is claimed
+  std::uint32_t expected_cohort = 0;    // the divisor, whoever comes
+  std::uint32_t min_separation = 0;     // rounds between two participations of a device; 0: none
+  std::uint32_t max_participations = 0; // of one device, as accounted; 0: any
   bool operator==(const PrivacyTerms&) const = default;
 };
 
 struct RoundPlan {
-  std::uint16_t protocol_version = limits::kProtocolVersion;
-  Sha256 fleet;         // SHA-256 of the fleet key
+  std::uint16_t protocol_version = limits::kOldestProtocolVersion; // see needed_version()
+  Sha256 fleet;                                                    // SHA-256 of the fleet key
   KeySetNumber key_set; // the aggregator's keys that sign and open this round
   Epoch epoch;          // of the aggregator's state when the plan was made
   RoundId round;
@@ -105,6 +150,7 @@ struct RoundPlan {
   Recipe recipe;
   double clip_norm = 0; // L2 over the delta slots together, before weight and scale
   SumTerms sum;
+  EncodingTerms encoding;
   PrivacyTerms privacy;
   Millis deadline; // after the plan was signed, on the aggregator's monotonic clock
   bool operator==(const RoundPlan&) const = default;
@@ -113,14 +159,19 @@ struct RoundPlan {
   // ring, asks for more than limits.h allows, or whose slots aren't those of `spec` in order.
   Result<void> validate(const AdapterSpec& spec) const;
   std::size_t delta_elements() const;
+  std::size_t ring_elements() const; // of all slots
+  // The lowest protocol version that can carry this plan: 1 where nothing of version 2 is used, so
+  // that devices of version 1 can follow it.
+  std::uint16_t needed_version() const;
   Bytes encode() const;                            // canonical bytes (protocol/archive.h)
   static Result<RoundPlan> decode(ByteSpan bytes); // refuses what encode() could not have written
   Sha256 hash() const;                             // SHA-256 of label and encode()
 };
 
-// The slots for `spec`: delta slots bounded by `element_bound`, then "weight", then the metrics,
-// with the largest scales that can't wrap for `sum`. Refuses (kInvalidArgument, with the numbers) a
-// ring too small to carry at least 8 levels on each side of zero.
+// The slots for `spec`, value by value: delta slots bounded by `element_bound`, then "weight", then
+// the metrics, with the largest scales that can't wrap for `sum`. Refuses (kInvalidArgument, with
+// the numbers) a ring too small to carry at least 8 levels on each side of zero. For all that plans
+// can have: protocol/plan_encoding.h.
 Result<std::vector<Slot>> make_slots(const AdapterSpec& spec, RingBits bits, double element_bound,
                                      const SumTerms& sum);
 

@@ -11,7 +11,8 @@ namespace {
 
 // libzmq 4.3 has the option, and its header names it only for builds with drafts.
 constexpr int kZapEnforceDomain = 93;
-constexpr std::size_t kArrivalsAtOnce = 64; // of one poll(): at most 16 MiB
+constexpr std::size_t kArrivalsAtOnce = 64;                          // of one poll()
+constexpr std::size_t kArrivalBytesAtOnce = 2 * limits::kChunkBytes; // of one poll(), and a frame
 constexpr int kMaxIoThreads = 16;
 constexpr std::uint64_t kMaxBacklog = 4096;
 
@@ -115,12 +116,15 @@ class ZmqServerTransport final : public ServerTransport {
   // A turn each, so that bulk traffic can't starve control.
   std::vector<Arrival> take_arrivals() {
     std::vector<Arrival> arrivals;
+    std::size_t bytes = 0;
     bool waiting[] = {true, true, true};
     constexpr Channel kOrder[] = {Channel::kControl, Channel::kEnroll, Channel::kBulk};
     while (waiting[0] || waiting[1] || waiting[2]) {
       for (std::size_t i = 0; i < 3; ++i) {
-        if (arrivals.size() == kArrivalsAtOnce) return arrivals;
+        if (arrivals.size() == kArrivalsAtOnce || bytes >= kArrivalBytesAtOnce) return arrivals;
+        const std::size_t before = arrivals.size();
         waiting[i] = waiting[i] && take_one(kOrder[i], arrivals);
+        if (arrivals.size() > before) bytes += arrivals.back().frame.size();
       }
     }
     return arrivals;

@@ -2,9 +2,10 @@
 #include "protocol/traffic_audit.h"
 
 #include <algorithm>
-#include <functional>
+#include <cstring>
 #include <map>
 #include <set>
+#include <unordered_map>
 
 #include "base/text.h"
 
@@ -96,15 +97,66 @@ std::vector<ConnectionTotals> traffic_totals(std::span<const TrafficRecord> reco
   return rows;
 }
 
+namespace {
+
+// Needles by their first 8 bytes: one pass over a haystack, however many there are.
+class NeedleIndex {
+ public:
+  static constexpr std::size_t kPrefix = 8;
+
+  explicit NeedleIndex(std::span<const Bytes> needles) : needles_(needles), may_start_(1U << 16U) {
+    for (std::size_t i = 0; i < needles.size(); ++i) {
+      if (needles[i].size() < kPrefix) continue;
+      const std::uint64_t prefix = load(needles[i].data());
+      by_prefix_[prefix].push_back(i);
+      may_start_[slot(prefix)] = true;
+    }
+  }
+
+  void search(ByteSpan haystack, std::vector<NeedleFound>& found) {
+    for (std::size_t at = 0; at + kPrefix <= haystack.size(); ++at) {
+      const std::uint64_t prefix = load(haystack.data() + at);
+      if (!may_start_[slot(prefix)]) continue;
+      const auto starting = by_prefix_.find(prefix);
+      if (starting == by_prefix_.end()) continue;
+      std::erase_if(starting->second, [&](std::size_t needle) { // the first occurrence is enough
+        const Bytes& wanted = needles_[needle];
+        if (wanted.size() > haystack.size() - at ||
+            std::memcmp(wanted.data(), haystack.data() + at, wanted.size()) != 0) {
+          return false;
+        }
+        found.push_back({needle, at});
+        return true;
+      });
+    }
+  }
+
+ private:
+  static std::uint64_t load(const std::uint8_t* bytes) {
+    std::uint64_t value = 0;
+    std::memcpy(&value, bytes, sizeof(value));
+    return value;
+  }
+  static std::size_t slot(std::uint64_t prefix) { // 2^64 over the golden ratio spreads the bits
+    return static_cast<std::size_t>((prefix * 0x9e3779b97f4a7c15U) >> 48U);
+  }
+
+  std::span<const Bytes> needles_;
+  std::vector<bool> may_start_;
+  std::unordered_map<std::uint64_t, std::vector<std::size_t>> by_prefix_;
+};
+
+} // namespace
+
 std::vector<NeedleFound> contains_any(ByteSpan haystack, std::span<const Bytes> needles) {
   std::vector<NeedleFound> found;
+  NeedleIndex(needles).search(haystack, found);
   for (std::size_t i = 0; i < needles.size(); ++i) {
-    if (needles[i].empty()) continue;
-    const std::boyer_moore_horspool_searcher searcher(needles[i].begin(), needles[i].end());
-    const auto at = std::search(haystack.begin(), haystack.end(), searcher);
-    if (at == haystack.end()) continue;
-    found.push_back({i, static_cast<std::size_t>(at - haystack.begin())});
+    if (needles[i].empty() || needles[i].size() >= NeedleIndex::kPrefix) continue;
+    const auto at = std::ranges::search(haystack, needles[i]).begin();
+    if (at != haystack.end()) found.push_back({i, static_cast<std::size_t>(at - haystack.begin())});
   }
+  std::ranges::sort(found, {}, &NeedleFound::needle);
   return found;
 }
 

@@ -7,6 +7,7 @@
 #include <functional>
 #include <limits>
 
+#include "protocol/plan_encoding.h"
 #include "tests/protocol/samples.h"
 
 namespace coppice {
@@ -42,6 +43,80 @@ TEST(RoundPlan, ItReadsBackAsItWasWrittenByteForByte) {
   EXPECT_EQ(*read, plan);
   EXPECT_EQ(read->encode(), plan.encode());
   EXPECT_EQ(read->hash(), plan.hash());
+}
+
+// A plan of version 2: secure aggregation, deltas as one rotated vector, noise by the devices.
+RoundPlan noised_plan() {
+  RoundPlan plan = samples::plan();
+  plan.required_features = {kFeatureSecureAggregation};
+  plan.clip_norm = 0.5;
+  plan.sum = {.goal = 40,
+              .min_survivors = 36,
+              .cohort = 40,
+              .max_weight = 1,
+              .secure_aggregation = true,
+              .corrupt_fraction = 0.1,
+              .dropout_fraction = 0.1};
+  plan.recipe.weight_by = WeightBy::kUniform;
+  plan.privacy = {.noise = NoiseKind::kSkellam,
+                  .cumulative_epsilon = 1.5,
+                  .delta = 1e-6,
+                  .sampling_rate = 1,
+                  .expected_cohort = 40};
+  const auto chosen = choose_encoding(plan, samples::spec(),
+                                      {.bits = RingBits{20},
+                                       .whole_vector = true,
+                                       .rotate = true,
+                                       .rotation_seed = 7,
+                                       .count_clipped = true,
+                                       .noise_multiplier = 2});
+  EXPECT_TRUE(chosen) << chosen.error().message;
+  plan.protocol_version = plan.needed_version();
+  return plan;
+}
+
+TEST(RoundPlan, OfVersionTwoItReadsBackAsItWasWritten) {
+  const RoundPlan plan = noised_plan();
+  EXPECT_EQ(plan.protocol_version, 2);
+  const auto valid = plan.validate(samples::spec());
+  EXPECT_TRUE(valid) << valid.error().message;
+  const auto read = RoundPlan::decode(plan.encode());
+  ASSERT_TRUE(read) << read.error().message;
+  EXPECT_EQ(*read, plan);
+}
+
+TEST(RoundPlan, WithoutAnythingNewItStaysOfVersionOne) {
+  EXPECT_EQ(samples::plan().needed_version(), samples::plan().sum.secure_aggregation ? 2 : 1);
+  RoundPlan plain = samples::plan();
+  plain.sum.secure_aggregation = false;
+  EXPECT_EQ(plain.needed_version(), 1);
+}
+
+TEST(RoundPlan, ItsNoiseIsWhatItClaimsWhateverTheCorruptBring) {
+  const RoundPlan plan = noised_plan();
+  // 32 of at least 36 survivors are honest: 4 of 40 may be corrupt.
+  // Shares are rounded up to whole numbers: of the weight's variance of a few hundred, by 1 in 10
+  // at most, and the scalars together bring a tenth of the strength.
+  EXPECT_NEAR(sure_noise_multiplier(plan), 2, 0.01);
+  EXPECT_GE(sure_noise_multiplier(plan), 2);
+  RoundPlan less = plan;
+  for (Slot& slot : less.slots) slot.noise_variance -= slot.noise_variance / 20;
+  EXPECT_THAT(less.validate(samples::spec()).error().message, HasSubstr("noise_multiplier"));
+  less = plan;
+  less.sum.min_survivors = 20;
+  EXPECT_THAT(less.validate(samples::spec()).error().message, HasSubstr("noise_multiplier"));
+}
+
+TEST(RoundPlan, ANormBoundBelowWhatRoundingNeedsAndAWrapAboveItsPromiseAreRefused) {
+  RoundPlan plan = noised_plan();
+  plan.encoding.norm_bound_squared /= 2;
+  EXPECT_THAT(plan.validate(samples::spec()).error().message, HasSubstr("norm_bound_squared"));
+  plan = noised_plan();
+  plan.encoding.wrap_bits = 0;
+  EXPECT_THAT(plan.validate(samples::spec()).error().message, HasSubstr("wrap_bits"));
+  plan = noised_plan();
+  plan.sum.secure_aggregation = false;
+  EXPECT_FALSE(plan.validate(samples::spec()));
 }
 
 TEST(RoundPlan, AnyOtherByteGivesAnotherHashOrIsRefused) {

@@ -1,0 +1,61 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "protocol/round_mechanism.h"
+
+#include <cmath>
+
+#include "protocol/plan_encoding.h"
+
+namespace coppice {
+namespace {
+
+MechanismKind kind_of(NoiseKind noise) {
+  switch (noise) {
+    case NoiseKind::kNone: return MechanismKind::kNone;
+    case NoiseKind::kCentral: return MechanismKind::kDiscreteGaussian;
+    case NoiseKind::kSkellam: return MechanismKind::kDistributedSkellam;
+    case NoiseKind::kDistributedGaussian: return MechanismKind::kDistributedDiscreteGaussian;
+    case NoiseKind::kBanded: return MechanismKind::kBanded;
+  }
+  return MechanismKind::kNone;
+}
+
+} // namespace
+
+Result<BandedCoefficients> banded_coefficients_of(const PrivacyTerms& privacy) {
+  return BandedCoefficients::create(privacy.min_separation);
+}
+
+Mechanism mechanism_of(const RoundPlan& plan) {
+  const NoiseKind noise = plan.privacy.noise;
+  COPPICE_CHECK(noise != NoiseKind::kNone);
+  Mechanism mechanism;
+  mechanism.kind = kind_of(noise);
+  mechanism.adversary = noise_is_distributed(noise) ? Adversary::kAggregator : Adversary::kRelease;
+  mechanism.sampling_rate = plan.privacy.sampling_rate;
+  double unit = 1; // of the noise, as a share of a ring unit
+  if (noise == NoiseKind::kBanded) {
+    const auto coefficients = banded_coefficients_of(plan.privacy);
+    COPPICE_CHECK(coefficients.ok());
+    mechanism.column_norm = coefficients->column_norm();
+    mechanism.participations = plan.privacy.max_participations;
+    unit = std::exp2(coefficients->fraction_bits);
+  }
+  bool deltas_counted = false;
+  for (const Slot& slot : plan.slots) {
+    const bool delta = slot.kind == SlotKind::kDelta;
+    if (delta && std::exchange(deltas_counted, true)) continue;
+    const std::uint64_t dimension = delta ? plan.delta_elements() : 1;
+    const double l2 = std::sqrt(slot_sensitivity_squared(plan, slot));
+    mechanism.slots.push_back({.variance = sure_noise_variance(plan, slot) * unit * unit,
+                               .l2_sensitivity = l2 * unit,
+                               .l1_sensitivity = l1_sensitivity_bound(l2 * unit, dimension),
+                               .dimension = dimension});
+    if (noise == NoiseKind::kDistributedGaussian) {
+      mechanism.shares = static_cast<std::uint64_t>(sure_noise_variance(plan, slot) /
+                                                    static_cast<double>(slot.noise_variance));
+    }
+  }
+  return mechanism;
+}
+
+} // namespace coppice
