@@ -79,6 +79,12 @@ Result<std::optional<SignedCertificate>> ClientRegistry::find_certificate(const 
   return std::optional<SignedCertificate>{std::move(certificate)};
 }
 
+Result<SignedCertificate> ClientRegistry::certificate(const ClientId& client) {
+  auto found = COPPICE_TRY(find_certificate(COPPICE_TRY(allows(client))));
+  if (!found) return Error{ErrorCode::kUnauthenticated, "this device is not enrolled"};
+  return std::move(*found);
+}
+
 Result<bool> ClientRegistry::is_known(const Certificate& certificate) {
   auto read = COPPICE_TRY(
       database_->prepare("SELECT 1 FROM clients WHERE client = ? OR curve = ? LIMIT 1"));

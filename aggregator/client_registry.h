@@ -61,6 +61,8 @@ class ClientRegistry {
 
   // kUnauthenticated unless enrolled and not revoked.
   Result<VerifyKey> allows(const ClientId& client) const;
+  // What other devices get to see of it. kUnauthenticated as above.
+  Result<SignedCertificate> certificate(const ClientId& client);
   Result<void> revoke(const ClientId& client, Millis now_wall);
   // Picks up what another process (the command line) changed. Cheap when nothing did.
   Result<void> refresh();

@@ -57,6 +57,12 @@ std::vector<ClientId> Cohort::sample(
   for (const auto& [client, presence] : present_) {
     if (presence.ready) candidates.push_back(client);
   }
+  if (settings_.poisson) {
+    constexpr std::uint64_t kGrain = std::uint64_t{1} << 53U;
+    const auto rate = static_cast<std::uint64_t>(settings_.fraction_train * double{kGrain});
+    std::erase_if(candidates, [&](const ClientId&) { return below(kGrain) >= rate; });
+    return candidates; // sorted, as the map is
+  }
   const std::size_t wanted = sample_size(candidates.size());
   for (std::size_t i = 0; i < wanted; ++i) { // the first steps of a Fisher-Yates shuffle
     std::swap(candidates[i],

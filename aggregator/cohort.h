@@ -22,6 +22,7 @@ struct CohortSettings {
   std::uint32_t min_train = 2;     // asked at least
   double fraction_train = 1.0;     // share of the ready devices that is asked
   std::uint32_t max_cohort = 10'000;
+  bool poisson = false; // each device by itself, with probability fraction_train
   Millis lease{30'000}; // silence after which a device counts as gone
 };
 
@@ -51,7 +52,8 @@ class Cohort {
 
   // Why no round can start now, with counts; empty if one can.
   std::string waiting_for() const;
-  // Draws without replacement. `below(n)` is uniform in [0, n): SecretRandom in a program.
+  // Draws without replacement, or each by itself. `below(n)` is uniform in [0, n): SecretRandom in
+  // a program.
   std::vector<ClientId> sample(const std::function<std::uint64_t(std::uint64_t)>& below) const;
 
  private:

@@ -20,6 +20,9 @@ class FetchQueue {
  public:
   FetchQueue(std::size_t turns, Millis patience) : turns_(turns), patience_(patience) {}
 
+  // How many turns there are from here on. Whoever has one keeps it.
+  void allow(std::size_t turns) { turns_ = turns; }
+
   struct Turn { // serve this now
     ClientId client;
     Fetch fetch;

@@ -41,19 +41,22 @@ Result<void> StateStore::commit_revert(const ReleaseContent& release) {
   return transaction.commit();
 }
 
-Result<void> StateStore::commit_release(const ReleaseContent& release, RoundId round,
-                                        std::string_view metrics, Millis wall) {
+Result<void> StateStore::commit_release(const ReleaseContent& release, const RoundEnd& end) {
   auto transaction = COPPICE_TRY(database_.begin());
   COPPICE_TRY(insert_release(release));
-  auto end = COPPICE_TRY(database_.prepare(
+  auto write = COPPICE_TRY(database_.prepare(
       "UPDATE rounds SET status = 1, version = ?, ended = ?, metrics = ? WHERE round = ?"));
-  COPPICE_TRY(end.bind(1, release.release.version.value)
-                  .bind(2, wall.count)
-                  .bind(3, metrics)
-                  .bind(4, round.value)
+  COPPICE_TRY(write.bind(1, release.release.version.value)
+                  .bind(2, end.wall.count)
+                  .bind(3, end.metrics)
+                  .bind(4, end.round.value)
                   .run());
-  auto drop = COPPICE_TRY(database_.prepare("DELETE FROM sums WHERE round = ?"));
-  COPPICE_TRY(drop.bind(1, round.value).run());
+  COPPICE_TRY(drop_working_state(end.round));
+  if (end.spend) COPPICE_TRY(insert_spend(*end.spend));
+  if (!end.noise_state.empty()) {
+    auto noise = COPPICE_TRY(database_.prepare("INSERT OR REPLACE INTO noise VALUES (1, ?)"));
+    COPPICE_TRY(noise.bind(1, ByteSpan(end.noise_state)).run());
+  }
   crash_point("aggregator.release.before");
   COPPICE_TRY(transaction.commit());
   crash_point("aggregator.release.after");

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "aggregator/round.h"
 
+#include <algorithm>
 #include <array>
 #include <utility>
 
@@ -9,10 +10,9 @@
 namespace coppice {
 namespace {
 
-std::size_t total_elements(const std::vector<Slot>& slots) {
-  std::size_t total = 0;
-  for (const Slot& slot : slots) total += slot.elements;
-  return total;
+std::vector<RoundAction> and_then(std::vector<RoundAction> actions, std::vector<RoundAction> more) {
+  for (RoundAction& action : more) actions.push_back(std::move(action));
+  return actions;
 }
 
 } // namespace
@@ -28,21 +28,42 @@ void add_upload(const std::vector<Slot>& slots, std::span<std::uint32_t> sum,
   COPPICE_CHECK(at == sum.size());
 }
 
-AggregatorRound::AggregatorRound(RoundPlan plan, std::vector<ClientId> members, Millis deadline)
+AggregatorRound::AggregatorRound(RoundPlan plan, std::vector<ClientId> members, Millis deadline,
+                                 const SecAggPrimitives& primitives)
     : plan_(std::move(plan)),
       plan_hash_(plan_.hash()),
-      ring_elements_(total_elements(plan_.slots)),
-      deadline_(deadline) {
+      ring_elements_(plan_.ring_elements()),
+      deadline_(deadline),
+      primitives_(&primitives) {
   for (const ClientId& member : members) members_.emplace(member, MemberState::kOffered);
   COPPICE_CHECK(members_.size() == members.size());
 }
 
-AggregatorRound AggregatorRound::resume(StoredRound stored, Millis deadline) {
-  AggregatorRound round(std::move(stored.plan), std::move(stored.members), deadline);
+Result<AggregatorRound> AggregatorRound::resume(StoredRound stored, Millis deadline,
+                                                const SecAggPrimitives& primitives) {
+  AggregatorRound round(std::move(stored.plan), std::move(stored.members), deadline, primitives);
   RunningSum sum{std::move(stored.sum), std::move(stored.counted), {}};
   if (sum.elements.empty()) sum.elements.assign(round.ring_elements_, 0);
   COPPICE_CHECK(sum.elements.size() == round.ring_elements_);
   for (const auto& [client, upload] : sum.counted) round.members_[client] = MemberState::kCounted;
+  if (round.plan_.sum.secure_aggregation) {
+    if (stored.secagg.empty()) {
+      round.secagg_.emplace(round.secagg_context());
+    } else {
+      round.secagg_.emplace(
+          COPPICE_TRY(SecAggServer::restore(round.secagg_context(), stored.secagg)));
+      round.leave_behind();
+    }
+    const SecAggServerPhase& agreed = round.secagg_->phase();
+    if (std::holds_alternative<SecAggUnmasking>(agreed)) {
+      round.phase_ = Unmasking{std::move(sum)};
+      return round;
+    }
+    if (!std::holds_alternative<SecAggCollecting>(agreed)) {
+      round.phase_ = Agreeing{};
+      return round;
+    }
+  }
   if (stored.closed) {
     round.phase_ = Closing{std::move(sum)};
   } else {
@@ -58,14 +79,15 @@ std::vector<RoundAction> AggregatorRound::handle(RoundEvent event, Millis now) {
 }
 
 const char* AggregatorRound::phase_name() const {
-  constexpr std::array<const char*, 6> kNames{"planned",    "collecting", "closing",
-                                              "finalizing", "released",   "abandoned"};
+  constexpr std::array<const char*, 8> kNames{"planned",   "agreeing",   "collecting", "closing",
+                                              "unmasking", "finalizing", "released",   "abandoned"};
   return kNames[phase_.index()];
 }
 
 const RunningSum* AggregatorRound::sum() const {
   if (const auto* collecting = std::get_if<Collecting>(&phase_)) return &collecting->sum;
   if (const auto* closing = std::get_if<Closing>(&phase_)) return &closing->sum;
+  if (const auto* unmasking = std::get_if<Unmasking>(&phase_)) return &unmasking->sum;
   if (const auto* finalizing = std::get_if<Finalizing>(&phase_)) return &finalizing->sum;
   return nullptr;
 }
@@ -82,9 +104,14 @@ bool AggregatorRound::over() const {
 
 AggregatorRound::Actions AggregatorRound::on(const PlanCommitted&, Millis) {
   if (!std::holds_alternative<Planned>(phase_)) return {};
-  Collecting collecting;
-  collecting.sum.elements.assign(ring_elements_, 0);
-  phase_ = std::move(collecting);
+  if (plan_.sum.secure_aggregation) {
+    secagg_.emplace(secagg_context());
+    phase_ = Agreeing{};
+  } else {
+    Collecting collecting;
+    collecting.sum.elements.assign(ring_elements_, 0);
+    phase_ = std::move(collecting);
+  }
   Actions actions;
   for (const auto& [client, state] : members_) actions.emplace_back(OfferPlan{client});
   return actions;
@@ -92,7 +119,9 @@ AggregatorRound::Actions AggregatorRound::on(const PlanCommitted&, Millis) {
 
 AggregatorRound::Actions AggregatorRound::on(const MemberConnected& event, Millis) {
   const auto member = members_.find(event.client);
-  if (member == members_.end() || !std::holds_alternative<Collecting>(phase_)) return {};
+  if (member == members_.end() || over()) return {};
+  if (secagg_) return member_back(event.client, member->second);
+  if (!std::holds_alternative<Collecting>(phase_)) return {};
   switch (member->second) {
     case MemberState::kOffered:
     case MemberState::kAccepted: return {OfferPlan{event.client}};
@@ -109,20 +138,26 @@ AggregatorRound::Actions AggregatorRound::on(const MemberConnected& event, Milli
 
 AggregatorRound::Actions AggregatorRound::on(const MemberAnswered& event, Millis now) {
   const auto member = members_.find(event.client);
-  if (member == members_.end() || !std::holds_alternative<Collecting>(phase_)) return {};
+  const bool asks =
+      std::holds_alternative<Agreeing>(phase_) || std::holds_alternative<Collecting>(phase_);
+  if (member == members_.end() || !asks) return {};
   if (member->second != MemberState::kOffered && member->second != MemberState::kAccepted)
     return {};
   member->second = event.accepted ? MemberState::kAccepted : MemberState::kDeclined;
-  return close_if_done(now);
+  Actions actions;
+  if (secagg_ && !event.accepted) actions = follow(secagg_->member_gone(event.client));
+  return and_then(std::move(actions), close_if_done(now));
 }
 
 AggregatorRound::Actions AggregatorRound::on(const MemberLost& event, Millis now) {
   const auto member = members_.find(event.client);
-  if (member == members_.end()) return {};
-  if (member->second == MemberState::kReported || member->second == MemberState::kCounted)
-    return {};
-  member->second = MemberState::kLost;
-  return close_if_done(now);
+  if (member == members_.end() || over()) return {};
+  const bool in_sum =
+      member->second == MemberState::kReported || member->second == MemberState::kCounted;
+  if (!in_sum) member->second = MemberState::kLost;
+  Actions actions;
+  if (secagg_) actions = follow(secagg_->member_gone(event.client)); // counted: it won't unmask
+  return and_then(std::move(actions), close_if_done(now));
 }
 
 AggregatorRound::Actions AggregatorRound::on(UploadArrived&& event, Millis) {
@@ -138,6 +173,9 @@ AggregatorRound::Actions AggregatorRound::on(UploadArrived&& event, Millis) {
   }
   auto* const collecting = std::get_if<Collecting>(&phase_);
   if (collecting == nullptr) return {RefuseUpload{event.client, "the round takes no more uploads"}};
+  if (secagg_ && !secagg_->may_upload(event.client)) {
+    return {RefuseUpload{event.client, "this device has agreed on no masks in this round"}};
+  }
   if (event.elements.size() != ring_elements_) {
     member->second = MemberState::kLost;
     return {RefuseUpload{event.client, "the upload has another shape than the plan"}};
@@ -149,10 +187,7 @@ AggregatorRound::Actions AggregatorRound::on(UploadArrived&& event, Millis) {
 }
 
 AggregatorRound::Actions AggregatorRound::on(const UploadRejected& event, Millis now) {
-  Actions actions{RefuseUpload{event.client, event.reason}};
-  for (RoundAction& action : on(MemberLost{event.client}, now))
-    actions.push_back(std::move(action));
-  return actions;
+  return and_then({RefuseUpload{event.client, event.reason}}, on(MemberLost{event.client}, now));
 }
 
 AggregatorRound::Actions AggregatorRound::on(const SumCommitted&, Millis now) {
@@ -165,13 +200,18 @@ AggregatorRound::Actions AggregatorRound::on(const SumCommitted&, Millis now) {
     members_[client] = MemberState::kCounted;
   }
   collecting->sum.uncommitted.clear();
-  for (RoundAction& action : close_if_done(now)) actions.push_back(std::move(action));
-  return actions;
+  return and_then(std::move(actions), close_if_done(now));
 }
 
 AggregatorRound::Actions AggregatorRound::on(const CloseCommitted&, Millis) {
   auto* const closing = std::get_if<Closing>(&phase_);
   if (closing == nullptr) return {};
+  if (secagg_) {
+    std::vector<ClientId> survivors;
+    for (const auto& [client, upload] : closing->sum.counted) survivors.push_back(client);
+    phase_ = Unmasking{std::move(closing->sum)};
+    return follow(secagg_->close_sum(survivors));
+  }
   phase_ = Finalizing{std::move(closing->sum)};
   return {MakeRelease{}};
 }
@@ -193,19 +233,33 @@ AggregatorRound::Actions AggregatorRound::on(const AbortRequested& event, Millis
 }
 
 AggregatorRound::Actions AggregatorRound::on(const Tick&, Millis now) {
-  if (std::holds_alternative<Closing>(phase_)) return {CommitClose{}}; // resumed: idempotent
+  // Resumed, or the disk was full: what was under way is asked for again.
+  if (std::holds_alternative<Closing>(phase_)) return {CommitClose{}};
+  if (std::holds_alternative<Finalizing>(phase_)) return {MakeRelease{}};
+  if (const auto* abandoned = std::get_if<Abandoned>(&phase_)) {
+    return {CommitAbandon{abandoned->reason}};
+  }
   return close_if_done(now);
 }
 
+// Who may still upload.
+bool AggregatorRound::awaits(const ClientId& client, MemberState state) const {
+  if (state != MemberState::kOffered && state != MemberState::kAccepted) return false;
+  return !secagg_ || secagg_->may_upload(client);
+}
+
 // Closes at the goal, when nobody is left to wait for, or at the deadline. Uploads whose commit is
-// under way are waited for: their bytes are here.
+// under way are waited for: their bytes are here. With secure aggregation never at the goal: who is
+// left out after sharing is a drop-out that must be recovered.
 AggregatorRound::Actions AggregatorRound::close_if_done(Millis now) {
+  if (secagg_ && !std::holds_alternative<Collecting>(phase_)) return advance(now);
   auto* const collecting = std::get_if<Collecting>(&phase_);
   if (collecting == nullptr || !collecting->sum.uncommitted.empty()) return {};
   const std::size_t counted = collecting->sum.counted.size();
-  const std::size_t waiting = count(MemberState::kOffered) + count(MemberState::kAccepted);
-  const bool late = now >= deadline_;
-  if (counted < plan_.sum.goal && waiting > 0 && !late) return {};
+  const bool waiting = std::ranges::any_of(
+      members_, [&](const auto& member) { return awaits(member.first, member.second); });
+  const bool late = now >= deadline_ - plan_.deadline + round_schedule(plan_).uploads;
+  if (waiting && !late && (secagg_ || counted < plan_.sum.goal)) return {};
   if (counted < plan_.sum.min_survivors) {
     return abandon(
         cat(counted, " of at least ", plan_.sum.min_survivors, " needed uploads came",

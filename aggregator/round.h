@@ -4,12 +4,20 @@
 // No sockets, clock, randomness or disk inside: the service, the simulator and the fault tests
 // drive the same object. The driver carries out the actions in order and answers the commits with
 // events. Order is the promise: an offer follows its plan's commit, an acknowledgement the commit
-// of the sum it is in, the release the commit of the survivors. A bad upload closes that client
-// only; the round is lost only below its threshold or past its deadline, and then whole (PROTOCOL:
-// uploads, crashes, exactly once). Thread-compatible.
+// of the sum it is in, the release the commit of the survivors. A commit that failed for now, on a
+// full disk, gets no event; a later Tick asks for it again, but for the plan's (drop the round,
+// nobody knows of it) and the sum's (`uncommitted` stays, and grows). A bad upload closes that
+// client only; the round is lost only below its threshold or past its deadline, and then whole
+// (PROTOCOL: uploads, crashes, exactly once).
+//
+// With secure aggregation a machine of its own (protocol/secagg_server.h) runs inside, from the
+// plan's commit to the unmasked sum: the uploads that are added are masked, and nothing is decoded
+// before the survivors have helped to unmask. Parts: round.cc, round_secagg.cc. Thread-compatible.
 #pragma once
 
 #include <map>
+#include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <variant>
@@ -18,6 +26,8 @@
 #include "base/clock.h"
 #include "base/ids.h"
 #include "protocol/round_plan.h"
+#include "protocol/round_schedule.h"
+#include "protocol/secagg_server.h"
 
 namespace coppice {
 
@@ -39,11 +49,15 @@ struct RunningSum {
   std::map<ClientId, Sha256> uncommitted; // added, waiting for the commit under way
 };
 
-struct Planned {}; // the plan's commit is under way
+struct Planned {};  // the plan's commit is under way
+struct Agreeing {}; // with secure aggregation: devices train, then agree on masks
 struct Collecting {
   RunningSum sum;
 };
 struct Closing { // the survivors' commit is under way
+  RunningSum sum;
+};
+struct Unmasking { // survivors are committed; they are asked for what unmasks their sum
   RunningSum sum;
 };
 struct Finalizing { // strategy, release and their commit are under way
@@ -55,7 +69,8 @@ struct Released {
 struct Abandoned {
   std::string reason;
 };
-using RoundPhase = std::variant<Planned, Collecting, Closing, Finalizing, Released, Abandoned>;
+using RoundPhase = std::variant<Planned, Agreeing, Collecting, Closing, Unmasking, Finalizing,
+                                Released, Abandoned>;
 
 // ---- events ----
 
@@ -79,6 +94,15 @@ struct UploadRejected { // its seal or shape was wrong: that client is out of th
   ClientId client;
   std::string reason;
 };
+struct SecAggArrived { // its envelope verified; key and certificate are the registry's
+  ClientId client;
+  SecAggMessage message;
+  VerifyKey device;
+  SignedCertificate certificate;
+};
+struct SumUnmasked {
+  std::vector<std::uint32_t> elements;
+};
 struct SumCommitted {};
 struct CloseCommitted {};
 struct ReleaseCommitted {
@@ -91,9 +115,10 @@ struct AbortRequested {
   std::string reason;
 };
 struct Tick {};
-using RoundEvent = std::variant<PlanCommitted, MemberConnected, MemberAnswered, MemberLost,
-                                UploadArrived, UploadRejected, SumCommitted, CloseCommitted,
-                                ReleaseCommitted, FinalizeFailed, AbortRequested, Tick>;
+using RoundEvent =
+    std::variant<PlanCommitted, MemberConnected, MemberAnswered, MemberLost, UploadArrived,
+                 UploadRejected, SecAggArrived, SumUnmasked, SumCommitted, CloseCommitted,
+                 ReleaseCommitted, FinalizeFailed, AbortRequested, Tick>;
 
 // ---- actions ----
 
@@ -110,6 +135,16 @@ struct RefuseUpload {
   ClientId client;
   std::string reason;
 };
+struct CommitSecAggState { // durable before the next action
+  Bytes state;
+};
+struct SendAgreement {
+  ClientId client;
+  SecAggMessage message;
+};
+struct UnmaskSum { // apply these masks to the sum; then SumUnmasked
+  std::shared_ptr<const std::vector<SignedSeed>> masks;
+};
 struct CommitClose {}; // the survivors' list; then CloseCommitted
 struct MakeRelease {}; // then ReleaseCommitted or FinalizeFailed
 struct AnnounceRelease {
@@ -119,7 +154,8 @@ struct CommitAbandon { // and tell the members
   std::string reason;
 };
 using RoundAction = std::variant<CommitPlan, OfferPlan, CommitSum, AcknowledgeUpload, RefuseUpload,
-                                 CommitClose, MakeRelease, AnnounceRelease, CommitAbandon>;
+                                 CommitSecAggState, SendAgreement, UnmaskSum, CommitClose,
+                                 MakeRelease, AnnounceRelease, CommitAbandon>;
 
 // What the store keeps of a running round, for a restart.
 struct StoredRound {
@@ -128,14 +164,19 @@ struct StoredRound {
   std::vector<std::uint32_t> sum; // empty if nothing was counted
   std::map<ClientId, Sha256> counted;
   bool closed = false; // the survivors' list was committed
+  Bytes secagg;        // SecAggServer::serialize(); empty before a roster was committed
 };
 
 class AggregatorRound {
  public:
   // `deadline` on the clock of the `now`s given to handle(). Members are distinct.
-  AggregatorRound(RoundPlan plan, std::vector<ClientId> members, Millis deadline);
-  // Goes on with a stored round. Its first actions come from handle(Tick).
-  static AggregatorRound resume(StoredRound stored, Millis deadline);
+  // `primitives` must outlive it.
+  AggregatorRound(RoundPlan plan, std::vector<ClientId> members, Millis deadline,
+                  const SecAggPrimitives& primitives = sodium_primitives());
+  // Goes on with a stored round. Its first actions come from handle(Tick). kCorrupt: a state of
+  // secure aggregation that can't be read.
+  static Result<AggregatorRound> resume(StoredRound stored, Millis deadline,
+                                        const SecAggPrimitives& primitives = sodium_primitives());
 
   // The first actions of a fresh round.
   std::vector<RoundAction> start();
@@ -149,6 +190,7 @@ class AggregatorRound {
   const std::map<ClientId, MemberState>& members() const { return members_; }
   // The running sum, in phases that have one; else null.
   const RunningSum* sum() const;
+  const SecAggServer* secagg() const { return secagg_ ? &*secagg_ : nullptr; }
   std::size_t count(MemberState state) const;
   bool over() const;
 
@@ -160,6 +202,8 @@ class AggregatorRound {
   Actions on(const MemberLost&, Millis now);
   Actions on(UploadArrived&&, Millis now);
   Actions on(const UploadRejected&, Millis now);
+  Actions on(const SecAggArrived&, Millis now);
+  Actions on(SumUnmasked&&, Millis now);
   Actions on(const SumCommitted&, Millis now);
   Actions on(const CloseCommitted&, Millis now);
   Actions on(const ReleaseCommitted&, Millis now);
@@ -168,6 +212,13 @@ class AggregatorRound {
   Actions on(const Tick&, Millis now);
 
   Actions close_if_done(Millis now);
+  bool awaits(const ClientId& client, MemberState state) const;
+  // round_secagg.cc
+  SecAggServerContext secagg_context() const;
+  Actions member_back(const ClientId& client, MemberState& state);
+  Actions follow(SecAggServer::Actions wanted);
+  Actions advance(Millis now);
+  void leave_behind();
   Actions abandon(std::string reason);
 
   RoundPlan plan_;
@@ -176,6 +227,8 @@ class AggregatorRound {
   Millis deadline_;
   std::map<ClientId, MemberState> members_;
   RoundPhase phase_ = Planned{};
+  const SecAggPrimitives* primitives_;
+  std::optional<SecAggServer> secagg_; // from the plan's commit on, where the plan has it
 };
 
 // The slots' own widths: sum[i] = (sum[i] + upload[i]) mod 2^(its slot's bits).

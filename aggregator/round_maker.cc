@@ -7,6 +7,7 @@
 #include "adapters/adapter_file.h"
 #include "base/text.h"
 #include "crypto/hash.h"
+#include "protocol/plan_encoding.h"
 
 namespace coppice {
 
@@ -33,9 +34,28 @@ Result<RoundPlan> make_plan(const FleetFacts& facts, const AggregatorSettings& s
   plan.sum.max_weight =
       settings.training.weight_by == WeightBy::kUniform ? 1 : settings.round.max_weight;
   plan.sum.secure_aggregation = settings.round.secure_aggregation;
+  if (plan.sum.secure_aggregation) {
+    plan.required_features.emplace_back(kFeatureSecureAggregation);
+    plan.sum.corrupt_fraction = settings.round.graph.corrupt;
+    plan.sum.dropout_fraction = settings.round.graph.dropout;
+    plan.sum.server = settings.round.graph.server;
+  }
   strategy.prepare(plan);
-  const RingBits bits = COPPICE_TRY(RingBits::make(settings.round.ring_bits));
-  plan.slots = COPPICE_TRY(make_slots(spec, bits, settings.round.element_bound, plan.sum));
+  const bool noise = settings.privacy.noise != NoiseKind::kNone;
+  if (noise) plan.privacy = inputs.privacy;
+  // The seed of the rotation is public; it follows from the round, which nobody chooses.
+  COPPICE_TRY(choose_encoding(plan, spec,
+                              {.bits = COPPICE_TRY(RingBits::make(settings.round.ring_bits)),
+                               .element_bound = settings.round.element_bound,
+                               .whole_vector = noise || settings.round.rotate,
+                               .rotate = settings.round.rotate,
+                               .rotation_seed = KeyedRandom({.experiment = plan.recipe.seed,
+                                                             .round = plan.round.value,
+                                                             .purpose = RandomPurpose::kRotation})
+                                                    .next_u64(),
+                               .count_clipped = settings.privacy.clip_quantile > 0,
+                               .noise_multiplier = noise ? plan.privacy.noise_multiplier : 0}));
+  plan.protocol_version = plan.needed_version();
   COPPICE_TRY(plan.validate(spec));
   return plan;
 }
@@ -46,23 +66,32 @@ Result<RoundOutcome> finish_round(const RoundPlan& plan, const Strategy& strateg
   RoundSum sum;
   sum.participants = participants;
   std::vector<MetricMean> metrics;
+  const double reports = plan.privacy.noise == NoiseKind::kNone ? std::max(1U, participants)
+                                                                : plan.privacy.expected_cohort;
   std::size_t at = 0;
   for (const Slot& slot : plan.slots) {
     if (slot.elements > ring_sum.size() - at) {
       return Error{ErrorCode::kInternal, "the sum is shorter than the plan's slots"};
     }
-    const auto decoded = ring_decode(ring_sum.subspan(at, slot.elements), slot.bits, slot.scale);
+    const auto part = ring_sum.subspan(at, slot.elements);
     at += slot.elements;
+    if (slot.kind == SlotKind::kDelta && encodes_whole_vector(plan)) continue;
+    const auto decoded = ring_decode(part, slot.bits, slot.scale);
     switch (slot.kind) {
       case SlotKind::kDelta:
         sum.delta.insert(sum.delta.end(), decoded.begin(), decoded.end());
         break;
       case SlotKind::kWeight: sum.weight = decoded.at(0); break;
       case SlotKind::kMetric:
-        metrics.push_back({slot.name, slot.lowest + decoded.at(0) / std::max(1U, participants)});
+        metrics.push_back({slot.name, slot.lowest + decoded.at(0) / reports});
         break;
     }
   }
+  if (encodes_whole_vector(plan)) {
+    sum.delta = decode_delta_sum(ring_sum.first(plan.delta_elements()), delta_encoding_of(plan, 1));
+  }
+  // With noise the divisors are the expected cohort, never who came.
+  if (plan.privacy.noise != NoiseKind::kNone) sum.weight = plan.privacy.expected_cohort;
   const auto step = COPPICE_TRY(strategy.step(sum, current));
   EncodedStep encoded = COPPICE_TRY(encode_step(current.spec(), step));
   Adapter next = current;
@@ -92,6 +121,7 @@ ReleaseContent make_release(const ReleaseInputs& inputs, const Adapter& adapter,
   release.round = inputs.round;
   release.plan_hash = inputs.plan_hash;
   release.participants = inputs.participants;
+  release.cumulative_epsilon = inputs.cumulative_epsilon;
   release.reverted_to = inputs.reverted_to;
   release.test = inputs.facts.test;
   release.created = inputs.created;

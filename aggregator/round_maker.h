@@ -31,6 +31,7 @@ struct PlanInputs {
   AdapterVersion parent;
   Sha256 adapter_hash;
   std::uint32_t cohort = 0; // devices asked
+  PrivacyTerms privacy{};   // with noise: what this round spends and promises
 };
 
 // kInvalidArgument, with the numbers, if no plan can be made (a ring too small for the cohort).
@@ -65,7 +66,8 @@ struct ReleaseInputs {
   Sha256 parent_hash;
   RoundId round;
   Sha256 plan_hash;
-  std::uint32_t participants = 0;
+  std::uint32_t participants = 0; // with noise the expected number: who came is nobody's business
+  double cumulative_epsilon = 0;
   AdapterVersion reverted_to;
   Millis created;
 };

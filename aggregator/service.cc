@@ -12,6 +12,7 @@ namespace {
 constexpr Millis kHousekeepingEvery{500};
 constexpr Millis kLastSeenEvery{10'000}; // for `clients list`: no need to be exact
 constexpr Millis kLongestWait{500};
+constexpr std::size_t kArrivalsInATurn = 64;
 } // namespace
 
 AggregatorService::AggregatorService(FleetFolder folder, AggregatorSettings settings,
@@ -43,6 +44,7 @@ Result<void> AggregatorService::start() {
       COPPICE_TRY(find_strategy(settings_.round.strategy, settings_.round.secure_aggregation));
   registry_.emplace(COPPICE_TRY(ClientRegistry::open(store_.database())));
   COPPICE_TRY(load_current_release());
+  COPPICE_TRY(open_privacy());
   const ServerTransportOptions options{.endpoints = settings_.endpoints,
                                        .max_clients = settings_.max_clients};
   const auto allow_list = registry_->allow_list();
@@ -51,7 +53,7 @@ Result<void> AggregatorService::start() {
       [allow_list](const CurvePublicKey& key) { return allow_list->find(key); }));
   COPPICE_TRY(apply_requests());
   last_progress_ = now();
-  return resume_round();
+  return pause_if_full(resume_round());
 }
 
 void AggregatorService::stop() {
@@ -70,11 +72,17 @@ Result<ServiceEnd> AggregatorService::run(const ServiceLimits& limits) {
         (!limits.leave_when_fetched || (now() >= leave_from && everybody_has_fetched()))) {
       return ServiceEnd::kRoundsDone;
     }
+    if (budget_spent_ && limits.rounds > 0 &&
+        (!limits.leave_when_fetched || everybody_has_fetched())) {
+      return ServiceEnd::kBudgetSpent;
+    }
     if (limits.timeout.count > 0 && now() - last_progress_ > limits.timeout) {
       return made_all() ? ServiceEnd::kRoundsDone : ServiceEnd::kNoQuorum;
     }
     COPPICE_TRY(turn(next_wait()));
-    if (!made_all()) COPPICE_TRY(maybe_start_round()); // the turn may have made the last one
+    if (!made_all()) { // the turn may have made the last one
+      COPPICE_TRY(pause_if_full(maybe_start_round()));
+    }
   }
 }
 
@@ -86,46 +94,55 @@ bool AggregatorService::everybody_has_fetched() const {
 
 Millis AggregatorService::next_wait() const {
   Millis wait = kLongestWait;
-  if (round_ && !round_->over()) wait = std::min(wait, round_->deadline() - now());
+  if (round_ && !round_->over() && !disk_full_) wait = std::min(wait, round_->deadline() - now());
   if (!round_ && next_round_at_ > now()) wait = std::min(wait, next_round_at_ - now());
   return std::max(wait, Millis{1});
 }
 
 Result<void> AggregatorService::turn(Millis wait) {
-  auto arrivals = COPPICE_TRY(transport_->poll(wait));
-  for (Arrival& arrival : arrivals) {
-    if (arrival.from.channel == Channel::kEnroll) {
-      COPPICE_TRY(handle_enroll(arrival));
-    } else {
-      COPPICE_TRY(handle_arrival(std::move(arrival)));
+  // What uploads don't need is free for fetches, and a quarter always: together they hold no more
+  // when a round begins while the last release is still fetched.
+  const std::size_t transfers = settings_.uploads_at_once;
+  fetches_.allow(std::max((transfers + 3) / 4, transfers - std::min(transfers, intake_.active())));
+  // Few frames are taken off the sockets at a time, so that chunks don't lie here while those that
+  // follow them come in; all uploads of this turn are in one commit.
+  for (std::size_t handled = 0, taken = 1; taken > 0 && handled < kArrivalsInATurn;) {
+    auto arrivals = COPPICE_TRY(transport_->poll(handled == 0 ? wait : Millis{0}));
+    taken = arrivals.size();
+    handled += taken;
+    for (Arrival& arrival : arrivals) {
+      if (arrival.from.channel == Channel::kEnroll) {
+        COPPICE_TRY(pause_if_full(handle_enroll(arrival)));
+      } else {
+        COPPICE_TRY(pause_if_full(handle_arrival(std::move(arrival))));
+      }
     }
   }
-  // All uploads of this turn are in one commit.
-  const RunningSum* const sum = round_ ? round_->sum() : nullptr;
-  if (sum != nullptr && !sum->uncommitted.empty()) {
-    COPPICE_TRY(store_.commit_sum(round_->plan().round, *sum));
-    COPPICE_TRY(feed(SumCommitted{}));
-  }
+  COPPICE_TRY(commit_uploads());
   if (now() - last_housekeeping_ >= kHousekeepingEvery) COPPICE_TRY(housekeeping());
-  if (round_ && !round_->over() && now() >= round_->deadline()) COPPICE_TRY(feed(Tick{}));
-  return {};
+  COPPICE_TRY(retry_commits());
+  if (disk_full_ || !round_ || round_->over() || now() < round_->deadline()) return {};
+  return pause_if_full(feed(Tick{}));
 }
 
 Result<void> AggregatorService::housekeeping() {
   last_housekeeping_ = now();
-  COPPICE_TRY(apply_requests());
+  COPPICE_TRY(pause_if_full(apply_requests()));
   for (const ClientId& client : cohort_.expire(now())) {
     say(cat("device ", client.hex().substr(0, 8), " is silent; its lease ran out"));
-    COPPICE_TRY(device_gone(client));
+    COPPICE_TRY(pause_if_full(device_gone(client)));
   }
   grant(intake_.expire(now()));
+  if (round_ && !round_->over() && !disk_full_) { // parts of its schedule may be over
+    COPPICE_TRY(pause_if_full(feed(Tick{})));
+  }
   serve(fetches_.expire(now()));
   write_status();
   if (now() - last_seen_written_ < kLastSeenEvery) return {};
   last_seen_written_ = now();
   std::vector<ClientId> here;
   for (const auto& [client, presence] : cohort_.present()) here.push_back(client);
-  return registry_->seen(here, clock_.wall());
+  return pause_if_full(registry_->seen(here, clock_.wall()));
 }
 
 void AggregatorService::say(const std::string& line) const {
@@ -145,8 +162,14 @@ void AggregatorService::write_status() {
   status["connected"] = cohort_.connected();
   status["eligible"] = cohort_.ready();
   status["paused"] = paused_;
+  if (noised() || !ledger_.empty()) {
+    const auto spent = ledger_.epsilon(settings_.privacy.delta);
+    status["privacy"] = {{"epsilon_spent", spent.ok() ? Json(*spent) : Json()},
+                         {"epsilon_budget", settings_.privacy.epsilon},
+                         {"delta", settings_.privacy.delta}};
+  }
   status["release"] = release_facts_.version.value;
-  status["waiting_for"] = round_ ? std::string() : last_waiting_;
+  status["waiting_for"] = round_ && !disk_full_ ? std::string() : last_waiting_;
   if (round_) {
     const Millis left = round_->deadline() - now();
     status["round"] = {{"id", round_->plan().round.value},
@@ -169,7 +192,8 @@ void AggregatorService::write_status() {
   }
   const auto written = write_file_atomically(folder_.directory() / "status.json",
                                              as_bytes(dump_json(status, 2) + "\n"));
-  if (!written.ok()) log::warning("status: ", written.error().message);
+  if (!written.ok() && !status_failed_) log::warning("status: ", written.error().message);
+  status_failed_ = !written.ok();
 }
 
 } // namespace coppice

@@ -4,7 +4,7 @@
 // One thread: poll, verify, decode, feed the round, carry out its actions, answer. Every wait is
 // bounded by the next deadline. Requests of the command line (pause, abort, revert, revoke) come
 // through the state database. Parts: service.cc (loop), service_control.cc, service_bulk.cc,
-// service_round.cc.
+// service_round.cc, service_privacy.cc, service_disk.cc.
 #pragma once
 
 #include <atomic>
@@ -17,6 +17,7 @@
 #include "aggregator/cohort.h"
 #include "aggregator/fetch_queue.h"
 #include "aggregator/fleet_folder.h"
+#include "aggregator/privacy_ledger.h"
 #include "aggregator/round.h"
 #include "aggregator/settings.h"
 #include "aggregator/state_store.h"
@@ -34,7 +35,7 @@ struct ServiceLimits {
       false; // with `rounds`: serve until every ready device holds the last release
 };
 
-enum class ServiceEnd { kRoundsDone, kStopped, kNoQuorum };
+enum class ServiceEnd { kRoundsDone, kStopped, kNoQuorum, kBudgetSpent };
 
 // For status displays, benchmarks and the demo: told as it happens, on the service's thread.
 struct RoundReport {
@@ -59,7 +60,8 @@ class AggregatorService {
 
   ServerEndpoints endpoints() const { return transport_->endpoints(); }
   void observe(ServiceObserver observer) { observer_ = std::move(observer); }
-  // Until the limits, or stop(). Errors are of the disk and of the state, never of a client.
+  // Until the limits, or stop(). Errors are of the disk and of the state, never of a client. A full
+  // disk is no error: rounds wait for space.
   Result<ServiceEnd> run(const ServiceLimits& limits);
   void stop(); // from a signal handler's thread or another thread
 
@@ -110,6 +112,8 @@ class AggregatorService {
   Result<void> on_upload_chunk(const ClientId& client, const PeerAddress& from,
                                const Sha256& plan_hash, const UploadChunk& chunk);
   Result<void> on_upload_finished(const ClientId& client, const Bytes& bytes);
+  Result<void> on_secagg(const ClientId& client, const SecAggPiece& piece);
+  void send_secagg(const ClientId& client, const SecAggMessage& message);
   void serve(const std::vector<FetchQueue::Turn>& turns);
   void serve_one(const PeerAddress& to, const Fetch& fetch);
   void grant(const std::vector<UploadIntake::Grant>& grants);
@@ -117,6 +121,7 @@ class AggregatorService {
   // service_round.cc
   Result<void> resume_round();
   Result<void> maybe_start_round();
+  Result<std::vector<ClientId>> draw_members();
   void wait_because(std::string reason);
   Result<void> feed(RoundEvent event);
   Result<void> carry_out(const RoundAction& action, std::vector<RoundEvent>& events);
@@ -125,6 +130,25 @@ class AggregatorService {
   Result<void> revert_to(AdapterVersion version);
   Result<void> load_current_release();
   AdapterVersion next_version() const;
+
+  // service_privacy.cc
+  bool noised() const;
+  bool adapts_clip() const;
+  Result<void> open_privacy();
+  Result<PrivacyTerms> next_privacy(std::uint32_t cohort);
+  RoundId series_of(RoundId round) const;
+  Result<bool> afford(RoundPlan& plan);
+  SpendRecord spend_of(const RoundPlan& plan) const;
+  Result<Bytes> add_noise_to_sum(const RoundPlan& plan, std::vector<std::uint32_t>& elements);
+  Result<void> adapt_clip();
+  Result<void> charge_unproven(RoundId last_known, RoundId seen);
+
+  // service_disk.cc
+  Result<void> pause_if_full(Result<void> done);
+  Result<void> retry_commits();
+  Result<void> resume_agreement();
+  Result<void> commit_uploads();
+  std::string disk_shortage() const;
 
   void say(const std::string& line) const;
   void write_status();
@@ -156,6 +180,10 @@ class AggregatorService {
   std::optional<Adapter> adapter_;                               // its content
   std::map<Sha256, std::shared_ptr<const Bytes>> content_cache_; // newest adapter and step
 
+  PrivacyLedger ledger_;
+  std::optional<double> planned_multiplier_; // what the budget allows over the planned rounds
+  bool budget_spent_ = false;
+  bool secagg_unsaved_ = false; // a full disk: its last state is in memory only
   bool paused_ = false;
   Millis next_round_at_{0};
   AdapterVersion highest_seen_version_;
@@ -164,7 +192,12 @@ class AggregatorService {
   Millis last_progress_{0};
   Millis last_housekeeping_{0};
   Millis last_seen_written_{0};
-  std::string last_waiting_;
+  std::string last_waiting_;   // why no round starts now; empty if one may
+  std::string last_said_;      // of these, so that each is said once
+  bool status_failed_ = false; // said once
+  bool disk_full_ = false;     // the last commit failed for lack of space
+  Millis disk_retry_at_{0};
+  std::uint32_t disk_full_in_a_row_ = 0; // since the last release
 };
 
 } // namespace coppice

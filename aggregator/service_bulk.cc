@@ -5,30 +5,14 @@
 #include "aggregator/service.h"
 #include "base/log.h"
 #include "crypto/hash.h"
+#include "protocol/secagg_pieces.h"
+#include "protocol/slot_packing.h"
 
 namespace coppice {
 namespace {
 
 // The largest finished upload that `plan` allows: its slots packed, and room for envelope and seal.
-std::uint64_t largest_upload(const RoundPlan& plan) {
-  std::uint64_t bytes = 1024;
-  for (const Slot& slot : plan.slots) bytes += packed_size(slot.elements, slot.bits);
-  return bytes;
-}
-
-Result<std::vector<std::uint32_t>> unpack_slots(const RoundPlan& plan, ByteSpan packed) {
-  std::vector<std::uint32_t> elements;
-  for (const Slot& slot : plan.slots) {
-    const std::size_t size = packed_size(slot.elements, slot.bits);
-    if (size > packed.size())
-      return Error{ErrorCode::kCorrupt, "the upload is shorter than its slots"};
-    const auto part = COPPICE_TRY(ring_unpack(packed.first(size), slot.elements, slot.bits));
-    elements.insert(elements.end(), part.begin(), part.end());
-    packed = packed.subspan(size);
-  }
-  if (!packed.empty()) return Error{ErrorCode::kCorrupt, "the upload is longer than its slots"};
-  return elements;
-}
+std::uint64_t largest_upload(const RoundPlan& plan) { return 1024 + packed_slots_size(plan.slots); }
 
 } // namespace
 
@@ -52,6 +36,8 @@ Result<void> AggregatorService::on_upload_offer(const ClientId& client, const Pe
       send(from, UploadAck{offer.round, offer.upload}, offer.plan_hash);
       return {};
     }
+    const auto added = sum->uncommitted.find(client); // its commit waits for space on the disk
+    if (added != sum->uncommitted.end() && added->second == offer.upload) return {};
   }
   if (!round_->members().contains(client)) {
     refuse(from, {ErrorCode::kPermissionDenied, "this device was not asked in this round"},
@@ -97,7 +83,7 @@ Result<void> AggregatorService::on_upload_finished(const ClientId& client, const
     if (upload.round != plan.round) {
       return Error{ErrorCode::kCorrupt, "the upload is for another round"};
     }
-    return unpack_slots(plan, upload.packed);
+    return unpack_slots(plan.slots, upload.packed);
   }();
   if (!elements.ok()) {
     log::warning("device ", client, ": upload refused: ", elements.error().message);
@@ -105,6 +91,33 @@ Result<void> AggregatorService::on_upload_finished(const ClientId& client, const
   }
   upload_bytes_max_ = std::max<std::uint64_t>(upload_bytes_max_, bytes.size());
   return feed(UploadArrived{client, sha256(bytes), std::move(elements).value()});
+}
+
+// A device's messages are one piece each: nothing is kept for senders that never end.
+Result<void> AggregatorService::on_secagg(const ClientId& client, const SecAggPiece& piece) {
+  if (!round_ || piece.plan_hash != round_->plan_hash() || piece.pieces != 1) return {};
+  auto message = decode_secagg(piece.data);
+  if (!message.ok()) {
+    log::warning("device ", client, ": ", message.error().message);
+    return {};
+  }
+  return feed(SecAggArrived{client, std::move(message).value(),
+                            COPPICE_TRY(registry_->allows(client)),
+                            COPPICE_TRY(registry_->certificate(client))});
+}
+
+void AggregatorService::send_secagg(const ClientId& client, const SecAggMessage& message) {
+  const std::vector<SecAggPiece> pieces = cut_secagg(round_->plan_hash(), message);
+  const auto session = sessions_.find(client);
+  if (session == sessions_.end()) return;
+  auto link = session->second.links.find(Channel::kBulk);
+  // A device that only waits has nothing to say on the bulk socket after a reconnect.
+  const bool small = pieces.size() == 1 && pieces[0].data.size() < limits::kControlFrameBytes / 2;
+  if (link == session->second.links.end() && small) {
+    link = session->second.links.find(Channel::kControl);
+  }
+  if (link == session->second.links.end()) return;
+  for (const SecAggPiece& piece : pieces) send(link->second.address, piece, round_->plan_hash());
 }
 
 void AggregatorService::grant(const std::vector<UploadIntake::Grant>& grants) {
@@ -139,7 +152,8 @@ void AggregatorService::serve_one(const PeerAddress& to, const Fetch& fetch) {
     content = std::make_shared<const Bytes>(std::move(stored).value());
   }
   const std::uint32_t count = std::min(fetch.count, limits::kCreditChunks);
-  for (std::uint32_t i = 0; i < count && fetch.first + i < chunk_count(content->size()); ++i) {
+  for (std::uint32_t i = 0; i < count && fetch.first + i < limits::chunks_of(content->size());
+       ++i) {
     const std::size_t begin = std::size_t{fetch.first + i} * limits::kChunkBytes;
     const std::size_t length = std::min(limits::kChunkBytes, content->size() - begin);
     ContentChunk chunk{fetch.content, fetch.first + i, content->size(), {}};

@@ -40,7 +40,9 @@ Result<void> AggregatorService::handle_enroll(const Arrival& arrival) {
     reply.certificate = answer.value();
     say("a device enrolled");
   } else {
-    if (answer.error().code == ErrorCode::kResourceExhausted) return answer.error();
+    if (answer.error().code == ErrorCode::kResourceExhausted) {
+      COPPICE_TRY(pause_if_full(answer.error()));
+    }
     log::warning("enrolment refused: ", answer.error().message);
     reply.reason = answer.error().message.substr(0, limits::kText);
   }
@@ -67,7 +69,8 @@ Result<void> AggregatorService::handle_arrival(Arrival arrival) {
     return {};
   }
   Link& link = sessions_[client].links[from.channel];
-  if (link.address != from) link = Link{from, 0};
+  const bool fresh = link.address != from;
+  if (fresh) link = Link{from, 0};
   if (opened->header().sequence <= link.last_sequence) {
     refuse(from, {ErrorCode::kUnauthenticated, "a message came twice or out of order"});
     return {};
@@ -80,6 +83,11 @@ Result<void> AggregatorService::handle_arrival(Arrival arrival) {
     return {};
   }
   cohort_.heard(client, now());
+  // What secure aggregation wants of it went nowhere while this socket was away.
+  const bool awaited = round_ && round_->secagg() != nullptr && round_->secagg()->in_roster(client);
+  if (fresh && from.channel == Channel::kBulk && awaited) {
+    COPPICE_TRY(feed(MemberConnected{client}));
+  }
   return dispatch(client, from, opened->header(), std::move(message).value());
 }
 
@@ -91,6 +99,9 @@ Result<void> AggregatorService::dispatch(const ClientId& client, const PeerAddre
   }
   if (auto* chunk = std::get_if<UploadChunk>(&message); chunk != nullptr && bulk) {
     return on_upload_chunk(client, from, header.plan_hash, *chunk);
+  }
+  if (auto* piece = std::get_if<SecAggPiece>(&message); piece != nullptr && bulk) {
+    return on_secagg(client, *piece);
   }
   if (auto* fetch = std::get_if<Fetch>(&message); fetch != nullptr && bulk) {
     serve(fetches_.ask(client, *fetch, now()));
@@ -146,7 +157,9 @@ Result<void> AggregatorService::on_check_in(const ClientId& client, const PeerAd
 
 // What devices have seen and this state hasn't: it was restored from a backup. Numbers only go up.
 Result<void> AggregatorService::learn_from(const CheckIn& message) {
-  if (message.highest_round >= COPPICE_TRY(store_.next_round())) {
+  const RoundId next = COPPICE_TRY(store_.next_round());
+  if (message.highest_round >= next) {
+    COPPICE_TRY(charge_unproven(RoundId{next.value - 1}, message.highest_round));
     COPPICE_TRY(store_.set("highest_round", cat(message.highest_round)));
     log::warning("a device has seen round ", message.highest_round, "; going on after it");
   }

@@ -2,6 +2,7 @@
 // The round's actions carried out: commits, offers, acknowledgements, the release.
 #include <algorithm>
 #include <deque>
+#include <thread>
 
 #include "adapters/adapter_file.h"
 #include "aggregator/service.h"
@@ -9,6 +10,7 @@
 #include "crypto/hash.h"
 #include "crypto/secret_random.h"
 #include "formats/json.h"
+#include "protocol/secagg_masking.h"
 
 namespace coppice {
 namespace {
@@ -61,7 +63,7 @@ Result<void> AggregatorService::resume_round() {
   signed_plan_ = sign_plan(folder_.keys().signing, stored->plan);
   say(cat("going on with round ", stored->plan.round, ": ", stored->counted.size(),
           " uploads are counted"));
-  round_.emplace(AggregatorRound::resume(std::move(*stored), now() + (limit - gone)));
+  round_.emplace(COPPICE_TRY(AggregatorRound::resume(std::move(*stored), now() + (limit - gone))));
   round_started_ = now() - gone;
   return feed(Tick{});
 }
@@ -71,22 +73,28 @@ AdapterVersion AggregatorService::next_version() const {
 }
 
 Result<void> AggregatorService::maybe_start_round() {
-  if (round_ || paused_ || now() < next_round_at_) return {};
-  wait_because(cohort_.waiting_for());
+  if (round_ || paused_ || disk_full_ || now() < next_round_at_) return {};
+  std::string reason = cohort_.waiting_for();
+  wait_because(reason.empty() ? disk_shortage() : std::move(reason));
   if (!last_waiting_.empty()) return {};
   // Restored from a backup: devices hold later releases, and would start from no earlier one.
   if (highest_seen_version_ > release_facts_.version) {
     COPPICE_TRY(revert_to(release_facts_.version));
   }
-  const SecretRandom random;
-  std::vector<ClientId> members =
-      cohort_.sample([&](std::uint64_t bound) { return random.below(bound); });
-  const PlanInputs inputs{.round = COPPICE_TRY(store_.next_round()),
-                          .epoch = store_.epoch(),
-                          .key_set = folder_.keys().set.number,
-                          .parent = release_facts_.version,
-                          .adapter_hash = release_facts_.adapter_hash,
-                          .cohort = static_cast<std::uint32_t>(members.size())};
+  std::vector<ClientId> members = COPPICE_TRY(draw_members());
+  if (members.size() < settings_.round.min_survivors) { // Poisson sampling, or many must rest
+    next_round_at_ = now() + std::max(settings_.round.pause, Millis{1'000});
+    wait_because(cat(members.size(), " devices were drawn, a round needs ",
+                     settings_.round.min_survivors, "; drawing again"));
+    return {};
+  }
+  PlanInputs inputs{.round = COPPICE_TRY(store_.next_round()),
+                    .epoch = store_.epoch(),
+                    .key_set = folder_.keys().set.number,
+                    .parent = release_facts_.version,
+                    .adapter_hash = release_facts_.adapter_hash,
+                    .cohort = static_cast<std::uint32_t>(members.size())};
+  inputs.privacy = COPPICE_TRY(next_privacy(inputs.cohort));
   auto made = make_plan(folder_.facts(), settings_, *strategy_, adapter_->spec(), inputs);
   if (!made.ok()) { // a ring too small for so many devices: a reason to wait, not to end
     wait_because(
@@ -94,6 +102,8 @@ Result<void> AggregatorService::maybe_start_round() {
     return {};
   }
   RoundPlan plan = std::move(made).value();
+  if (!COPPICE_TRY(afford(plan))) return {};
+  last_said_.clear();
   signed_plan_ = sign_plan(folder_.keys().signing, plan);
   say(cat("round ", plan.round, ": asking ", members.size(), " devices"));
   round_started_ = now();
@@ -102,14 +112,35 @@ Result<void> AggregatorService::maybe_start_round() {
   round_.emplace(std::move(plan), std::move(members), deadline);
   for (const RoundAction& action : round_->start()) {
     std::vector<RoundEvent> events;
-    COPPICE_TRY(carry_out(action, events));
+    auto done = carry_out(action, events);
+    if (!done.ok()) {
+      round_.reset(); // nobody has seen the plan
+      return done;
+    }
     for (RoundEvent& event : events) COPPICE_TRY(feed(std::move(event)));
   }
   return {};
 }
 
+// With banded noise a device rests for as many rounds as there are bands.
+Result<std::vector<ClientId>> AggregatorService::draw_members() {
+  const SecretRandom random;
+  std::vector<ClientId> members =
+      cohort_.sample([&](std::uint64_t bound) { return random.below(bound); });
+  if (settings_.privacy.noise != NoiseKind::kBanded) return members;
+  const std::uint64_t next = COPPICE_TRY(store_.next_round()).value;
+  const std::uint64_t rest = std::min<std::uint64_t>(next, settings_.privacy.bands);
+  const auto resting = COPPICE_TRY(store_.participants_after(RoundId{next - rest}));
+  std::erase_if(
+      members, [&](const ClientId& client) { return std::ranges::binary_search(resting, client); });
+  return members;
+}
+
 void AggregatorService::wait_because(std::string reason) {
-  if (reason != last_waiting_ && !reason.empty()) say(reason);
+  if (reason != last_said_ && !reason.empty()) {
+    say(reason);
+    last_said_ = reason;
+  }
   last_waiting_ = std::move(reason);
 }
 
@@ -142,7 +173,7 @@ Result<void> AggregatorService::carry_out(const RoundAction& action,
     send_control(offer->client, PlanOffer{signed_plan_, round_->deadline() - now()},
                  round_->plan_hash());
   } else if (std::holds_alternative<CommitSum>(action)) {
-    // turn() commits all uploads of one poll together.
+    // turn() commits all its uploads together.
   } else if (const auto* ack = std::get_if<AcknowledgeUpload>(&action)) {
     const auto session = sessions_.find(ack->client);
     if (session == sessions_.end()) return {};
@@ -156,8 +187,21 @@ Result<void> AggregatorService::carry_out(const RoundAction& action,
         refusal->client,
         Refusal{static_cast<std::uint32_t>(ErrorCode::kInvalidArgument), refusal->reason, {0}},
         round_->plan_hash());
+  } else if (const auto* agreed = std::get_if<CommitSecAggState>(&action)) {
+    auto committed = store_.commit_secagg(plan.round, agreed->state);
+    secagg_unsaved_ = secagg_unsaved_ || !committed.ok();
+    return committed;
+  } else if (const auto* secagg = std::get_if<SendAgreement>(&action)) {
+    // Before its commit it is said to nobody; resume_agreement() says it then.
+    if (!secagg_unsaved_) send_secagg(secagg->client, secagg->message);
+  } else if (const auto* unmask = std::get_if<UnmaskSum>(&action)) {
+    std::vector<std::uint32_t> elements = round_->sum()->elements;
+    apply_masks(plan.slots, *unmask->masks, elements, std::thread::hardware_concurrency());
+    events.emplace_back(SumUnmasked{std::move(elements)});
   } else if (std::holds_alternative<CommitClose>(action)) {
-    COPPICE_TRY(store_.commit_close(plan.round, *round_->sum()));
+    std::optional<SpendRecord> spend;
+    if (noise_is_distributed(plan.privacy.noise)) spend = spend_of(plan);
+    COPPICE_TRY(store_.commit_close(plan.round, *round_->sum(), spend));
     events.emplace_back(CloseCommitted{});
   } else if (std::holds_alternative<MakeRelease>(action)) {
     events.push_back(COPPICE_TRY(make_release_now()));
@@ -171,8 +215,11 @@ Result<void> AggregatorService::carry_out(const RoundAction& action,
 }
 
 Result<RoundEvent> AggregatorService::make_release_now() {
+  const RoundPlan& plan = round_->plan();
   const RunningSum& sum = *round_->sum();
-  auto outcome = finish_round(round_->plan(), *strategy_, sum.elements,
+  std::vector<std::uint32_t> elements = sum.elements;
+  Bytes noise_state = COPPICE_TRY(add_noise_to_sum(plan, elements));
+  auto outcome = finish_round(plan, *strategy_, elements,
                               static_cast<std::uint32_t>(sum.counted.size()), *adapter_);
   if (!outcome.ok()) return RoundEvent{FinalizeFailed{outcome.error().message}};
   const ReleaseInputs inputs{.facts = folder_.facts(),
@@ -182,14 +229,23 @@ Result<RoundEvent> AggregatorService::make_release_now() {
                              .parent_hash = release_facts_.adapter_hash,
                              .round = round_->plan().round,
                              .plan_hash = round_->plan_hash(),
-                             .participants = outcome->sum.participants,
+                             .participants = plan.privacy.noise == NoiseKind::kNone
+                                                 ? outcome->sum.participants
+                                                 : plan.privacy.expected_cohort,
+                             .cumulative_epsilon = plan.privacy.cumulative_epsilon,
                              .reverted_to = {},
                              .created = clock_.wall()};
   ReleaseContent content =
       make_release(inputs, outcome->adapter, &outcome->step, folder_.keys().signing);
-  COPPICE_TRY(store_.commit_release(content, round_->plan().round, metrics_json(outcome->metrics),
-                                    clock_.wall()));
+  StateStore::RoundEnd end{.round = plan.round,
+                           .metrics = metrics_json(outcome->metrics),
+                           .noise_state = std::move(noise_state),
+                           .wall = clock_.wall()};
+  if (noised()) end.spend = spend_of(plan);
+  COPPICE_TRY(store_.commit_release(content, end));
+  if (end.spend) ledger_ = COPPICE_TRY(PrivacyLedger::of(COPPICE_TRY(store_.spends())));
   metrics_ = std::move(outcome->metrics);
+  COPPICE_TRY(adapt_clip());
   release_ = content.signed_release;
   release_facts_ = content.release;
   adapter_ = std::move(outcome->adapter);
@@ -208,6 +264,7 @@ Result<void> AggregatorService::end_round(bool released, const std::string& reas
   if (released) {
     releases_made_ += 1;
     abandoned_in_a_row_ = 0;
+    disk_full_in_a_row_ = 0;
     last_progress_ = now();
     say(cat("round ", id, ": release ", release_facts_.version, " from ",
             release_facts_.participants, " devices"));

@@ -47,10 +47,10 @@ constexpr KeySpec kKeys[] = {
     {"round", "strategy", kString, "fedavg", "How deltas become the next shared adapter."},
     {"round", "fraction_train", kFloat, "1", "Share of the ready devices that a round asks.", 1e-6,
      1},
-    {"round", "min_available_nodes", kInt, "2", "Ready devices before a round starts.", 1, 1e5},
-    {"round", "min_train_nodes", kInt, "2", "Devices that a round asks at least.", 1, 1e5},
+    {"round", "min_available_nodes", kInt, "3", "Ready devices before a round starts.", 1, 1e5},
+    {"round", "min_train_nodes", kInt, "3", "Devices that a round asks at least.", 1, 1e5},
     {"round", "max_train_nodes", kInt, "10000", "Devices that a round asks at most.", 1, 1e5},
-    {"round", "min_survivors", kInt, "2", "Reports below which a round is abandoned.", 1, 1e5},
+    {"round", "min_survivors", kInt, "3", "Reports below which a round is abandoned.", 1, 1e5},
     {"round", "goal_fraction", kFloat, "1",
      "Share of the asked devices after whose reports a round closes early.", 1e-6, 1},
     {"round", "deadline", kDuration, "30m", "From the plan's signature to the round's end.", 1000,
@@ -67,11 +67,48 @@ constexpr KeySpec kKeys[] = {
      "Bound of each element of a delta; 0: twice the sum of the learning rates of a round.", 0,
      1e9},
     {"round", "ring_bits", kInt, "16", "Bits an element on the wire: 16, 20, 24 or 32.", 16, 32},
-    {"round", "secure_aggregation", kBool, "false",
-     "The aggregator sees only sums. This version refuses true."},
+    {"round", "sampling", kChoice, "fixed",
+     "fixed: a drawn number of the ready devices; poisson: each enrolled device by itself, at "
+     "fraction_train, which the accountant can build on.",
+     -INFINITY, INFINITY, "fixed|poisson"},
+    {"round", "secure_aggregation", kBool, "true",
+     "The aggregator sees only the devices' sum, never one device's update."},
+    {"round", "corrupt_fraction", kFloat, "0.1",
+     "Share of a round's devices that may work with the aggregator, at most.", 0, 0.9},
+    {"round", "dropout_fraction", kFloat, "0.1",
+     "Share of a round's devices that may leave after masks are agreed on, at most.", 0, 0.9},
+    {"round", "server_model", kChoice, "semi-malicious",
+     "What an aggregator is assumed to do: follow the protocol, or also lie about who survived.",
+     -INFINITY, INFINITY, "semi-malicious|semi-honest"},
+    {"round", "rotate", kBool, "false",
+     "Spread deltas over all coordinates, so that large cohorts need fewer ring bits."},
+
+    {"privacy", "noise", kChoice, "none",
+     "Who adds noise: central (the aggregator), skellam or discrete-gaussian (each device a "
+     "share), "
+     "banded (the aggregator, correlated over rounds: DP-FTRL).",
+     -INFINITY, INFINITY, "none|central|skellam|discrete-gaussian|banded"},
+    {"privacy", "noise_multiplier", kFloat, "0",
+     "Noise over sensitivity; 0: the least that keeps epsilon over the planned rounds.", 0, 1e6},
+    {"privacy", "epsilon", kFloat, "2", "Budget: no round starts that would exceed it.", 1e-6, 1e6},
+    {"privacy", "delta", kFloat, "1e-6", "Of (epsilon, delta).", 1e-30, 0.1},
+    {"privacy", "rounds", kInt, "1000", "Rounds that the budget is planned for.", 1, 1e7},
+    {"privacy", "population", kInt, "0",
+     "Devices that the promise is for; 0: those that are enrolled.", 0, 1e10},
+    {"privacy", "bands", kInt, "8",
+     "Banded noise: a device takes part at most once in so many rounds.", 1, 1024},
+    {"privacy", "max_participations", kInt, "1",
+     "Banded noise: and at most so often in the planned rounds.", 1, 1e6},
+    {"privacy", "clip_quantile", kFloat, "0",
+     "Adapt clip_norm to this quantile of the devices' norms; 0: it stays.", 0, 1},
 
     {"retention", "releases", kInt, "10", "Newest releases whose contents are kept.", 2, 1e6},
     {"retention", "rounds", kInt, "1000", "Newest rounds that are listed.", 1, 1e9},
+
+    {"retention", "min_free", kSize, "64MB",
+     "Free space of the folder's disk below which no round starts; what a round needs is kept free "
+     "in any case.",
+     0, 1e15},
 
     {"network", "control", kString, "tcp://127.0.0.1:7410", "Where check-ins and plans arrive."},
     {"network", "bulk", kString, "tcp://127.0.0.1:7411",
@@ -121,6 +158,25 @@ Recipe recipe_of(const Settings& settings) {
   return recipe;
 }
 
+PrivacySettings privacy_of(const Settings& settings) {
+  PrivacySettings privacy;
+  const std::string noise = settings.get_string("privacy.noise");
+  if (noise == "central") privacy.noise = NoiseKind::kCentral;
+  if (noise == "skellam") privacy.noise = NoiseKind::kSkellam;
+  if (noise == "discrete-gaussian") privacy.noise = NoiseKind::kDistributedGaussian;
+  if (noise == "banded") privacy.noise = NoiseKind::kBanded;
+  privacy.noise_multiplier = settings.get_float("privacy.noise_multiplier");
+  privacy.epsilon = settings.get_float("privacy.epsilon");
+  privacy.delta = settings.get_float("privacy.delta");
+  privacy.rounds = static_cast<std::uint64_t>(settings.get_int("privacy.rounds"));
+  privacy.population = static_cast<std::uint64_t>(settings.get_int("privacy.population"));
+  privacy.bands = static_cast<std::uint32_t>(settings.get_int("privacy.bands"));
+  privacy.max_participations =
+      static_cast<std::uint32_t>(settings.get_int("privacy.max_participations"));
+  privacy.clip_quantile = settings.get_float("privacy.clip_quantile");
+  return privacy;
+}
+
 Result<void> check(const AggregatorSettings& settings) {
   const auto refuse = [](std::string why) -> Result<void> {
     return Error{ErrorCode::kInvalidArgument, std::move(why)};
@@ -128,10 +184,25 @@ Result<void> check(const AggregatorSettings& settings) {
   if (settings.training.max_steps == 0 && settings.training.max_tokens == 0) {
     return refuse("set training.max_steps or training.max_tokens: a round needs a budget");
   }
-  if (settings.round.secure_aggregation) {
+  if (settings.round.secure_aggregation && settings.round.min_survivors < kMinMembers) {
     return refuse(
-        "round.secure_aggregation = true: this version has no secure aggregation; the "
-        "aggregator would see single deltas, so it refuses rather than pretends");
+        cat("round.secure_aggregation needs at least ", kMinMembers,
+            " devices in a sum: set round.min_survivors and round.min_train_nodes to that"));
+  }
+  const bool noise = settings.privacy.noise != NoiseKind::kNone;
+  if (noise && !settings.round.secure_aggregation) {
+    return refuse(
+        "privacy.noise needs round.secure_aggregation = true: without it every un-noised update "
+        "passes through the aggregator's memory and its running sum through the disk");
+  }
+  if (noise && settings.training.weight_by != WeightBy::kUniform) {
+    return refuse(
+        "privacy.noise needs round.weighted_by = uniform: one device's influence must not depend "
+        "on how much text it has");
+  }
+  if (settings.privacy.clip_quantile > 0 && !noise) {
+    return refuse(
+        "privacy.clip_quantile adapts the clip from noised reports; set privacy.noise too");
   }
   if (settings.round.min_survivors > settings.cohort.min_train) {
     return refuse(
@@ -184,13 +255,22 @@ Result<AggregatorSettings> aggregator_settings(const Settings& settings) {
   if (made.round.element_bound == 0) made.round.element_bound = automatic_bound(made.training);
   made.round.ring_bits = count("round.ring_bits");
   made.round.max_weight = count("round.max_weight");
+  made.round.graph.corrupt = settings.get_float("round.corrupt_fraction");
+  made.round.graph.dropout = settings.get_float("round.dropout_fraction");
+  made.round.graph.server = settings.get_string("round.server_model") == "semi-honest"
+                                ? ServerModel::kSemiHonest
+                                : ServerModel::kSemiMalicious;
+  made.round.rotate = settings.get_bool("round.rotate");
+  made.privacy = privacy_of(settings);
   made.cohort.min_available = count("round.min_available_nodes");
   made.cohort.min_train = count("round.min_train_nodes");
   made.cohort.fraction_train = settings.get_float("round.fraction_train");
+  made.cohort.poisson = settings.get_string("round.sampling") == "poisson";
   made.cohort.max_cohort = count("round.max_train_nodes");
   made.cohort.lease = settings.get_duration("network.lease");
   made.retention.releases = count("retention.releases");
   made.retention.rounds = count("retention.rounds");
+  made.retention.min_free = settings.get_size("retention.min_free");
   made.endpoints = {settings.get_string("network.control"), settings.get_string("network.bulk"),
                     settings.get_string("network.enroll")};
   made.public_host = settings.get_string("network.public_host");

@@ -31,17 +31,34 @@ struct RoundSettings {
   double element_bound = 0;
   std::uint32_t ring_bits = 16;
   std::uint32_t max_weight = 8;
+  GraphAssumptions graph; // with secure aggregation
+  bool rotate = false;
+};
+
+// [privacy]: noise, its budget, and what the accountant may assume.
+struct PrivacySettings {
+  NoiseKind noise = NoiseKind::kNone;
+  double noise_multiplier = 0; // 0: what `epsilon` allows over `rounds`
+  double epsilon = 0;          // the budget: no round starts that would exceed it
+  double delta = 0;
+  std::uint64_t rounds = 0;
+  std::uint64_t population = 0; // devices that the promise is for; 0: those enrolled
+  std::uint32_t bands = 0;      // of banded noise: rounds between two participations
+  std::uint32_t max_participations = 0;
+  double clip_quantile = 0; // adaptive clipping towards it; 0: clip_norm stays
 };
 
 struct RetentionSettings {
   std::uint32_t releases = 10; // whose contents are kept
   std::uint32_t rounds = 1000; // whose rows are kept
+  std::uint64_t min_free = 0;  // bytes on the state's disk, below which no round starts
 };
 
 struct AggregatorSettings {
   LoraSettings lora;
   Recipe training;
   RoundSettings round;
+  PrivacySettings privacy;
   CohortSettings cohort;
   RetentionSettings retention;
   ServerEndpoints endpoints;

@@ -3,6 +3,7 @@
 
 #include <sqlite3.h>
 
+#include <cerrno>
 #include <limits>
 #include <utility>
 
@@ -11,10 +12,18 @@
 namespace coppice {
 namespace {
 
+// A full disk has its own code; a quota or a limit on files is a failed write like any other, and
+// what the write said is still in errno: sqlite3_system_errno() doesn't keep it.
+bool no_space_for_write(sqlite3* database, int system) {
+  return sqlite3_extended_errcode(database) == SQLITE_IOERR_WRITE &&
+         (system == ENOSPC || system == EDQUOT || system == EFBIG);
+}
+
 Error database_error(sqlite3* database, std::string_view doing) {
+  const int system = errno;
   const int code = sqlite3_errcode(database);
   const char* const words = sqlite3_errmsg(database);
-  if (code == SQLITE_FULL) {
+  if (code == SQLITE_FULL || no_space_for_write(database, system)) {
     return {ErrorCode::kResourceExhausted, cat("the disk of the state folder is full while ", doing,
                                                "; free some space, nothing was half-written")};
   }

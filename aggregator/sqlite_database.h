@@ -2,8 +2,8 @@
 // SQLite behind two small classes: a database opened for durability, and prepared statements.
 //
 // WAL, synchronous FULL, foreign keys on, busy timeout 5 s. Errors carry SQLite's words; a full
-// disk is kResourceExhausted. The only file of ours that includes sqlite3.h is the .cc. For one
-// thread.
+// disk, quota or file-size limit is kResourceExhausted. The only file of ours that includes
+// sqlite3.h is the .cc. For one thread.
 #pragma once
 
 #include <cstdint>

@@ -8,7 +8,7 @@
 namespace coppice {
 namespace {
 
-constexpr std::int64_t kSchemaVersion = 1;
+constexpr std::int64_t kSchemaVersion = 2;
 constexpr const char* kSchema = R"sql(
 CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
 CREATE TABLE rounds (
@@ -34,6 +34,17 @@ CREATE TABLE clients (
   client BLOB PRIMARY KEY, verify BLOB NOT NULL, curve BLOB NOT NULL UNIQUE,
   certificate BLOB NOT NULL, signature BLOB NOT NULL, enrolled INTEGER NOT NULL,
   revoked INTEGER, last_seen INTEGER) WITHOUT ROWID;
+)sql";
+// Version 2: secure aggregation of the running round; what privacy budget is spent, by round and
+// never pruned; the state of noise that is correlated over rounds.
+constexpr const char* kSchema2 = R"sql(
+CREATE TABLE secagg (round INTEGER PRIMARY KEY REFERENCES rounds ON DELETE CASCADE,
+  state BLOB NOT NULL);
+CREATE TABLE spends (
+  round INTEGER PRIMARY KEY, mechanism TEXT NOT NULL, series INTEGER NOT NULL,
+  times INTEGER NOT NULL, base BLOB NOT NULL, epsilon TEXT NOT NULL, proven INTEGER NOT NULL,
+  spent INTEGER NOT NULL);
+CREATE TABLE noise (id INTEGER PRIMARY KEY CHECK (id = 1), state BLOB NOT NULL);
 )sql";
 
 Result<std::uint64_t> parse_number(std::string_view text, std::string_view what) {
@@ -90,8 +101,12 @@ Result<void> StateStore::migrate(const fs::path& directory) {
         cat("the state in ", directory.string(), " was written by a newer coppice (schema ",
             version, ", this one knows ", kSchemaVersion, "); update coppice")};
   }
+  if (version > 0) { // an older state: keep a copy as it was
+    COPPICE_TRY(database_.backup_to(directory / cat("state.schema-", version, ".sqlite")));
+  }
   auto transaction = COPPICE_TRY(database_.begin());
-  COPPICE_TRY(database_.execute(kSchema));
+  if (version < 1) COPPICE_TRY(database_.execute(kSchema));
+  if (version < 2) COPPICE_TRY(database_.execute(kSchema2));
   COPPICE_TRY(database_.execute(cat("PRAGMA user_version = ", kSchemaVersion).c_str()));
   return transaction.commit();
 }
@@ -201,9 +216,11 @@ Result<void> StateStore::commit_sum(RoundId round, const RunningSum& sum) {
   return {};
 }
 
-Result<void> StateStore::commit_close(RoundId round, const RunningSum& sum) {
+Result<void> StateStore::commit_close(RoundId round, const RunningSum& sum,
+                                      const std::optional<SpendRecord>& spend) {
   auto transaction = COPPICE_TRY(database_.begin());
   COPPICE_TRY(write_sum(round, sum));
+  if (spend) COPPICE_TRY(insert_spend(*spend));
   auto close = COPPICE_TRY(database_.prepare("UPDATE rounds SET closed = 1 WHERE round = ?"));
   COPPICE_TRY(close.bind(1, round.value).run());
   crash_point("aggregator.close.before");
@@ -218,9 +235,29 @@ Result<void> StateStore::commit_abandon(RoundId round, std::string_view reason, 
   auto write = COPPICE_TRY(database_.prepare(
       "UPDATE rounds SET status = 2, reason = ?, ended = ? WHERE round = ? AND status = 0"));
   COPPICE_TRY(write.bind(1, reason).bind(2, wall.count).bind(3, round.value).run());
-  auto drop = COPPICE_TRY(database_.prepare("DELETE FROM sums WHERE round = ?"));
-  COPPICE_TRY(drop.bind(1, round.value).run());
+  COPPICE_TRY(drop_working_state(round));
   return transaction.commit();
+}
+
+// What only a running round needs.
+Result<void> StateStore::drop_working_state(RoundId round) {
+  for (const char* sql :
+       {"DELETE FROM sums WHERE round = ?", "DELETE FROM secagg WHERE round = ?"}) {
+    auto drop = COPPICE_TRY(database_.prepare(sql));
+    COPPICE_TRY(drop.bind(1, round.value).run());
+  }
+  return {};
+}
+
+Result<void> StateStore::commit_secagg(RoundId round, ByteSpan state) {
+  auto transaction = COPPICE_TRY(database_.begin());
+  COPPICE_TRY(check_epoch());
+  auto write = COPPICE_TRY(database_.prepare("INSERT OR REPLACE INTO secagg VALUES (?, ?)"));
+  COPPICE_TRY(write.bind(1, round.value).bind(2, state).run());
+  crash_point("aggregator.secagg.before");
+  COPPICE_TRY(transaction.commit());
+  crash_point("aggregator.secagg.after");
+  return {};
 }
 
 Result<std::optional<StoredRound>> StateStore::running_round(StoredPlan* signed_plan) {
@@ -246,6 +283,11 @@ Result<std::optional<StoredRound>> StateStore::running_round(StoredPlan* signed_
     const ByteSpan raw = sum.blob(0);
     stored.sum.resize(raw.size() / sizeof(std::uint32_t));
     std::memcpy(stored.sum.data(), raw.data(), stored.sum.size() * sizeof(std::uint32_t));
+  }
+  auto secagg = COPPICE_TRY(database_.prepare("SELECT state FROM secagg WHERE round = ?"));
+  secagg.bind(1, stored.plan.round.value);
+  if (COPPICE_TRY(secagg.step())) {
+    stored.secagg.assign(secagg.blob(0).begin(), secagg.blob(0).end());
   }
   stored.counted = COPPICE_TRY(counted(stored.plan.round));
   return std::optional<StoredRound>{std::move(stored)};

@@ -3,7 +3,7 @@
 //
 // Each commit_*() is one transaction, durable on return, and fails (kFailedPrecondition) if another
 // process has opened the state since (the epoch moved on). Nothing is written outside a
-// transaction. Retention is bounded by prune(). Schema version 1; newer is refused, older is
+// transaction. Retention is bounded by prune(). Schema version 2; newer is refused, older is
 // migrated after an automatic copy beside it. For one thread.
 #pragma once
 
@@ -12,6 +12,7 @@
 #include <string>
 #include <vector>
 
+#include "aggregator/privacy_ledger.h"
 #include "aggregator/round.h"
 #include "aggregator/sqlite_database.h"
 #include "base/clock.h"
@@ -79,11 +80,29 @@ class StateStore {
                            const std::vector<ClientId>& members, Millis wall);
   // The running sum and the ids in it, together.
   Result<void> commit_sum(RoundId round, const RunningSum& sum);
-  Result<void> commit_close(RoundId round, const RunningSum& sum);
+  // Secure aggregation's state, for a restart: who is in, what was sent.
+  Result<void> commit_secagg(RoundId round, ByteSpan state);
+  // The survivors' list; with distributed noise the spend too, since the aggregator may see the sum
+  // from here on.
+  Result<void> commit_close(RoundId round, const RunningSum& sum,
+                            const std::optional<SpendRecord>& spend = std::nullopt);
   Result<void> commit_abandon(RoundId round, std::string_view reason, Millis wall);
-  // The release's row, contents and the round's end together; the sum is dropped.
-  Result<void> commit_release(const ReleaseContent& release, RoundId round,
-                              std::string_view metrics, Millis wall);
+  // The release's row, contents, what it spends of the privacy budget, the state of correlated
+  // noise, and the round's end together; the sum is dropped.
+  struct RoundEnd {
+    RoundId round;
+    std::string metrics; // JSON
+    std::optional<SpendRecord> spend{};
+    Bytes noise_state{}; // BandedNoise::serialize(); empty: unchanged
+    Millis wall;
+  };
+  Result<void> commit_release(const ReleaseContent& release, const RoundEnd& end);
+  // Rounds that a restored state can't prove unspent.
+  Result<void> commit_charge(const SpendRecord& spend);
+  Result<std::vector<SpendRecord>> spends();
+  Result<Bytes> noise_state(); // empty if there is none
+  // Members of rounds after `round`: with banded noise they may not take part again yet.
+  Result<std::vector<ClientId>> participants_after(RoundId round);
   // The round that was running when the process ended, if any.
   Result<std::optional<StoredRound>> running_round(StoredPlan* signed_plan);
   Result<std::vector<RoundRecord>> rounds(std::size_t newest);
@@ -111,6 +130,8 @@ class StateStore {
   Result<void> migrate(const fs::path& directory);
   Result<void> take_epoch();
   Result<void> write_sum(RoundId round, const RunningSum& sum);
+  Result<void> drop_working_state(RoundId round);
+  Result<void> insert_spend(const SpendRecord& spend);
   Result<void> insert_release(const ReleaseContent& content);
 
   SqliteDatabase database_;

@@ -8,12 +8,8 @@
 
 namespace coppice {
 
-std::uint32_t chunk_count(std::uint64_t size) {
-  return static_cast<std::uint32_t>((size + limits::kChunkBytes - 1) / limits::kChunkBytes);
-}
-
 UploadIntake::Grant UploadIntake::grant_for(const ClientId& client, const Active& active) const {
-  const std::uint32_t left = chunk_count(active.offer.size) - active.next;
+  const std::uint32_t left = limits::chunks_of(active.offer.size) - active.next;
   return {client, {active.offer.upload, active.next, std::min(left, limits::kCreditChunks)}};
 }
 

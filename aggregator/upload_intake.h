@@ -63,7 +63,4 @@ class UploadIntake {
   std::deque<std::pair<ClientId, UploadOffer>> waiting_;
 };
 
-// Chunks of an upload of `size` bytes.
-std::uint32_t chunk_count(std::uint64_t size);
-
 } // namespace coppice

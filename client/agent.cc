@@ -26,6 +26,7 @@ Agent::Agent(DeviceFolder folder, AgentOptions options, const Clock& clock, File
       ledger_(std::move(ledger)),
       conditions_(std::move(options.conditions)),
       tap_(std::move(options.tap)),
+      delta_tap_(std::move(options.delta_tap)),
       on_event_(std::move(options.on_event)),
       trainer_(std::move(options.trainer)),
       serving_(folder_, settings_),
@@ -70,7 +71,19 @@ Result<void> Agent::start() {
   keeper_.emplace(membership_, std::move(shared));
   gate_ = serving_.last_gate();
   const Sha256& upload = marks_.round.upload;
-  round_.emplace(marks_.round, !upload.is_zero() && folder_.has_upload(upload));
+  const Bytes secagg = COPPICE_TRY(folder_.secagg_state());
+  round_.emplace(SecAggIdentity{.primitives = sodium_primitives(),
+                                .signing = identity_.signing,
+                                .id = identity_.id,
+                                .fleet_key = membership_.fleet_key,
+                                .owner = settings_.floors.graph,
+                                .min_survivors = settings_.floors.min_survivors},
+                 marks_.round, !upload.is_zero() && folder_.has_upload(upload), secagg);
+  if (!secagg.empty() && round_->secagg() == nullptr) { // of a round that this device sits out
+    marks_.round = round_->marks();
+    COPPICE_TRY(folder_.store_marks(marks_));
+    folder_.forget_secagg_state();
+  }
   const auto pieces = read_pieces(settings_.data, settings_.store, nullptr);
   if (pieces.ok()) {
     for (const Piece& piece : *pieces) {

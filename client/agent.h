@@ -9,6 +9,7 @@
 #include <atomic>
 #include <memory>
 #include <optional>
+#include <span>
 
 #include "base/random.h"
 #include "client/device_folder.h"
@@ -20,9 +21,15 @@
 #include "client/settings.h"
 #include "client/upload_builder.h"
 #include "client/worker.h"
+#include "protocol/secagg_pieces.h"
 #include "protocol/transport.h"
 
 namespace coppice {
+
+// Called with each round's delta before it is clipped, and with its ring elements before they are
+// noised and masked. Nothing is tapped unless it is set.
+using DeltaTap = std::function<void(RoundId, std::span<const float> delta,
+                                    std::span<const std::uint32_t> elements)>;
 
 struct AgentLimits {
   // Ends after this release is installed, judged, the personal adapter trained and the report made.
@@ -37,7 +44,8 @@ struct AgentOptions {
   EngineFactory engine;                  // empty: no training, no gate (see trainer)
   std::unique_ptr<RoundTrainer> trainer; // replaces training; for benchmarks and device tests
   std::unique_ptr<DeviceConditions> conditions;
-  FrameTap tap; // what leaves, in plain, for an owner's audit
+  FrameTap tap;       // what leaves, in plain, for an owner's audit
+  DeltaTap delta_tap; // what was trained, which must not leave: for the same audit
   std::function<void(const std::string&)> on_event;
 };
 
@@ -73,6 +81,7 @@ class Agent {
   Result<void> on(const RoundOver& over);
   Result<void> on(const Refusal& refusal, const Sha256& plan_hash, Channel channel);
   Result<void> on(const ContentChunk& chunk);
+  Result<void> on(const SecAggPiece& piece);
   Result<void> consider_release(const SignedRelease& release);
   Result<void> consider_plan();
 
@@ -97,10 +106,12 @@ class Agent {
   Ledger ledger_;
   std::unique_ptr<DeviceConditions> conditions_;
   FrameTap tap_;
+  DeltaTap delta_tap_;
   std::function<void(const std::string&)> on_event_;
 
   std::optional<ReleaseKeeper> keeper_;
   std::optional<DeviceRound> round_;
+  SecAggAssembler secagg_pieces_;
   std::optional<Workshop> workshop_; // none without an engine
   std::unique_ptr<RoundTrainer> trainer_;
   Serving serving_;
@@ -110,6 +121,7 @@ class Agent {
   std::uint64_t received_[2] = {0, 0}; // highest sequence of the aggregator, by channel
   std::optional<PlanOffer> offer_;     // waits until the release that it starts from is here
   Millis offer_deadline_{0};
+  double offered_epsilon_ = 0; // of the plan that was last considered
   std::optional<RoundTrainer::RoundDelta> trained_;
   std::optional<GateOutcome> gate_;
   std::uint64_t train_bytes_ = 0;

@@ -33,11 +33,12 @@ Result<void> Agent::send(Channel channel, const Message& message, const Sha256& 
   header.plan_hash = plan_hash;
   const Frame frame = make_envelope(identity_.signing, header, message);
   const bool upload = std::holds_alternative<UploadChunk>(message);
+  const bool in_round = upload || std::holds_alternative<SecAggPiece>(message);
   COPPICE_TRY(ledger_.record({.wall = clock_.wall(),
                               .channel = channel_name(channel),
                               .kind = message_name(header.type),
                               .bytes = frame.bytes.size(),
-                              .round = upload ? marks_.round.highest_round : round_of(message),
+                              .round = in_round ? marks_.round.highest_round : round_of(message),
                               .content = sha256(frame.bytes)}));
   crash_point(upload ? "client.chunk.before" : "client.send.before");
   last_sent_ = now();
@@ -98,8 +99,12 @@ Result<void> Agent::receive(ClientArrival arrival) {
     return on(*m, opened->header().plan_hash, arrival.channel);
   }
   if (const auto* m = std::get_if<ContentChunk>(&*message)) return on(*m);
+  if (const auto* m = std::get_if<SecAggPiece>(&*message)) return on(*m);
   if (const auto* m = std::get_if<UploadCredit>(&*message)) return feed(CreditReceived{*m});
-  if (const auto* m = std::get_if<UploadAck>(&*message)) return feed(AckReceived{*m});
+  if (const auto* m = std::get_if<UploadAck>(&*message)) {
+    COPPICE_TRY(feed(AckReceived{*m}));
+    crash_point("client.acknowledged");
+  }
   return {}; // Pong
 }
 
@@ -140,6 +145,10 @@ Result<void> Agent::consider_release(const SignedRelease& signed_release) {
     say(cat("release refused: ", release.error().message));
     return {};
   }
+  // The round's end, where its notice was missed: keys and shares of it are of no more use.
+  if (round_->busy() && release->round.value > 0 && release->round >= marks_.round.highest_round) {
+    COPPICE_TRY(feed(RoundOverReceived{{release->round, true, ""}}));
+  }
   const auto fetch = keeper_->notice(signed_release, *release);
   if (!fetch.ok()) {
     say(fetch.error().message);
@@ -158,6 +167,16 @@ Result<void> Agent::on(const ContentChunk& chunk) {
   if (arrived->more) COPPICE_TRY(send(Channel::kBulk, *arrived->more));
   if (arrived->installed) COPPICE_TRY(installed(*arrived->installed));
   return {};
+}
+
+Result<void> Agent::on(const SecAggPiece& piece) {
+  auto whole = secagg_pieces_.take(piece);
+  if (!whole.ok()) {
+    log::warning("secure aggregation: ", whole.error().message);
+    return {};
+  }
+  if (!*whole) return {};
+  return feed(SecAggReceived{piece.plan_hash, std::move(**whole)});
 }
 
 Result<void> Agent::on(const PlanOffer& offer) {
@@ -182,10 +201,12 @@ Result<void> Agent::consider_plan() {
   PlanVerified event{.plan = *plan,
                      .plan_hash = plan->hash(),
                      .time_left = offer_deadline_ - now(),
-                     .decline = plan_refusal(*plan, membership_, *held, settings_.floors)};
+                     .decline = plan_refusal(*plan, membership_, *held, settings_.floors, marks_)};
   if (!event.decline && plan->round > marks_.round.highest_round) {
     event.decline = not_eligible_because(eligibility());
   }
+  // Remembered with the marks of an accepted plan.
+  offered_epsilon_ = event.decline ? 0 : event.plan.privacy.cumulative_epsilon;
   return feed(std::move(event));
 }
 

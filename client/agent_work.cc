@@ -6,6 +6,8 @@
 #include "base/log.h"
 #include "client/agent.h"
 #include "crypto/hash.h"
+#include "protocol/secagg_masking.h"
+#include "protocol/slot_noise.h"
 
 namespace coppice {
 
@@ -22,6 +24,7 @@ Result<void> Agent::carry_out(const DeviceAction& action) {
       marks_.last_round_wall = clock_.wall();
     }
     marks_.round = persist->marks;
+    marks_.cumulative_epsilon = std::max(marks_.cumulative_epsilon, offered_epsilon_);
     return folder_.store_marks(marks_);
   }
   if (const auto* answer = std::get_if<SendAnswer>(&action)) {
@@ -37,6 +40,14 @@ Result<void> Agent::carry_out(const DeviceAction& action) {
     return send(Channel::kBulk, offer->offer, offer->offer.plan_hash);
   } else if (const auto* chunks = std::get_if<SendChunks>(&action)) {
     return send_chunks(*chunks);
+  } else if (const auto* state = std::get_if<PersistSecAggState>(&action)) {
+    return folder_.store_secagg_state(state->state);
+  } else if (const auto* secagg = std::get_if<SendSecAggMessage>(&action)) {
+    for (const SecAggPiece& piece : cut_secagg(secagg->plan_hash, secagg->message)) {
+      COPPICE_TRY(send(Channel::kBulk, piece, secagg->plan_hash));
+    }
+  } else if (std::holds_alternative<ForgetSecAggState>(action)) {
+    folder_.forget_secagg_state();
   } else if (const auto* forget = std::get_if<ForgetUpload>(&action)) {
     folder_.forget_upload(forget->upload);
   } else if (const auto* note = std::get_if<Note>(&action)) {
@@ -73,8 +84,13 @@ Result<void> Agent::seal_and_store(const SealAndStore& order) {
                          .loss_after = trained_->loss_after,
                          .release_kept = gate_ && gate_->release_kept(),
                          .examples = trained_->examples};
-    const EncodedDelta encoded =
-        COPPICE_TRY(encode_delta(order.plan, identity_.id, std::move(trained_->delta), metrics));
+    EncodedDelta encoded =
+        COPPICE_TRY(encode_delta(order.plan, identity_.id, trained_->delta, metrics));
+    if (delta_tap_) delta_tap_(order.plan.round, trained_->delta, encoded.elements);
+    if (noise_is_distributed(order.plan.privacy.noise)) {
+      COPPICE_TRY(add_slot_noise(order.plan, encoded.elements));
+    }
+    apply_masks(order.plan.slots, COPPICE_TRY(round_->masks()), encoded.elements);
     if (encoded.clip_factor < 1) {
       say(cat("the delta was clipped to ", fixed(100 * encoded.clip_factor, 0), " %"));
     }

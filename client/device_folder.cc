@@ -3,6 +3,8 @@
 
 #include <sys/stat.h>
 
+#include <fstream>
+
 #include "adapters/adapter_file.h"
 #include "base/text.h"
 #include "crypto/hash.h"
@@ -132,6 +134,13 @@ Result<DeviceMarks> DeviceFolder::marks() const {
   marks.round.upload = COPPICE_TRY(hash_from<Sha256>(json, "upload"));
   marks.round.upload_bytes = COPPICE_TRY(json_uint(json, "upload_bytes"));
   marks.round.acknowledged = COPPICE_TRY(json_bool(json, "acknowledged"));
+  if (json.contains("min_survivors")) { // not in files of version 0.1
+    marks.round.min_survivors =
+        static_cast<std::uint32_t>(COPPICE_TRY(json_uint(json, "min_survivors")));
+  }
+  if (json.contains("cumulative_epsilon")) { // likewise
+    marks.cumulative_epsilon = COPPICE_TRY(json_double(json, "cumulative_epsilon"));
+  }
   marks.epoch = Epoch{COPPICE_TRY(json_uint(json, "epoch"))};
   marks.last_round_wall =
       Millis{static_cast<std::int64_t>(COPPICE_TRY(json_uint(json, "last_round_ms")))};
@@ -146,6 +155,8 @@ Result<void> DeviceFolder::store_marks(const DeviceMarks& marks) const {
   json["upload"] = marks.round.upload.hex();
   json["upload_bytes"] = marks.round.upload_bytes;
   json["acknowledged"] = marks.round.acknowledged;
+  json["min_survivors"] = marks.round.min_survivors;
+  json["cumulative_epsilon"] = marks.cumulative_epsilon;
   json["epoch"] = marks.epoch.value;
   json["last_round_ms"] = marks.last_round_wall.count;
   crash_point("client.marks.before");
@@ -187,6 +198,29 @@ void DeviceFolder::forget_upload(const Sha256& name) const {
 }
 
 // The adapter first: a release without its adapter must not be there.
+Result<Bytes> DeviceFolder::secagg_state() const {
+  const fs::path path = directory_ / "secagg";
+  if (!fs::exists(path)) return Bytes{};
+  return read_file(path, limits::kSecAggStateBytes);
+}
+
+Result<void> DeviceFolder::store_secagg_state(ByteSpan state) const {
+  crash_point("client.secagg.before");
+  COPPICE_TRY(write_file_atomically(directory_ / "secagg", state, FileMode::kPrivate));
+  crash_point("client.secagg.after");
+  return {};
+}
+
+void DeviceFolder::forget_secagg_state() const {
+  const fs::path path = directory_ / "secagg";
+  std::error_code code;
+  const auto size = fs::file_size(path, code);
+  if (code) return;
+  // In place: a best effort, since a file system may keep old blocks.
+  std::ofstream(path, std::ios::binary | std::ios::in) << std::string(size, '\0') << std::flush;
+  fs::remove(path, code);
+}
+
 Result<void> DeviceFolder::store_shared(const SharedAdapter& shared) const {
   const Bytes adapter = serialize_adapter(shared.adapter);
   ByteWriter writer;

@@ -6,6 +6,7 @@
 //   fleet.json                  membership: fleet key, key set, endpoints, base hash, certificate
 //   marks.json                  RoundMarks, highest epoch, last participation
 //   uploads/HASH                finished upload bytes, until acknowledged
+//   secagg                      keys and shares of the running round, wiped at its end
 //   shared/adapter, release     the shared adapter and its signed release
 //   personal/                   the personal adapter and what it stands on: never leaves
 //   current/adapter.gguf        what serves now, for llama.cpp
@@ -46,7 +47,8 @@ struct Membership {
 struct DeviceMarks {
   RoundMarks round;
   Epoch epoch;
-  Millis last_round_wall{0}; // 0: never took part
+  Millis last_round_wall{0};     // 0: never took part
+  double cumulative_epsilon = 0; // the highest that any accepted plan named
 };
 
 struct SharedAdapter {
@@ -79,6 +81,11 @@ class DeviceFolder {
   Result<Bytes> upload(const Sha256& name) const;
   bool has_upload(const Sha256& name) const;
   void forget_upload(const Sha256& name) const;
+
+  // State of secure aggregation in the running round (SecAggClient::serialize()); empty if none.
+  Result<Bytes> secagg_state() const;
+  Result<void> store_secagg_state(ByteSpan state) const;
+  void forget_secagg_state() const; // overwritten, then removed
 
   // Empty before the first release. The stored bytes are checked against the release's hash.
   Result<std::optional<SharedAdapter>> shared(const VerifyKey& aggregator) const;

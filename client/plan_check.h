@@ -17,8 +17,9 @@ namespace coppice {
 // Features that plans may require and this version has.
 std::vector<std::string> supported_features();
 
-// None if the plan is acceptable.
+// None if the plan is acceptable to a device with these marks.
 std::optional<std::string> plan_refusal(const RoundPlan& plan, const Membership& membership,
-                                        const SharedAdapter& shared, const OwnerFloors& floors);
+                                        const SharedAdapter& shared, const OwnerFloors& floors,
+                                        const DeviceMarks& marks);
 
 } // namespace coppice

@@ -9,13 +9,6 @@
 #include "crypto/hash.h"
 
 namespace coppice {
-namespace {
-
-std::uint32_t chunks_of(std::uint64_t size) {
-  return static_cast<std::uint32_t>((size + limits::kChunkBytes - 1) / limits::kChunkBytes);
-}
-
-} // namespace
 
 Result<void> ReleaseKeeper::check(const Release& release) const {
   const auto refuse = [&](std::string_view why) -> Result<void> {
@@ -61,7 +54,7 @@ Result<std::optional<Fetch>> ReleaseKeeper::notice(const SignedRelease& signed_r
 }
 
 std::optional<Fetch> ReleaseKeeper::ask_more() {
-  const std::uint32_t total = chunks_of(fetch_->size);
+  const std::uint32_t total = limits::chunks_of(fetch_->size);
   const std::uint32_t count = std::min(limits::kCreditChunks, total - fetch_->asked);
   if (count == 0) return std::nullopt;
   const Fetch fetch{fetch_->content, fetch_->asked, count};
@@ -94,7 +87,7 @@ Result<ReleaseKeeper::Arrived> ReleaseKeeper::chunk(const ContentChunk& chunk) {
     fetch_.reset();
     arrived.installed = COPPICE_TRY(std::move(shared));
     held_ = arrived.installed;
-  } else if (chunks_of(fetch_->bytes.size()) == fetch_->asked) {
+  } else if (limits::chunks_of(fetch_->bytes.size()) == fetch_->asked) {
     arrived.more = ask_more();
   }
   return arrived;

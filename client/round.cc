@@ -5,17 +5,31 @@
 #include <array>
 
 #include "base/text.h"
+#include "protocol/round_schedule.h"
 
 namespace coppice {
 namespace {
 
 // An offer without an answer is repeated; the aggregator answers repeats with the same.
 constexpr Millis kOfferAgainAfter{5'000};
-// Of the time left when the plan came, this much is kept for sealing and uploading.
-constexpr std::int64_t kUploadShare = 10; // one tenth
 
-Millis training_deadline(Millis now, Millis time_left) {
-  return now + Millis{time_left.count - time_left.count / kUploadShare};
+// The plan's share of its time, but no more than that share of what is left of it.
+Millis training_deadline(const RoundPlan& plan, Millis now, Millis time_left) {
+  const Millis share = round_schedule(plan).training;
+  const Millis late = std::max(Millis{0}, plan.deadline - time_left); // since the plan was signed
+  return now + std::max(Millis{0}, share - late);
+}
+
+SecAggClientContext context_of(const SecAggIdentity& identity, const Sha256& plan_hash,
+                               const GraphAssumptions& plan, std::uint32_t min_survivors) {
+  return {.primitives = identity.primitives,
+          .signing = identity.signing,
+          .id = identity.id,
+          .fleet_key = identity.fleet_key,
+          .plan_hash = plan_hash,
+          .plan = plan,
+          .owner = identity.owner,
+          .min_survivors = min_survivors};
 }
 
 } // namespace
@@ -27,8 +41,27 @@ bool ends_upload(const Refusal& refusal) {
          code == ErrorCode::kCorrupt;
 }
 
-DeviceRound::DeviceRound(RoundMarks marks, bool upload_on_disk) : marks_(marks) {
-  if (!marks_.upload.is_zero() && !marks_.acknowledged && upload_on_disk) {
+DeviceRound::DeviceRound(SecAggIdentity identity, RoundMarks marks, bool upload_on_disk,
+                         ByteSpan secagg_state)
+    : identity_(identity), marks_(marks) {
+  if (marks_.upload.is_zero()) {
+    // Keys were advertised under this plan, and what was trained is lost: no second ones.
+    if (!secagg_state.empty()) marks_.seal_used = true;
+    return;
+  }
+  if (!secagg_state.empty()) {
+    // The masks are in the upload already, so what the plan assumed is of no more use.
+    auto restored = SecAggClient::restore(
+        context_of(identity_, marks_.plan_hash, identity_.owner, marks_.min_survivors),
+        secagg_state);
+    if (restored.ok()) secagg_.emplace(std::move(restored).value());
+  }
+  if (marks_.min_survivors > 0 && !secagg_) return; // can't help to unmask: sits the round out
+  if (marks_.acknowledged) {
+    if (secagg_) phase_ = AwaitingRelease{marks_.highest_round};
+    return;
+  }
+  if (upload_on_disk) {
     phase_ = Uploading{marks_.highest_round,
                        marks_.plan_hash,
                        marks_.upload,
@@ -45,15 +78,18 @@ std::vector<DeviceAction> DeviceRound::handle(DeviceEvent event, Millis now) {
 }
 
 const char* DeviceRound::phase_name() const {
-  constexpr std::array<const char*, 5> kNames{"resting", "training", "sealing", "uploading",
-                                              "awaiting release"};
+  constexpr std::array<const char*, 6> kNames{"resting", "training",  "agreeing on masks",
+                                              "sealing", "uploading", "awaiting release"};
   return kNames[phase_.index()];
 }
 
 DeviceRound::Actions DeviceRound::rest() {
   phase_ = Resting{};
-  if (marks_.upload.is_zero()) return {};
-  return {ForgetUpload{marks_.upload}};
+  Actions actions;
+  if (secagg_) actions.emplace_back(ForgetSecAggState{});
+  secagg_.reset();
+  if (!marks_.upload.is_zero()) actions.emplace_back(ForgetUpload{marks_.upload});
+  return actions;
 }
 
 DeviceRound::Actions DeviceRound::on(PlanVerified&& event, Millis now) {
@@ -75,7 +111,7 @@ DeviceRound::Actions DeviceRound::on(PlanVerified&& event, Millis now) {
     if (std::holds_alternative<Training>(phase_)) actions.emplace_back(StopTraining{});
     for (DeviceAction& action : rest()) actions.push_back(std::move(action));
   }
-  const Millis deadline = training_deadline(now, event.time_left);
+  const Millis deadline = training_deadline(event.plan, now, event.time_left);
   marks_ = RoundMarks{.highest_round = round, .plan_hash = event.plan_hash, .upload = {}};
   phase_ = Training{event.plan, event.plan_hash, now + event.time_left};
   actions.emplace_back(PersistMarks{marks_});
@@ -87,11 +123,55 @@ DeviceRound::Actions DeviceRound::on(PlanVerified&& event, Millis now) {
 DeviceRound::Actions DeviceRound::on(const Trained& event, Millis) {
   auto* const training = std::get_if<Training>(&phase_);
   if (training == nullptr || training->plan_hash != event.plan_hash) return {};
-  Sealing sealing{std::move(training->plan), training->plan_hash, training->deadline};
+  MaskAgreement preparing{std::move(training->plan), training->plan_hash, training->deadline};
+  const SumTerms sum = preparing.plan.sum;
+  phase_ = std::move(preparing);
+  if (!sum.secure_aggregation) return seal();
+  marks_.min_survivors = std::max(sum.min_survivors, identity_.min_survivors);
+  secagg_.emplace(context_of(identity_, event.plan_hash, sum.graph(), marks_.min_survivors));
+  return follow(secagg_->start());
+}
+
+// From MaskAgreement. The used-once mark first: nothing is sealed or masked twice under one plan.
+DeviceRound::Actions DeviceRound::seal() {
+  auto& preparing = std::get<MaskAgreement>(phase_);
+  Sealing sealing{std::move(preparing.plan), preparing.plan_hash, preparing.deadline};
   marks_.seal_used = true;
   Actions actions{PersistMarks{marks_}, SealAndStore{sealing.plan, sealing.plan_hash}};
   phase_ = std::move(sealing);
   return actions;
+}
+
+Result<std::vector<SignedSeed>> DeviceRound::masks() const {
+  COPPICE_CHECK(std::holds_alternative<Sealing>(phase_));
+  if (!secagg_) return std::vector<SignedSeed>{};
+  return secagg_->masks();
+}
+
+// What the machine of secure aggregation wants, as this round's actions.
+DeviceRound::Actions DeviceRound::follow(std::vector<SecAggClientAction> wanted) {
+  Actions actions;
+  for (SecAggClientAction& action : wanted) {
+    if (auto* const persist = std::get_if<PersistSecAgg>(&action)) {
+      actions.emplace_back(PersistSecAggState{std::move(persist->state)});
+    } else if (auto* const send = std::get_if<SendSecAgg>(&action)) {
+      actions.emplace_back(SendSecAggMessage{marks_.plan_hash, std::move(send->message)});
+    } else if (std::holds_alternative<MasksReady>(action)) {
+      if (!std::holds_alternative<MaskAgreement>(phase_)) continue;
+      for (DeviceAction& sealing : seal()) actions.push_back(std::move(sealing));
+    } else if (const auto* const refused = std::get_if<SecAggRefused>(&action)) {
+      actions.emplace_back(Note{cat("secure aggregation: ", refused->reason)});
+      actions.emplace_back(SendAnswer{{marks_.highest_round, marks_.plan_hash, false}});
+      for (DeviceAction& last : rest()) actions.push_back(std::move(last));
+      break;
+    }
+  }
+  return actions;
+}
+
+DeviceRound::Actions DeviceRound::on(const SecAggReceived& event, Millis) {
+  if (!secagg_ || event.plan_hash != marks_.plan_hash) return {};
+  return follow(secagg_->handle(event.message));
 }
 
 DeviceRound::Actions DeviceRound::on(const TrainingFailed& event, Millis) {
@@ -101,9 +181,10 @@ DeviceRound::Actions DeviceRound::on(const TrainingFailed& event, Millis) {
                     (sealing != nullptr && sealing->plan_hash == event.plan_hash);
   if (!ours) return {};
   const RoundId round = marks_.highest_round;
-  phase_ = Resting{};
-  return {Note{cat("round ", round, ": ", event.reason)},
-          SendAnswer{{round, event.plan_hash, false}}};
+  Actions actions{Note{cat("round ", round, ": ", event.reason)},
+                  SendAnswer{{round, event.plan_hash, false}}};
+  for (DeviceAction& action : rest()) actions.push_back(std::move(action));
+  return actions;
 }
 
 DeviceRound::Actions DeviceRound::on(const UploadStored& event, Millis now) {
@@ -131,8 +212,7 @@ DeviceRound::Actions DeviceRound::offer(Uploading& uploading, Millis now) {
 DeviceRound::Actions DeviceRound::on(const CreditReceived& event, Millis now) {
   auto* const uploading = std::get_if<Uploading>(&phase_);
   if (uploading == nullptr || uploading->upload != event.credit.upload) return {};
-  const auto chunks =
-      static_cast<std::uint32_t>((uploading->size + limits::kChunkBytes - 1) / limits::kChunkBytes);
+  const std::uint32_t chunks = limits::chunks_of(uploading->size);
   uploading->last_offer = now;
   if (event.credit.next > chunks) return {};
   if (uploading->offered) uploading->next = event.credit.next; // 0 if it was restarted
@@ -175,9 +255,14 @@ DeviceRound::Actions DeviceRound::on(const UploadRefused& event, Millis) {
 }
 
 DeviceRound::Actions DeviceRound::on(const Reconnected&, Millis now) {
-  auto* const uploading = std::get_if<Uploading>(&phase_);
-  if (uploading == nullptr) return {};
-  return offer(*uploading, now);
+  Actions actions;
+  const bool waits = std::holds_alternative<MaskAgreement>(phase_) ||
+                     std::holds_alternative<AwaitingRelease>(phase_);
+  if (secagg_ && waits) actions = follow(secagg_->say_again());
+  if (auto* const uploading = std::get_if<Uploading>(&phase_)) {
+    for (DeviceAction& action : offer(*uploading, now)) actions.push_back(std::move(action));
+  }
+  return actions;
 }
 
 DeviceRound::Actions DeviceRound::on(const DeviceTick&, Millis now) {
@@ -189,6 +274,12 @@ DeviceRound::Actions DeviceRound::on(const DeviceTick&, Millis now) {
   if (training != nullptr && now > training->deadline) {
     phase_ = Resting{};
     return {StopTraining{}, Note{"the round's deadline passed while training"}};
+  }
+  const auto* const preparing = std::get_if<MaskAgreement>(&phase_);
+  if (preparing != nullptr && now > preparing->deadline) {
+    Actions actions = rest();
+    actions.emplace_back(Note{"the round's deadline passed while agreeing on masks"});
+    return actions;
   }
   return {};
 }

@@ -5,7 +5,11 @@
 // tests drive the same object. Persist actions are carried out, and durable, before the actions
 // after them. Nothing is sealed twice under one plan: the used-once mark is on disk before sealing,
 // the finished bytes before their first chunk leaves, and a restart goes on with those bytes or
-// sits the round out. Thread-compatible.
+// sits the round out.
+//
+// With secure aggregation a machine of its own (protocol/secagg_client.h) runs inside: it begins
+// when training has ended, so that a device that leaves while it trains costs nobody anything, and
+// lives until the round's end, since the survivors' list comes after the upload. Thread-compatible.
 #pragma once
 
 #include <optional>
@@ -16,6 +20,7 @@
 #include "base/clock.h"
 #include "base/ids.h"
 #include "protocol/messages.h"
+#include "protocol/secagg_client.h"
 
 namespace coppice {
 
@@ -27,12 +32,18 @@ struct RoundMarks {
   Sha256 upload;          // finished bytes on disk; zero: none
   std::uint64_t upload_bytes = 0;
   bool acknowledged = false;
+  std::uint32_t min_survivors = 0; // with secure aggregation: no sum over fewer is unmasked
   bool operator==(const RoundMarks&) const = default;
 };
 
 // ---- phases ----
 struct Resting {};
 struct Training {
+  RoundPlan plan;
+  Sha256 plan_hash;
+  Millis deadline;
+};
+struct MaskAgreement { // trained; agrees on masks with its neighbours
   RoundPlan plan;
   Sha256 plan_hash;
   Millis deadline;
@@ -52,10 +63,11 @@ struct Uploading {
   bool offered = false;      // the next credit answers an offer: it says where to go on
   Millis last_offer;
 };
-struct AwaitingRelease { // counted; waits for the round's end
+struct AwaitingRelease { // counted; waits for the round's end, and helps to unmask
   RoundId round;
 };
-using DevicePhase = std::variant<Resting, Training, Sealing, Uploading, AwaitingRelease>;
+using DevicePhase =
+    std::variant<Resting, Training, MaskAgreement, Sealing, Uploading, AwaitingRelease>;
 
 // ---- events ----
 struct PlanVerified { // signature, keys, base, adapter and floors were checked by
@@ -90,11 +102,15 @@ struct UploadRefused { // for good: see ends_upload()
   Sha256 plan_hash;    // of the refused message
   std::string reason;
 };
+struct SecAggReceived {
+  Sha256 plan_hash;
+  SecAggMessage message;
+};
 struct Reconnected {};
 struct DeviceTick {};
 using DeviceEvent =
     std::variant<PlanVerified, Trained, TrainingFailed, UploadStored, CreditReceived, AckReceived,
-                 RoundOverReceived, UploadRefused, Reconnected, DeviceTick>;
+                 RoundOverReceived, UploadRefused, SecAggReceived, Reconnected, DeviceTick>;
 
 // ---- actions ----
 struct PersistMarks { // durable before the next action
@@ -109,7 +125,9 @@ struct StartTraining {
   Millis deadline; // stop training in time to upload
 };
 struct StopTraining {};
-struct SealAndStore { // make the upload of the trained delta, write it to disk; then UploadStored
+// Make the upload of the trained delta, masked with masks() where the plan says so, and write it to
+// disk; then UploadStored.
+struct SealAndStore {
   RoundPlan plan;
   Sha256 plan_hash;
 };
@@ -122,24 +140,45 @@ struct SendChunks { // [first, first + count) of the stored upload
   std::uint32_t first = 0;
   std::uint32_t count = 0;
 };
-struct ForgetUpload { // the stored bytes are of no more use
+struct PersistSecAggState { // durable before the next action; holds secrets
+  Bytes state;
+};
+struct SendSecAggMessage {
+  Sha256 plan_hash;
+  SecAggMessage message;
+};
+struct ForgetSecAggState {}; // wipe it: the round is over for this device
+struct ForgetUpload {        // the stored bytes are of no more use
   Sha256 upload;
 };
 struct Note { // for the device's own log
   std::string line;
 };
 using DeviceAction = std::variant<PersistMarks, SendAnswer, StartTraining, StopTraining,
-                                  SealAndStore, SendOffer, SendChunks, ForgetUpload, Note>;
+                                  SealAndStore, SendOffer, SendChunks, PersistSecAggState,
+                                  SendSecAggMessage, ForgetSecAggState, ForgetUpload, Note>;
 
 // Whether a refusal is the end of the upload it speaks of. Others (busy, out of step after a
 // reconnect) are mended by the next offer.
 bool ends_upload(const Refusal& refusal);
 
+// Who this device is in secure aggregation. References must outlive the round.
+struct SecAggIdentity {
+  const SecAggPrimitives& primitives;
+  const SigningKey& signing;
+  ClientId id;
+  FleetVerifyKey fleet_key;
+  GraphAssumptions owner;          // what the owner assumes of the others
+  std::uint32_t min_survivors = 0; // the owner's floor
+};
+
 class DeviceRound {
  public:
   // With the marks as on disk. An unfinished upload whose bytes are there (`upload_on_disk`) goes
-  // on; one whose bytes are lost sits out.
-  DeviceRound(RoundMarks marks, bool upload_on_disk);
+  // on; one whose bytes are lost sits out, and so does one whose secure aggregation's state
+  // (`secagg_state`, empty: none) is lost or unreadable.
+  DeviceRound(SecAggIdentity identity, RoundMarks marks, bool upload_on_disk,
+              ByteSpan secagg_state);
 
   std::vector<DeviceAction> handle(DeviceEvent event, Millis now);
 
@@ -147,6 +186,9 @@ class DeviceRound {
   const char* phase_name() const;
   const RoundMarks& marks() const { return marks_; }
   bool busy() const { return !std::holds_alternative<Resting>(phase_); }
+  // In phase Sealing: the masks to apply, none without secure aggregation.
+  Result<std::vector<SignedSeed>> masks() const;
+  const SecAggClient* secagg() const { return secagg_ ? &*secagg_ : nullptr; }
 
  private:
   using Actions = std::vector<DeviceAction>;
@@ -158,13 +200,18 @@ class DeviceRound {
   Actions on(const AckReceived&, Millis now);
   Actions on(const RoundOverReceived&, Millis now);
   Actions on(const UploadRefused&, Millis now);
+  Actions on(const SecAggReceived&, Millis now);
   Actions on(const Reconnected&, Millis now);
   Actions on(const DeviceTick&, Millis now);
+  Actions seal();
+  Actions follow(std::vector<SecAggClientAction> actions);
   Actions offer(Uploading& uploading, Millis now);
   Actions rest();
 
+  SecAggIdentity identity_;
   RoundMarks marks_;
   DevicePhase phase_ = Resting{};
+  std::optional<SecAggClient> secagg_; // from MaskAgreement on, under plans with secure aggregation
 };
 
 } // namespace coppice

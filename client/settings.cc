@@ -13,11 +13,18 @@ constexpr KeySpec kKeys[] = {
     {"client", "model", kString, "", "The base model's GGUF file."},
     {"client", "data", kString, "", "Folder of your own .txt, .md and .jsonl files."},
 
-    {"floors", "require_secure_aggregation", kBool, "false",
+    {"floors", "require_secure_aggregation", kBool, "true",
      "Decline plans without secure aggregation."},
-    {"floors", "min_survivors", kInt, "2", "Decline sums over fewer devices than this.", 1, 1e5},
+    {"floors", "min_survivors", kInt, "3", "Decline sums over fewer devices than this.", 1, 1e5},
+    {"floors", "corrupt_fraction", kFloat, "0.1",
+     "Share of the other devices that may work with the aggregator: masks must hold against it.", 0,
+     0.9},
+    {"floors", "dropout_fraction", kFloat, "0.1",
+     "Share of the other devices that may leave once masks are agreed on.", 0, 0.9},
     {"floors", "max_epsilon", kFloat, "10",
      "Decline rounds that spend more privacy in total, where privacy is promised.", 0, 1e6},
+    {"floors", "min_noise_multiplier", kFloat, "0",
+     "Decline rounds with less noise than this, where privacy is promised.", 0, 1e6},
     {"floors", "max_minutes", kInt, "0", "Decline rounds that may train longer; 0: no limit.", 0,
      1e5, "", "minutes"},
     {"floors", "max_bytes_per_day", kSize, "0", "Sent in a day, at most; 0: no limit."},
@@ -86,6 +93,9 @@ Result<ClientSettings> client_settings(const Settings& settings) {
   made.data = settings.get_string("client.data");
   made.floors.require_secure_aggregation = settings.get_bool("floors.require_secure_aggregation");
   made.floors.min_survivors = static_cast<std::uint32_t>(settings.get_int("floors.min_survivors"));
+  made.floors.graph.corrupt = settings.get_float("floors.corrupt_fraction");
+  made.floors.graph.dropout = settings.get_float("floors.dropout_fraction");
+  made.floors.min_noise_multiplier = settings.get_float("floors.min_noise_multiplier");
   made.floors.max_epsilon = settings.get_float("floors.max_epsilon");
   made.floors.max_minutes = static_cast<std::uint32_t>(settings.get_int("floors.max_minutes"));
   made.eligibility = {

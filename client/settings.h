@@ -14,9 +14,11 @@ namespace coppice {
 
 // What the owner insists on; a plan that offers less is declined.
 struct OwnerFloors {
-  bool require_secure_aggregation = false;
-  std::uint32_t min_survivors = 2;
-  double max_epsilon = 0;        // cumulative; only looked at where privacy is promised
+  bool require_secure_aggregation = true;
+  std::uint32_t min_survivors = 3;
+  GraphAssumptions graph; // of the other devices, with secure aggregation
+  double max_epsilon = 0; // cumulative; this and the next only where privacy is promised
+  double min_noise_multiplier = 0;
   std::uint32_t max_minutes = 0; // of training a round; 0: no limit
 };
 

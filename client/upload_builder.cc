@@ -6,6 +6,8 @@
 
 #include "base/text.h"
 #include "privacy/clip.h"
+#include "protocol/plan_encoding.h"
+#include "protocol/slot_packing.h"
 
 namespace coppice {
 namespace {
@@ -16,11 +18,13 @@ std::uint64_t weight_of(const RoundPlan& plan, std::uint64_t examples) {
   return std::clamp<std::uint64_t>(examples / per, 1, plan.sum.max_weight);
 }
 
-Result<double> metric_value(const std::string& name, const RoundMetrics& metrics) {
+Result<double> metric_value(const std::string& name, const RoundMetrics& metrics,
+                            const EncodedDelta& encoded) {
   if (name == kMetricLossBefore) return metrics.loss_before;
   if (name == kMetricLossAfter) return metrics.loss_after;
   if (name == kMetricReleaseKept) return metrics.release_kept ? 1.0 : 0.0;
   if (name == kMetricExamples) return static_cast<double>(metrics.examples);
+  if (name == kMetricClipped) return encoded.clip_factor < 1 ? 1.0 : 0.0;
   return Error{ErrorCode::kUnsupported, cat("the plan asks for the unknown metric '", name, "'")};
 }
 
@@ -40,14 +44,22 @@ Result<EncodedDelta> encode_delta(const RoundPlan& plan, const ClientId& client,
   EncodedDelta encoded;
   encoded.clip_factor = COPPICE_TRY(clip_l2(delta, plan.clip_norm));
   encoded.weight = weight_of(plan, metrics.examples);
-  KeyedRandom random({.experiment = plan.recipe.seed,
+  const RandomKey key{.experiment = plan.recipe.seed,
                       .round = plan.round.value,
                       .client = random_client(client),
-                      .purpose = RandomPurpose::kStochasticRounding});
+                      .purpose = RandomPurpose::kStochasticRounding};
+  KeyedRandom random(key);
   std::size_t at = 0;
+  if (encodes_whole_vector(plan)) {
+    auto vector =
+        COPPICE_TRY(encode_delta_vector(delta, delta_encoding_of(plan, encoded.weight), key));
+    encoded.zeroed = vector.zeroed;
+    encoded.elements = std::move(vector.elements);
+  }
   for (const Slot& slot : plan.slots) {
     RingEncoding encoding{.bound = slot.highest, .scale = slot.scale, .bits = slot.bits};
     std::vector<float> values;
+    if (slot.kind == SlotKind::kDelta && encodes_whole_vector(plan)) continue;
     if (slot.kind == SlotKind::kDelta) {
       encoding.weight = encoded.weight;
       const auto first = delta.begin() + static_cast<std::ptrdiff_t>(at);
@@ -56,7 +68,7 @@ Result<EncodedDelta> encode_delta(const RoundPlan& plan, const ClientId& client,
     } else if (slot.kind == SlotKind::kWeight) {
       values.push_back(static_cast<float>(encoded.weight));
     } else { // shifted to start at 0, so that the bound is on one side
-      const double value = COPPICE_TRY(metric_value(slot.name, metrics));
+      const double value = COPPICE_TRY(metric_value(slot.name, metrics, encoded));
       encoding.bound = slot.highest - slot.lowest;
       values.push_back(
           static_cast<float>(std::clamp(value, slot.lowest, slot.highest) - slot.lowest));
@@ -64,7 +76,7 @@ Result<EncodedDelta> encode_delta(const RoundPlan& plan, const ClientId& client,
     std::uint64_t clamped = 0;
     const auto elements = COPPICE_TRY(ring_encode(values, encoding, random, &clamped));
     encoded.clamped += clamped;
-    ring_pack(elements, slot.bits, encoded.packed);
+    encoded.elements.insert(encoded.elements.end(), elements.begin(), elements.end());
   }
   return encoded;
 }
@@ -78,7 +90,8 @@ Result<Bytes> build_upload(const RoundPlan& plan, const Sha256& plan_hash, const
   header.key_set = aggregator.number;
   header.sequence = plan.round.value;
   header.plan_hash = plan_hash;
-  return seal_upload(key, header, aggregator.seal, Upload{plan.round, plan_hash, encoded.packed});
+  return seal_upload(key, header, aggregator.seal,
+                     Upload{plan.round, plan_hash, pack_slots(plan.slots, encoded.elements)});
 }
 
 } // namespace coppice

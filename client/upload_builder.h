@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// From a trained delta to the finished bytes of an upload: clip, weight, encode, pack, seal, sign.
+// From a trained delta to the finished bytes of an upload: clip, weight, encode, (mask), pack,
+// seal, sign.
 //
 // Pure but for the seal's fresh key. The rounding is keyed by (plan's seed, round, client), so a
 // simulated device and a real one encode the same integers. Refuses NaN and infinity
@@ -24,10 +25,11 @@ struct RoundMetrics {
 };
 
 struct EncodedDelta {
-  Bytes packed;              // all slots, ready for Upload::packed
-  double clip_factor = 1;    // what the clip multiplied by
-  std::uint64_t clamped = 0; // elements outside their slot's bound
+  std::vector<std::uint32_t> elements; // of all slots in order; masked before they are packed
+  double clip_factor = 1;              // what the clip multiplied by
+  std::uint64_t clamped = 0;           // elements outside their slot's bound
   std::uint64_t weight = 1;
+  bool zeroed = false; // no rounding was short enough: zeros are sent
 };
 
 // The first 8 bytes of the id: the client's number in RandomKey.

@@ -28,6 +28,19 @@ TEST(FetchQueue, ServesABoundedNumberOfDevicesAtOnceAndTheOthersInTheirOrder) {
   EXPECT_EQ(queue.waiting(), 1U);
 }
 
+TEST(FetchQueue, WithFewerTurnsNobodyLosesOneAndNobodyGetsOneTooMany) {
+  FetchQueue queue(2, kPatience);
+  queue.ask(device(1), chunks_from(0), Millis{0});
+  queue.ask(device(2), chunks_from(0), Millis{0});
+  queue.allow(1);
+  EXPECT_EQ(queue.ask(device(1), chunks_from(8), Millis{1}).size(), 1U);
+  EXPECT_TRUE(queue.ask(device(3), chunks_from(0), Millis{1}).empty());
+  EXPECT_TRUE(queue.done(device(1), Millis{2}).empty()); // device 2 still has one
+  EXPECT_EQ(queue.done(device(2), Millis{3}).size(), 1U);
+  queue.allow(2);
+  EXPECT_EQ(queue.ask(device(4), chunks_from(0), Millis{4}).size(), 1U);
+}
+
 TEST(FetchQueue, LetsADeviceGoOnWithItsTurnAndReplacesWhatItWaitsFor) {
   FetchQueue queue(1, kPatience);
   queue.ask(device(1), chunks_from(0), Millis{0});

@@ -65,9 +65,9 @@ class RoundTest : public ::testing::Test {
   }
   // The actions' names after one another: "ack, commit close".
   static std::string names(const std::vector<RoundAction>& actions) {
-    constexpr std::array<const char*, 9> kNames{"commit plan", "offer",    "commit sum",
-                                                "ack",         "refuse",   "commit close",
-                                                "release",     "announce", "abandon"};
+    constexpr std::array<const char*, 12> kNames{
+        "commit plan", "offer",  "commit sum",   "ack",     "refuse",   "commit secagg",
+        "secagg",      "unmask", "commit close", "release", "announce", "abandon"};
     std::string text;
     for (const RoundAction& action : actions) {
       if (!text.empty()) text += ", ";

@@ -50,11 +50,11 @@ TEST(RoundMaker, TheGoalIsAShareOfTheCohortButNeverBelowTheSurvivorsNeeded) {
   changed.round.goal_fraction = 0.5;
   EXPECT_EQ(plan_for(7, changed)->sum.goal, 4U);
   changed.round.goal_fraction = 0.01;
-  EXPECT_EQ(plan_for(7, changed)->sum.goal, 2U);
+  EXPECT_EQ(plan_for(7, changed)->sum.goal, 3U);
 }
 
 TEST(RoundMaker, EverySlotHasRoomForTheWholeCohortAtFullWeight) {
-  for (const std::uint32_t cohort : {2U, 8U, 100U}) {
+  for (const std::uint32_t cohort : {3U, 8U, 100U}) {
     const RoundPlan plan = plan_for(cohort).value();
     for (const Slot& slot : plan.slots) {
       const std::uint64_t weight = slot.kind == SlotKind::kDelta ? plan.sum.max_weight : 1;
@@ -147,7 +147,7 @@ TEST(RoundMaker, TheReleaseIsTheFloatReferenceWithinTheRoundingOfRingAndStep) {
 }
 
 TEST(RoundMaker, DevicesThatApplyTheEncodedStepHoldTheSameBits) {
-  const RoundPlan plan = plan_for(2).value();
+  const RoundPlan plan = plan_for(3).value();
   const Adapter current = Adapter::initial(spec(), 7);
   std::size_t ring_size = 0;
   for (const Slot& slot : plan.slots) ring_size += slot.elements;

@@ -79,7 +79,7 @@ TEST_F(RoundTest, BelowTheThresholdTheRoundIsAbandonedWhole) {
   EXPECT_EQ(then(Tick{}), "abandon");
   EXPECT_EQ(round_->sum(), nullptr);
   EXPECT_EQ(upload(3), "refuse");
-  EXPECT_EQ(then(Tick{}), "");
+  EXPECT_EQ(then(Tick{}), "abandon"); // until that is committed, and the round is dropped
 }
 
 TEST_F(RoundTest, WhenAllDeclineItEndsBeforeTheDeadline) {
@@ -119,7 +119,7 @@ TEST_F(RoundTest, AfterARestartTheSameRoundGoesOn) {
   stored.members = {client_number(1), client_number(2), client_number(3)};
   stored.sum = {10, 0xffff, 1};
   stored.counted = {{client_number(1), upload_name(1)}};
-  round_ = AggregatorRound::resume(stored, Millis{1000});
+  round_.emplace(AggregatorRound::resume(stored, Millis{1000}).value());
   EXPECT_EQ(then(Tick{}), "");
   EXPECT_EQ(then(MemberConnected{client_number(1)}), "ack");
   EXPECT_EQ(then(MemberConnected{client_number(2)}), "offer");
@@ -136,7 +136,7 @@ TEST_F(RoundTest, AClosedRoundStaysClosedAfterARestart) {
   stored.sum = {10, 0xffff, 1};
   stored.counted = {{client_number(1), upload_name(1)}};
   stored.closed = true;
-  round_ = AggregatorRound::resume(stored, Millis{1000});
+  round_.emplace(AggregatorRound::resume(stored, Millis{1000}).value());
   EXPECT_EQ(upload(2), "refuse");
   EXPECT_EQ(then(Tick{}), "commit close"); // idempotent
   EXPECT_EQ(then(CloseCommitted{}), "release");
@@ -144,6 +144,20 @@ TEST_F(RoundTest, AClosedRoundStaysClosedAfterARestart) {
 
 // Every order in which four uploads, two losses and repeats can come, ten thousand of them at
 // random: the sum is always exactly that of the counted devices.
+// A commit that failed on a full disk got no event.
+TEST_F(RoundTest, WhatWasNotCommittedIsAskedForAgain) {
+  begin(2, 2, 1);
+  EXPECT_EQ(upload(1), "commit sum");
+  EXPECT_EQ(then(Tick{}), ""); // the driver sees that it is uncommitted
+  EXPECT_EQ(upload(2), "commit sum");
+  EXPECT_EQ(then(SumCommitted{}), "ack, ack, commit close");
+  EXPECT_EQ(then(Tick{}), "commit close");
+  EXPECT_EQ(then(CloseCommitted{}), "release");
+  EXPECT_EQ(then(Tick{}), "release");
+  EXPECT_EQ(then(ReleaseCommitted{AdapterVersion{4}}), "announce");
+  EXPECT_EQ(then(Tick{}), "");
+}
+
 TEST_F(RoundTest, TheSumIsThatOfTheCountedDevicesWhateverTheOrder) {
   KeyedRandom random({.experiment = 3});
   int abandoned = 0;

@@ -40,7 +40,14 @@ struct Contradiction {
 TEST(AggregatorSettings, ContradictionsAreRefusedInWords) {
   const std::vector<Contradiction> table{
       {{{"training.max_steps", "0"}}, "needs a budget"},
-      {{{"round.secure_aggregation", "true"}}, "no secure aggregation"},
+      {{{"round.secure_aggregation", "true"},
+        {"round.min_train_nodes", "2"},
+        {"round.min_survivors", "2"}},
+       "at least 3 devices"},
+      {{{"privacy.noise", "central"}, {"round.secure_aggregation", "false"}},
+       "privacy.noise needs round.secure_aggregation"},
+      {{{"privacy.noise", "central"}}, "round.weighted_by = uniform"},
+      {{{"privacy.clip_quantile", "0.5"}}, "set privacy.noise too"},
       {{{"round.min_survivors", "5"}}, "min_train_nodes"},
       {{{"round.min_train_nodes", "9"}, {"round.max_train_nodes", "3"}}, "max_train_nodes"},
       {{{"network.lease", "5s"}}, "longer than network.heartbeat"},

@@ -1,6 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "aggregator/state_store.h"
 
+#include <sys/resource.h>
+
+#include <csignal>
+
 #include "tests/aggregator/round_fixture.h"
 #include "tests/aggregator/temporary_folder.h"
 
@@ -42,6 +46,10 @@ class StateStoreTest : public ::testing::Test {
     }
     content.signed_release.bytes = {static_cast<std::uint8_t>(version)};
     return content;
+  }
+
+  static StateStore::RoundEnd end_of(std::uint64_t round, const char* metrics) {
+    return {.round = RoundId{round}, .metrics = metrics, .wall = Millis{11}};
   }
 
   TemporaryFolder folder_;
@@ -98,7 +106,7 @@ TEST_F(StateStoreTest, EndedRoundsDoNotRunAgain) {
   ASSERT_TRUE(store.commit_abandon(RoundId{1}, "too few", Millis{9}).ok());
   ASSERT_TRUE(begin(store, 2).ok());
   ASSERT_TRUE(store.commit_sum(RoundId{2}, sum_of({}, {1})).ok());
-  ASSERT_TRUE(store.commit_release(release(1), RoundId{2}, "{}", Millis{11}).ok());
+  ASSERT_TRUE(store.commit_release(release(1), end_of(2, "{}")).ok());
   StoredPlan ignored;
   EXPECT_FALSE(store.running_round(&ignored).value());
   const auto rounds = store.rounds(10).value();
@@ -119,7 +127,7 @@ TEST_F(StateStoreTest, ASecondOpenerFencesTheFirst) {
   for (const auto& refused :
        {first.commit_sum(RoundId{1}, sum_of({}, {1})),
         first.commit_close(RoundId{1}, sum_of({}, {})), first.commit_abandon(RoundId{1}, "", {}),
-        first.commit_release(release(1), RoundId{1}, "", {}), first.commit_initial(release(1)),
+        first.commit_release(release(1), end_of(1, "")), first.commit_initial(release(1)),
         begin(first, 2)}) {
     ASSERT_FALSE(refused.ok());
     EXPECT_EQ(refused.error().code, ErrorCode::kFailedPrecondition);
@@ -152,7 +160,7 @@ TEST_F(StateStoreTest, RestoredFromABackupNumbersGoOnlyUp) {
 }
 
 TEST_F(StateStoreTest, ANewerSchemaIsRefusedAndLeftAlone) {
-  { ASSERT_TRUE(open().database().execute("PRAGMA user_version = 2").ok()); }
+  { ASSERT_TRUE(open().database().execute("PRAGMA user_version = 3").ok()); }
   const auto refused = StateStore::open(folder_.path());
   ASSERT_FALSE(refused.ok());
   EXPECT_EQ(refused.error().code, ErrorCode::kUnsupported);
@@ -170,14 +178,33 @@ TEST_F(StateStoreTest, AFullDiskLeavesTheStateAsItWas) {
   ASSERT_TRUE(begin(store, 1).ok());
   ASSERT_TRUE(store.commit_sum(RoundId{1}, sum_of({}, {1})).ok());
   ASSERT_TRUE(store.database().execute("PRAGMA max_page_count = 1").ok()); // no growth at all
-  const auto full = store.commit_release(release(1, 200'000), RoundId{1}, "{}", Millis{1});
+  const auto full = store.commit_release(release(1, 200'000), end_of(1, "{}"));
   ASSERT_FALSE(full.ok());
   EXPECT_EQ(full.error().code, ErrorCode::kResourceExhausted);
   EXPECT_THAT(full.error().message, HasSubstr("free some space"));
   ASSERT_TRUE(store.database().execute("PRAGMA max_page_count = 1073741823").ok());
   StoredPlan ignored;
   EXPECT_EQ(store.running_round(&ignored).value()->counted.size(), 1U);
-  EXPECT_TRUE(store.commit_release(release(1, 200'000), RoundId{1}, "{}", Millis{1}).ok());
+  EXPECT_TRUE(store.commit_release(release(1, 200'000), end_of(1, "{}")).ok());
+}
+
+// Beyond this limit the kernel refuses a write, as a quota does.
+TEST_F(StateStoreTest, ALimitOnTheSizeOfFilesIsAFullDisk) {
+  StateStore store = open();
+  ASSERT_TRUE(begin(store, 1).ok());
+  rlimit before{};
+  ASSERT_EQ(getrlimit(RLIMIT_FSIZE, &before), 0);
+  const auto handler = std::signal(SIGXFSZ, SIG_IGN); // else it ends the process
+  const rlimit nothing{0, before.rlim_max};
+  ASSERT_EQ(setrlimit(RLIMIT_FSIZE, &nothing), 0);
+  const auto full = store.commit_sum(RoundId{1}, sum_of({}, {1}));
+  ASSERT_EQ(setrlimit(RLIMIT_FSIZE, &before), 0);
+  std::signal(SIGXFSZ, handler);
+  ASSERT_FALSE(full.ok());
+  EXPECT_EQ(full.error().code, ErrorCode::kResourceExhausted);
+  EXPECT_TRUE(store.counted(RoundId{1})->empty());
+  EXPECT_TRUE(store.commit_sum(RoundId{1}, sum_of({}, {1})).ok());
+  EXPECT_EQ(store.counted(RoundId{1})->size(), 1U);
 }
 
 TEST_F(StateStoreTest, PruningKeepsVersionZeroTheNewestAndARunningRound) {
@@ -186,7 +213,7 @@ TEST_F(StateStoreTest, PruningKeepsVersionZeroTheNewestAndARunningRound) {
   for (std::uint64_t i = 1; i <= 6; ++i) {
     ASSERT_TRUE(begin(store, i).ok());
     if (i == 6) break; // still runs
-    ASSERT_TRUE(store.commit_release(release(i), RoundId{i}, "{}", {}).ok());
+    ASSERT_TRUE(store.commit_release(release(i), end_of(i, "{}")).ok());
   }
   ASSERT_TRUE(store.prune(2, 1).ok());
   EXPECT_TRUE(store.release(AdapterVersion{0}).ok());
@@ -212,7 +239,7 @@ TEST_F(StateStoreTest, PruningGivesTheDiskBack) {
   };
   for (std::uint64_t i = 1; i <= 40; ++i) {
     ASSERT_TRUE(begin(store, i).ok());
-    ASSERT_TRUE(store.commit_release(release(i, 100'000), RoundId{i}, "{}", {}).ok());
+    ASSERT_TRUE(store.commit_release(release(i, 100'000), end_of(i, "{}")).ok());
     if (i == 20) highest = pages();
   }
   ASSERT_TRUE(store.prune(2, 2).ok());

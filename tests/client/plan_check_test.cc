@@ -26,12 +26,13 @@ class PlanCheckTest : public ::testing::Test {
     plan_.required_features.clear();
   }
   std::string verdict() const {
-    return plan_refusal(plan_, membership_, shared_, floors_).value_or("accepted");
+    return plan_refusal(plan_, membership_, shared_, floors_, marks_).value_or("accepted");
   }
   RoundPlan plan_ = samples::plan();
   Membership membership_;
   SharedAdapter shared_{{}, {}, Adapter(std::make_shared<const AdapterSpec>(samples::spec()))};
-  OwnerFloors floors_{.min_survivors = 4};
+  OwnerFloors floors_{.require_secure_aggregation = false, .min_survivors = 4};
+  DeviceMarks marks_;
 };
 
 TEST_F(PlanCheckTest, AGoodPlanIsAccepted) { EXPECT_EQ(verdict(), "accepted"); }
@@ -66,6 +67,13 @@ TEST_F(PlanCheckTest, APastEpochIsRefused) {
 TEST_F(PlanCheckTest, AnotherStartIsRefusedEvenUnderTheSameNumber) {
   plan_.adapter_hash = samples::hash(0x77);
   EXPECT_THAT(verdict(), HasSubstr("starts from release 16, this device holds 16"));
+}
+
+TEST_F(PlanCheckTest, ATotalBelowWhatThisDeviceHasSeenIsRefused) {
+  marks_.cumulative_epsilon = 1.25;
+  EXPECT_THAT(verdict(), HasSubstr("this device has seen 1.25"));
+  plan_.privacy.cumulative_epsilon = 1.25;
+  EXPECT_EQ(verdict(), "accepted");
 }
 
 TEST_F(PlanCheckTest, AnUnknownFeatureIsRefusedByName) {

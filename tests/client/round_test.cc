@@ -22,7 +22,7 @@ class DeviceRoundTest : public ::testing::Test {
     const RoundPlan made = plan(round);
     return then(PlanVerified{made, made.hash(), Millis{10'000}, std::move(decline)});
   }
-  std::string then(DeviceEvent event) { return names(round_.handle(std::move(event), now_)); }
+  std::string then(DeviceEvent event) { return names(round_->handle(std::move(event), now_)); }
   std::string trained(std::uint64_t round) { return then(Trained{plan(round).hash()}); }
   std::string stored(std::uint64_t round, std::uint64_t size = 300'000) {
     return then(UploadStored{plan(round).hash(), kUpload, size});
@@ -32,8 +32,9 @@ class DeviceRoundTest : public ::testing::Test {
   }
 
   static std::string names(const std::vector<DeviceAction>& actions) {
-    constexpr std::array<const char*, 9> kNames{"persist", "answer", "train",  "stop", "seal",
-                                                "offer",   "chunks", "forget", "note"};
+    constexpr std::array<const char*, 12> kNames{"persist", "answer", "train",  "stop",
+                                                 "seal",    "offer",  "chunks", "persist secagg",
+                                                 "secagg",  "wipe",   "forget", "note"};
     std::string text;
     for (const DeviceAction& action : actions) {
       if (!text.empty()) text += ", ";
@@ -43,24 +44,38 @@ class DeviceRoundTest : public ::testing::Test {
   }
 
   const Sha256 kUpload = sha256(as_bytes("upload"));
-  DeviceRound round_{RoundMarks{}, false};
+  void restart(bool upload_on_disk, ByteSpan secagg_state = {}) {
+    const RoundMarks marks = round_->marks();
+    round_.emplace(identity(), marks, upload_on_disk, secagg_state);
+  }
+  static SecAggIdentity identity() {
+    static const SigningKey key = SigningKey::generate();
+    return {.primitives = sodium_primitives(),
+            .signing = key,
+            .id = client_id_of(key.public_key()),
+            .fleet_key = {},
+            .owner = {},
+            .min_survivors = 3};
+  }
+
+  std::optional<DeviceRound> round_{std::in_place, identity(), RoundMarks{}, false, ByteSpan{}};
   Millis now_{0};
 };
 
 TEST_F(DeviceRoundTest, ARoundFromPlanToRelease) {
   EXPECT_EQ(offered(1), "persist, answer, train");
   EXPECT_EQ(trained(1), "persist, seal"); // the used-once mark is on disk before the seal
-  EXPECT_TRUE(round_.marks().seal_used);
+  EXPECT_TRUE(round_->marks().seal_used);
   EXPECT_EQ(stored(1), "persist, offer"); // the name is on disk before anything leaves
   EXPECT_EQ(credit(0, 2), "chunks");
   EXPECT_EQ(then(AckReceived{{RoundId{1}, kUpload}}), "persist, forget");
   EXPECT_EQ(then(RoundOverReceived{{RoundId{1}, true, ""}}), "forget");
-  EXPECT_FALSE(round_.busy());
+  EXPECT_FALSE(round_->busy());
 }
 
 TEST_F(DeviceRoundTest, NotNowIsAnAnswerAndLeavesNoMark) {
   EXPECT_EQ(offered(1, "battery"), "note, answer");
-  EXPECT_EQ(round_.marks(), RoundMarks{});
+  EXPECT_EQ(round_->marks(), RoundMarks{});
   EXPECT_EQ(offered(1), "persist, answer, train"); // a little later it may
 }
 
@@ -89,15 +104,15 @@ TEST_F(DeviceRoundTest, NothingIsSealedTwiceUnderOnePlan) {
 
 TEST_F(DeviceRoundTest, KilledWhileTrainingItMayTrainAgain) {
   offered(1);
-  round_ = DeviceRound(round_.marks(), false);
+  restart(false);
   EXPECT_EQ(offered(1), "persist, answer, train");
 }
 
 TEST_F(DeviceRoundTest, KilledBetweenTheMarkAndTheBytesItSitsTheRoundOut) {
   offered(1);
   trained(1);
-  round_ = DeviceRound(round_.marks(), false);
-  EXPECT_FALSE(round_.busy());
+  restart(false);
+  EXPECT_FALSE(round_->busy());
   EXPECT_EQ(offered(1), "note, answer");
   EXPECT_EQ(offered(2), "persist, answer, train");
 }
@@ -107,9 +122,9 @@ TEST_F(DeviceRoundTest, KilledWhileUploadingItOffersTheSameBytes) {
   trained(1);
   stored(1);
   credit(0, 1);
-  round_ = DeviceRound(round_.marks(), true);
+  restart(true);
   EXPECT_EQ(then(Reconnected{}), "offer");
-  const auto actions = round_.handle(CreditReceived{{kUpload, 1, 8}}, now_);
+  const auto actions = round_->handle(CreditReceived{{kUpload, 1, 8}}, now_);
   ASSERT_EQ(names(actions), "chunks"); // from where the aggregator says
   EXPECT_EQ(std::get<SendChunks>(actions[0]).first, 1U);
   EXPECT_EQ(std::get<SendChunks>(actions[0]).count, 1U);
@@ -119,8 +134,8 @@ TEST_F(DeviceRoundTest, IfTheBytesAreLostItSitsOut) {
   offered(1);
   trained(1);
   stored(1);
-  round_ = DeviceRound(round_.marks(), false);
-  EXPECT_FALSE(round_.busy());
+  restart(false);
+  EXPECT_FALSE(round_->busy());
   EXPECT_EQ(then(Reconnected{}), "");
   EXPECT_EQ(offered(1), "note, answer");
 }
@@ -129,10 +144,10 @@ TEST_F(DeviceRoundTest, CreditIsNeverExceeded) {
   offered(1);
   trained(1);
   stored(1, limits::kChunkBytes * 20); // 20 chunks
-  EXPECT_EQ(std::get<SendChunks>(round_.handle(CreditReceived{{kUpload, 0, 8}}, now_).at(0)).count,
+  EXPECT_EQ(std::get<SendChunks>(round_->handle(CreditReceived{{kUpload, 0, 8}}, now_).at(0)).count,
             8U);
   EXPECT_EQ(credit(4, 4), ""); // 8 are under way already
-  EXPECT_EQ(std::get<SendChunks>(round_.handle(CreditReceived{{kUpload, 4, 8}}, now_).at(0)).first,
+  EXPECT_EQ(std::get<SendChunks>(round_->handle(CreditReceived{{kUpload, 4, 8}}, now_).at(0)).first,
             8U);
   EXPECT_EQ(credit(21, 8), ""); // nonsense
 }
@@ -143,7 +158,7 @@ TEST_F(DeviceRoundTest, ARefusalEndsTheUploadOfItsOwnPlanAlone) {
   stored(2);
   EXPECT_EQ(then(UploadRefused{plan(1).hash(), "that round is over"}), ""); // late
   EXPECT_EQ(then(UploadRefused{plan(2).hash(), "the seal doesn't open"}), "forget, note");
-  EXPECT_FALSE(round_.busy());
+  EXPECT_FALSE(round_->busy());
 }
 
 TEST(RefusalTest, OnlyWhatTheNextOfferCanNotMendEndsAnUpload) {
@@ -177,13 +192,13 @@ TEST_F(DeviceRoundTest, TheDeadlineEndsTraining) {
   offered(1);
   now_ = Millis{10'001};
   EXPECT_EQ(then(DeviceTick{}), "stop, note");
-  EXPECT_FALSE(round_.busy());
+  EXPECT_FALSE(round_->busy());
 }
 
 TEST_F(DeviceRoundTest, FailedTrainingWithdraws) {
   offered(1);
   EXPECT_EQ(then(TrainingFailed{plan(1).hash(), "loss is not finite"}), "note, answer");
-  EXPECT_FALSE(round_.busy());
+  EXPECT_FALSE(round_->busy());
 }
 
 } // namespace

@@ -7,6 +7,7 @@
 #include <limits>
 
 #include "privacy/clip.h"
+#include "protocol/slot_packing.h"
 #include "tests/protocol/samples.h"
 
 namespace coppice {
@@ -27,14 +28,13 @@ class UploadBuilderTest : public ::testing::Test {
   // Decoded slots by name, as the aggregator would for a sum over this device alone.
   std::map<std::string, std::vector<double>> decoded(const EncodedDelta& encoded) const {
     std::map<std::string, std::vector<double>> slots;
-    ByteSpan packed = encoded.packed;
+    const std::span<const std::uint32_t> elements(encoded.elements);
+    std::size_t at = 0;
     for (const Slot& slot : plan_.slots) {
-      const std::size_t size = packed_size(slot.elements, slot.bits);
-      const auto elements = ring_unpack(packed.first(size), slot.elements, slot.bits).value();
-      slots[slot.name] = ring_decode(elements, slot.bits, slot.scale);
-      packed = packed.subspan(size);
+      slots[slot.name] = ring_decode(elements.subspan(at, slot.elements), slot.bits, slot.scale);
+      at += slot.elements;
     }
-    EXPECT_TRUE(packed.empty());
+    EXPECT_EQ(at, elements.size());
     return slots;
   }
   RoundPlan plan_ = samples::plan();
@@ -107,11 +107,11 @@ TEST_F(UploadBuilderTest, MetricsAreClampedToTheirRange) {
 }
 
 TEST_F(UploadBuilderTest, TheSameDeltaGivesTheSameBitsAndAnotherDeviceOthers) {
-  EXPECT_EQ(encode()->packed, encode()->packed);
+  EXPECT_EQ(encode()->elements, encode()->elements);
   const auto other = encode_delta(plan_, ClientId{}, delta_, {}).value();
-  EXPECT_NE(encode()->packed, other.packed);
+  EXPECT_NE(encode()->elements, other.elements);
   plan_.round = plan_.round.next();
-  EXPECT_NE(encode()->packed, other.packed);
+  EXPECT_NE(encode()->elements, other.elements);
 }
 
 TEST_F(UploadBuilderTest, OnlyTheAggregatorsSealOpensAnUpload) {
@@ -122,7 +122,7 @@ TEST_F(UploadBuilderTest, OnlyTheAggregatorsSealOpensAnUpload) {
                             .value();
   const auto opened = open_upload(finished, samples::device_key().public_key(),
                                   samples::device_id(), samples::seal_key(), plan_hash);
-  EXPECT_EQ(opened->packed, encoded.packed);
+  EXPECT_EQ(opened->packed, pack_slots(plan_.slots, encoded.elements));
   EXPECT_FALSE(open_upload(finished, samples::device_key().public_key(), samples::device_id(),
                            samples::key<SealKey>(99), plan_hash)
                    .ok());

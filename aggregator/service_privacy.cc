@@ -1,0 +1,195 @@
+// SPDX-License-Identifier: Apache-2.0
+// What a round may spend of the privacy budget, the noise in its sum, and what follows from both.
+#include <algorithm>
+#include <cmath>
+#include <cstdlib>
+
+#include "aggregator/service.h"
+#include "base/text.h"
+#include "privacy/adaptive_clip.h"
+#include "protocol/round_mechanism.h"
+#include "protocol/slot_noise.h"
+
+namespace coppice {
+namespace {
+
+// The whole run of banded noise is one Gaussian release: Note [Participation] in banded_noise.h.
+Result<double> banded_multiplier(const PrivacySettings& settings, double column_norm) {
+  const double once = COPPICE_TRY(noise_multiplier_for(
+      {.epsilon = settings.epsilon, .delta = settings.delta, .sampling_rate = 1, .rounds = 1}));
+  return once * column_norm * std::sqrt(settings.max_participations);
+}
+
+} // namespace
+
+bool AggregatorService::noised() const { return settings_.privacy.noise != NoiseKind::kNone; }
+
+Result<void> AggregatorService::open_privacy() {
+  ledger_ = COPPICE_TRY(PrivacyLedger::of(COPPICE_TRY(store_.spends())));
+  if (const auto clip = COPPICE_TRY(store_.get("clip_norm")); clip && adapts_clip()) {
+    settings_.round.clip_norm = std::strtod(clip->c_str(), nullptr);
+  }
+  if (!noised()) {
+    say("noise is off: nothing is promised about what releases give away "
+        "(coppice privacy plan says what it would take)");
+    return {};
+  }
+  const double spent = COPPICE_TRY(ledger_.epsilon(settings_.privacy.delta));
+  if (!ledger_.empty()) { // whether another round like the last is affordable
+    const SpendRecord& last = ledger_.records().back();
+    const double another =
+        COPPICE_TRY(ledger_.epsilon_with(COPPICE_TRY(parse_mechanism(last.mechanism)),
+                                         series_of(last.round.next()), settings_.privacy.delta));
+    budget_spent_ = another > settings_.privacy.epsilon;
+  }
+  say(cat("privacy budget: epsilon ", fixed(spent, 3), " of ", fixed(settings_.privacy.epsilon, 3),
+          " is spent", budget_spent_ ? ", and another round would exceed it" : "", ", at delta ",
+          settings_.privacy.delta, ", against ",
+          noise_is_distributed(settings_.privacy.noise)
+              ? "the aggregator too"
+              : "whoever sees the releases, not the aggregator"));
+  return {};
+}
+
+bool AggregatorService::adapts_clip() const { return settings_.privacy.clip_quantile > 0; }
+
+// What the plan promises, but for the total, which depends on the plan's slots.
+Result<PrivacyTerms> AggregatorService::next_privacy(std::uint32_t cohort) {
+  const PrivacySettings& settings = settings_.privacy;
+  PrivacyTerms terms{.noise = settings.noise};
+  if (!noised()) return terms;
+  terms.delta = settings.delta;
+  terms.expected_cohort = cohort;
+  if (settings_.cohort.poisson) {
+    const std::uint64_t population =
+        settings.population > 0 ? settings.population : registry_->size();
+    const double expected = settings_.cohort.fraction_train * static_cast<double>(population);
+    terms.expected_cohort = static_cast<std::uint32_t>(std::max(1.0, std::round(expected)));
+    if (settings.noise == NoiseKind::kCentral) {
+      terms.sampling_rate = settings_.cohort.fraction_train;
+    }
+  }
+  double multiplier = settings.noise_multiplier;
+  if (settings.noise == NoiseKind::kBanded) {
+    terms.min_separation = settings.bands;
+    terms.max_participations = settings.max_participations;
+    const auto coefficients = COPPICE_TRY(banded_coefficients_of(terms));
+    if (multiplier == 0) {
+      multiplier = COPPICE_TRY(banded_multiplier(settings, coefficients.column_norm()));
+    }
+  } else if (multiplier == 0) {
+    if (!planned_multiplier_) {
+      planned_multiplier_ = COPPICE_TRY(noise_multiplier_for({.epsilon = settings.epsilon,
+                                                              .delta = settings.delta,
+                                                              .sampling_rate = terms.sampling_rate,
+                                                              .rounds = settings.rounds}));
+    }
+    multiplier = *planned_multiplier_;
+  }
+  terms.noise_multiplier = multiplier;
+  return terms;
+}
+
+// The round that began the series of banded noise which `round` belongs to. A series ends where a
+// device's participations could pass what was accounted.
+RoundId AggregatorService::series_of(RoundId round) const {
+  if (settings_.privacy.noise != NoiseKind::kBanded) return RoundId{0};
+  const std::uint64_t longest =
+      std::uint64_t{settings_.privacy.bands} * settings_.privacy.max_participations;
+  for (auto it = ledger_.records().rbegin(); it != ledger_.records().rend(); ++it) {
+    if (it->series.value == 0) continue;
+    return round.value - it->series.value < longest ? it->series : round;
+  }
+  return round;
+}
+
+// Fills in the plan's total. False: the budget doesn't allow the round.
+Result<bool> AggregatorService::afford(RoundPlan& plan) {
+  if (!noised()) {
+    plan.privacy.cumulative_epsilon = COPPICE_TRY(ledger_.epsilon(settings_.privacy.delta));
+    return true;
+  }
+  const double total = COPPICE_TRY(
+      ledger_.epsilon_with(mechanism_of(plan), series_of(plan.round), settings_.privacy.delta));
+  if (total > settings_.privacy.epsilon) {
+    budget_spent_ = true;
+    wait_because(cat("the privacy budget is spent: another round would bring epsilon to ",
+                     fixed(total, 3), ", over the ", fixed(settings_.privacy.epsilon, 3),
+                     " of privacy.epsilon; no round starts any more"));
+    return false;
+  }
+  plan.privacy.cumulative_epsilon = total;
+  return true;
+}
+
+SpendRecord AggregatorService::spend_of(const RoundPlan& plan) const {
+  return {.round = plan.round,
+          .mechanism = mechanism_text(mechanism_of(plan)),
+          .series = series_of(plan.round),
+          .base = plan.base_hash,
+          .epsilon = plan.privacy.cumulative_epsilon,
+          .spent = clock_.wall()};
+}
+
+// Central noise, before anything of the sum is decoded. Gives the state of correlated noise that
+// belongs into the release's transaction; empty for other kinds.
+Result<Bytes> AggregatorService::add_noise_to_sum(const RoundPlan& plan,
+                                                  std::vector<std::uint32_t>& elements) {
+  if (plan.privacy.noise == NoiseKind::kCentral) {
+    COPPICE_TRY(add_slot_noise(plan, elements));
+    return Bytes{};
+  }
+  if (plan.privacy.noise != NoiseKind::kBanded) return Bytes{};
+  const bool begins = series_of(plan.round) == plan.round;
+  const Bytes stored = begins ? Bytes{} : COPPICE_TRY(store_.noise_state());
+  BandedNoise series = COPPICE_TRY(
+      stored.empty() ? BandedNoise::create(COPPICE_TRY(banded_coefficients_of(plan.privacy)),
+                                           plan.delta_elements())
+                     : BandedNoise::parse(stored));
+  COPPICE_TRY(add_banded_noise(plan, series, elements));
+  return series.serialize();
+}
+
+// From the noised share of devices whose delta was shortened, the next round's clip.
+Result<void> AggregatorService::adapt_clip() {
+  if (!adapts_clip()) return {};
+  for (const MetricMean& metric : metrics_) {
+    if (metric.name != kMetricClipped) continue;
+    const AdaptiveClip settings{.quantile = settings_.privacy.clip_quantile};
+    const double within = std::clamp(1 - metric.mean, 0.0, 1.0);
+    settings_.round.clip_norm = COPPICE_TRY(next_clip(settings_.round.clip_norm, within, settings));
+    COPPICE_TRY(store_.set("clip_norm", fixed(settings_.round.clip_norm, 12)));
+  }
+  return {};
+}
+
+// Devices have seen rounds that this state hasn't: it was restored from a backup, and can't prove
+// that nothing was released in them. Charged as the last round that is known was.
+Result<void> AggregatorService::charge_unproven(RoundId last_known, RoundId seen) {
+  if (ledger_.empty() && !noised()) return {};
+  if (ledger_.empty()) {
+    return Error{ErrorCode::kFailedPrecondition,
+                 cat("devices have seen rounds up to ", seen,
+                     ", this state knows none of what they spent of the privacy budget; restore a "
+                     "later backup, or begin a new fleet")};
+  }
+  const SpendRecord& like = ledger_.records().back();
+  SpendRecord charge{.round = seen,
+                     .mechanism = like.mechanism,
+                     .series = RoundId{0},
+                     .times = seen.value - last_known.value,
+                     .base = like.base,
+                     .epsilon = 0,
+                     .proven = false,
+                     .spent = clock_.wall()};
+  std::vector<SpendRecord> records = ledger_.records();
+  records.push_back(charge);
+  ledger_ = COPPICE_TRY(PrivacyLedger::of(std::move(records)));
+  charge.epsilon = COPPICE_TRY(ledger_.epsilon(settings_.privacy.delta));
+  COPPICE_TRY(store_.commit_charge(charge));
+  say(cat("rounds ", last_known.next(), " to ", seen,
+          " can't be proven unspent and are charged: epsilon is ", fixed(charge.epsilon, 3)));
+  return {};
+}
+
+} // namespace coppice
