@@ -17,7 +17,7 @@ import unittest
 
 PROGRAM = os.environ["COPPICE_PROGRAM"]
 MODEL = os.environ["COPPICE_MODEL"]
-DELTAS = (0.001, 0.002, 0.004)  # of devices 0, 1, 2: every subset has a mean of its own
+DELTAS = (0.001, 0.002, 0.004, 0.008, 0.016)  # of devices 0, 1, ...: each subset has its own mean
 ELEMENT_BOUND = 0.064  # twice the default learning rate times steps
 MAX_WEIGHT = 8
 KILLED = -9
@@ -73,6 +73,7 @@ class FleetTest(unittest.TestCase):
 
     devices = 3
     settings = {}
+    secure = False  # with secure aggregation, and owners who insist on it
 
     def setUp(self):
         scratch = tempfile.TemporaryDirectory(prefix="coppice-system-")
@@ -106,7 +107,10 @@ class FleetTest(unittest.TestCase):
             "network.heartbeat": "500ms", "network.lease": "5s",
             "network.reconnect_after": "100ms", "network.reconnect_window": "200ms",
             "round.min_available_nodes": self.devices, "round.min_train_nodes": self.devices,
-            "round.deadline": "60s", **self.settings}
+            "round.deadline": "60s", "round.secure_aggregation": str(self.secure).lower(),
+            "round.min_survivors": 3 if self.secure else 2, **self.settings}
+        floors = [] if self.secure else ["--set=floors.require_secure_aggregation=false",
+                                         "--set=floors.min_survivors=2"]
         flags = [f"--set={name}={value}" for name, value in settings.items()]
         self.coppice("aggregator", "init", self.home / "fleet", "--model", MODEL, "--rank", "1",
                      "--targets", "q_proj", *flags)
@@ -114,7 +118,7 @@ class FleetTest(unittest.TestCase):
         for number in range(self.devices):
             made = self.coppice("client", "init", self.device(number), "--model", MODEL, "--data",
                                 self.home / "data", "--set=eligibility.max_load_per_core=1000",
-                                "--set=eligibility.max_temperature=150")
+                                "--set=eligibility.max_temperature=150", *floors)
             self.ids.append(made["id"])
 
     def device(self, number):
