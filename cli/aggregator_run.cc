@@ -53,10 +53,12 @@ class InterruptWatch {
 
 // Frames, uploads and sums are large and pass within a round. Left to itself, glibc keeps them in
 // each thread's heap for reuse, and the service grows with the devices that were ever served at
-// once; so their pages go straight back. Costs a page fault a page; a round doesn't notice.
+// once; so their pages go straight back. The bound is low enough for the short last chunk of an
+// upload, which between small long-lived blocks would leave holes, and above the 16 KiB of
+// ZeroMQ's queues, which stay. Costs a page fault a page; a round doesn't notice.
 void give_memory_back_early() {
 #ifdef __GLIBC__
-  constexpr int kLargeBytes = 128 * 1024; // fixed: glibc would raise it up to 32 MiB
+  constexpr int kLargeBytes = 32 * 1024; // fixed: glibc would raise it up to 32 MiB
   mallopt(M_MMAP_THRESHOLD, kLargeBytes);
   mallopt(M_ARENA_MAX, 2);
 #endif
@@ -96,14 +98,17 @@ Result<ExitCode> run(Context& context, const RunOptions& options) {
     end = COPPICE_TRY(service->run(limits));
   }
   const bool quorum = end != ServiceEnd::kNoQuorum;
+  const char* const word = end == ServiceEnd::kStopped       ? "stopped"
+                           : end == ServiceEnd::kBudgetSpent ? "budget spent"
+                           : quorum                          ? "done"
+                                                             : "no quorum";
   if (!quorum) {
     context.console.note(cat("no round could be finished within ", options.timeout,
                              "; 'coppice aggregator status ", options.directory, "' says why"));
   }
-  context.console.finish(
-      "coppice.aggregator_run.v1",
-      Json{{"end", quorum ? (end == ServiceEnd::kStopped ? "stopped" : "done") : "no quorum"},
-           {"rounds", std::move(rounds)}});
+  context.console.finish("coppice.aggregator_run.v1",
+                         Json{{"end", word}, {"rounds", std::move(rounds)}});
+  if (end == ServiceEnd::kBudgetSpent) return ExitCode::kBudgetSpent;
   return quorum ? ExitCode::kOk : ExitCode::kNoQuorum;
 }
 

@@ -15,11 +15,13 @@ namespace coppice {
 namespace {
 
 constexpr std::uint32_t kSmallFleet = 10; // --in-process compares with a fleet this much smaller
+constexpr unsigned kPairs = 2;            // --secure-aggregation: without, with, without, with
 
 struct BenchOptions {
   std::uint32_t clients = 8;
   std::uint32_t rounds = 5;
   bool in_process = false;
+  bool secure_aggregation = false;
   std::string model;
   std::string keep;
 };
@@ -31,6 +33,7 @@ RoundBenchOptions bench_options(Context& context, const BenchOptions& options,
   made.root = root;
   made.clients = options.clients;
   made.rounds = options.rounds;
+  made.secure_aggregation = options.secure_aggregation;
   made.on_line = [&console = context.console](const std::string& line) { console.note(line); };
   return made;
 }
@@ -75,12 +78,89 @@ Result<ExitCode> processes(Context& context, const BenchOptions& options, const 
   return ExitCode::kOk;
 }
 
-Json memory_json(const FleetMemory& memory) {
+// Without and with secure aggregation.
+struct SecurePair {
+  ProcessBench plain;
+  ProcessBench secure;
+};
+
+Result<SecurePair> run_pair(Context& context, const BenchOptions& options, const fs::path& model,
+                            const fs::path& root) {
+  SecurePair made;
+  for (const bool secure : {false, true}) {
+    RoundBenchOptions at = bench_options(context, options, root / (secure ? "secure" : "plain"));
+    at.model = model;
+    at.on_line = {};
+    at.secure_aggregation = secure;
+    (secure ? made.secure : made.plain) = COPPICE_TRY(bench_processes(at));
+  }
+  // What comes down before the first upload is the adapter, and now messages of the round too. The
+  // adapter is the same one.
+  const double messages = made.secure.first_adapter_bytes - made.plain.first_adapter_bytes;
+  made.secure.first_adapter_bytes -= messages;
+  made.secure.bytes_per_client_round += messages / options.rounds;
+  return made;
+}
+
+template <typename Figure>
+double mean_of(const std::vector<SecurePair>& pairs, Figure figure) {
+  double sum = 0;
+  for (const SecurePair& pair : pairs) sum += figure(pair);
+  return sum / static_cast<double>(pairs.size());
+}
+
+Json pair_json(const SecurePair& pair) {
+  return {{"plain_seconds_per_round", pair.plain.times.seconds_per_round},
+          {"seconds_per_round", pair.secure.times.seconds_per_round},
+          {"resident_mb", pair.secure.resident_mb},
+          {"rounds", round_seconds(pair.secure.times)}};
+}
+
+Result<ExitCode> secure_and_plain(Context& context, const BenchOptions& options,
+                                  const fs::path& model, const fs::path& root) {
+  std::vector<SecurePair> pairs;
+  for (unsigned pair = 0; pair < kPairs; ++pair) {
+    pairs.push_back(COPPICE_TRY(run_pair(context, options, model, root / cat(pair))));
+  }
+  const auto seconds = [](const ProcessBench& bench) { return bench.times.seconds_per_round; };
+  const auto bytes = [](const ProcessBench& bench) { return bench.bytes_per_client_round; };
+  const double plain = mean_of(pairs, [&](const SecurePair& at) { return seconds(at.plain); });
+  const double secure = mean_of(pairs, [&](const SecurePair& at) { return seconds(at.secure); });
+  const double plain_bytes = mean_of(pairs, [&](const SecurePair& at) { return bytes(at.plain); });
+  const double secure_bytes =
+      mean_of(pairs, [&](const SecurePair& at) { return bytes(at.secure); });
+  Console& console = context.console;
+  console.print(cat(options.clients, " clients and an aggregator, a process each; ", kPairs,
+                    " times ", options.rounds, " rounds without and with secure aggregation, by ",
+                    "turns (lower is better):"));
+  console.print(cat("  ", fixed(secure, 3), " s a round with it, ", fixed(plain, 3),
+                    " s without: ", fixed(secure / plain, 2), " times"));
+  console.print(cat("  ", fixed(secure_bytes / 1e6, 3), " MB a client and round with it, ",
+                    fixed(plain_bytes / 1e6, 3),
+                    " MB without: ", fixed(100 * (secure_bytes / plain_bytes - 1), 1), " % more"));
+  Json runs = Json::array();
+  for (const SecurePair& pair : pairs) runs.push_back(pair_json(pair));
+  console.finish("coppice.bench_round.v1", Json{{"mode", "secure-aggregation"},
+                                                {"clients", options.clients},
+                                                {"parameters", pairs[0].secure.parameters},
+                                                {"seconds_per_round", secure},
+                                                {"plain_seconds_per_round", plain},
+                                                {"ratio", secure / plain},
+                                                {"bytes_per_client_round", secure_bytes},
+                                                {"plain_bytes_per_client_round", plain_bytes},
+                                                {"bytes_ratio", secure_bytes / plain_bytes},
+                                                {"pairs", runs},
+                                                {"cores", std::thread::hardware_concurrency()}});
+  return ExitCode::kOk;
+}
+
+Json memory_json(const FleetMemory& memory, double a_connection_mb) {
   return {{"clients", memory.clients},
           {"aggregator_alone_mb", memory.alone_mb},
           {"aggregator_connected_mb", memory.connected_mb},
           {"aggregator_most_mb", memory.most_mb},
-          {"adapter_mb", memory.most_mb - memory.connected_mb},
+          {"aggregator_after_mb", memory.after_mb},
+          {"adapter_mb", adapter_mb(memory, a_connection_mb)},
           {"clients_mb", memory.fleet_mb},
           {"seconds_per_round", memory.times.seconds_per_round},
           {"bytes_up_per_client_round", memory.bytes_up_per_client_round}};
@@ -90,14 +170,20 @@ void print_memory(Console& console, const FleetMemory& memory) {
   console.print(cat("  ", memory.clients, " clients: the aggregator holds ",
                     fixed(memory.alone_mb, 1), " MB alone, ", fixed(memory.connected_mb, 1),
                     " MB with all connected, at most ", fixed(memory.most_mb, 1),
-                    " MB in a round; ", fixed(memory.times.seconds_per_round, 2), " s a round"));
+                    " MB in a round, ", fixed(memory.after_mb, 1), " MB after the last; ",
+                    fixed(memory.times.seconds_per_round, 2), " s a round"));
 }
 
 Result<ExitCode> in_process(Context& context, const BenchOptions& options, const fs::path& model,
                             const fs::path& root) {
+  if (options.clients < 3) {
+    return Error{ErrorCode::kInvalidArgument,
+                 "--in-process compares two fleets; ask for --clients 3 or more"};
+  }
   std::vector<FleetMemory> fleets;
   for (const std::uint32_t clients :
-       {std::max(2U, options.clients / kSmallFleet), options.clients}) {
+       {std::max(options.secure_aggregation ? 3U : 2U, options.clients / kSmallFleet),
+        options.clients}) {
     RoundBenchOptions at = bench_options(context, options, root / cat(clients));
     at.model = model;
     at.clients = clients;
@@ -105,35 +191,40 @@ Result<ExitCode> in_process(Context& context, const BenchOptions& options, const
   }
   const FleetMemory& small = fleets.front();
   const FleetMemory& large = fleets.back();
-  const double more = large.clients - small.clients;
-  const double connection_kb =
-      1000 * ((large.connected_mb - large.alone_mb) - (small.connected_mb - small.alone_mb)) / more;
+  const double a_connection_mb = connection_mb(small, large);
   Console& console = context.console;
   console.print(cat("The aggregator's process, ", options.rounds, " rounds (lower is better):"));
   for (const FleetMemory& fleet : fleets) print_memory(console, fleet);
-  console.print(cat("  a connected client costs ", fixed(connection_kb, 1),
-                    " kB; a round's adapters ", fixed(small.most_mb - small.connected_mb, 1),
-                    " MB at ", small.clients, " clients and ",
-                    fixed(large.most_mb - large.connected_mb, 1), " MB at ", large.clients));
-  context.console.finish("coppice.bench_round.v1",
-                         Json{{"mode", "in-process"},
-                              {"clients", large.clients},
-                              {"seconds_per_round", large.times.seconds_per_round},
-                              {"bytes_up_per_client_round", large.bytes_up_per_client_round},
-                              {"resident_mb", large.most_mb + large.fleet_mb},
-                              {"connection_kb", connection_kb},
-                              {"fleets", {memory_json(small), memory_json(large)}},
-                              {"rounds", round_seconds(large.times)},
-                              {"cores", std::thread::hardware_concurrency()}});
+  console.print(cat("  a connected client costs ", fixed(1000 * a_connection_mb, 1),
+                    " kB; adapters ", fixed(adapter_mb(small, a_connection_mb), 1), " MB at ",
+                    small.clients, " clients and ", fixed(adapter_mb(large, a_connection_mb), 1),
+                    " MB at ", large.clients));
+  context.console.finish(
+      "coppice.bench_round.v1",
+      Json{{"mode", "in-process"},
+           {"clients", large.clients},
+           {"seconds_per_round", large.times.seconds_per_round},
+           {"bytes_up_per_client_round", large.bytes_up_per_client_round},
+           {"resident_mb", large.most_mb + large.fleet_mb},
+           {"connection_kb", 1000 * a_connection_mb},
+           {"fleets", {memory_json(small, a_connection_mb), memory_json(large, a_connection_mb)}},
+           {"rounds", round_seconds(large.times)},
+           {"cores", std::thread::hardware_concurrency()}});
   return ExitCode::kOk;
 }
 
 Result<ExitCode> bench_round(Context& context, const BenchOptions& options) {
+  if (options.secure_aggregation && options.clients < 3) {
+    return Error{ErrorCode::kInvalidArgument,
+                 "secure aggregation needs three devices: give --clients 3 or more"};
+  }
   const fs::path model =
       options.model.empty() ? COPPICE_TRY(default_model()) : fs::absolute(options.model);
   WorkFolder work = COPPICE_TRY(WorkFolder::make(options.keep));
-  auto measured = options.in_process ? in_process(context, options, model, work.path())
-                                     : processes(context, options, model, work.path());
+  const auto measure = options.in_process           ? in_process
+                       : options.secure_aggregation ? secure_and_plain
+                                                    : processes;
+  auto measured = measure(context, options, model, work.path());
   if (!measured.ok()) work.keep(); // the logs say why
   return measured;
 }
@@ -147,6 +238,7 @@ void add_bench_round_command(CLI::App& parent, Context& context) {
       {.name = "round",
        .summary = "Time, bytes and memory of a round, with a constant delta in place of training",
        .example = "coppice bench round --clients 8 --rounds 5\n"
+                  "coppice bench round --clients 8 --secure-aggregation\n"
                   "coppice bench round --clients 500 --rounds 2 --in-process --format json"},
       [options](Context& at) { return bench_round(at, *options); });
   command.add_option("--clients", options->clients, "Devices: a process each, unless --in-process")
@@ -158,6 +250,8 @@ void add_bench_round_command(CLI::App& parent, Context& context) {
   command.add_flag("--in-process", options->in_process,
                    "All devices in this process, over real sockets: how the aggregator's memory "
                    "grows with them");
+  command.add_flag("--secure-aggregation", options->secure_aggregation,
+                   "With masks; processes also run without, by turns, and are compared");
   command.add_option("-m,--model", options->model, "Base model (default: the one in assets/)")
       ->type_name("FILE");
   command.add_option("--keep", options->keep, "Keep every process's folder and log here")

@@ -14,12 +14,24 @@ namespace {
 // A frame from a device of this size on can only be a chunk of its upload.
 constexpr std::uint64_t kSurelyUpload = limits::kControlFrameBytes;
 
-std::vector<Override> settings_for(std::uint32_t clients) {
-  const std::string count = cat(clients);
-  return {{"round.min_available_nodes", count, "bench"},
-          {"round.min_train_nodes", count, "bench"},
-          {"round.min_survivors", "2", "bench"},
-          {"network.lease", "2m", "bench"}};
+std::vector<Override> settings_for(const RoundBenchOptions& options) {
+  const std::string count = cat(options.clients);
+  std::vector<Override> made = secure_aggregation_settings(options.secure_aggregation);
+  made.insert(made.end(), {{"round.min_available_nodes", count, "bench"},
+                           {"round.min_train_nodes", count, "bench"},
+                           {"network.lease", "2m", "bench"}});
+  return made;
+}
+
+std::vector<std::string> device_arguments(bool secure_aggregation) {
+  // Other work on this machine must not make a device decline.
+  std::vector<std::string> made{"--constant-delta", "0.001", "--set",
+                                "eligibility.max_load_per_core=1000"};
+  if (!secure_aggregation) {
+    made.insert(made.end(), {"--set", "floors.require_secure_aggregation=false", "--set",
+                             "floors.min_survivors=2"});
+  }
+  return made;
 }
 
 struct WireBytes {
@@ -62,6 +74,11 @@ WireBytes split_traffic(const std::vector<TrafficRecord>& records, std::size_t e
 
 } // namespace
 
+std::vector<Override> secure_aggregation_settings(bool on) {
+  return {{"round.secure_aggregation", on ? "true" : "false", "bench"},
+          {"round.min_survivors", on ? "3" : "2", "bench"}};
+}
+
 Result<RoundTimes> round_times(const fs::path& aggregator, std::uint32_t rounds,
                                std::uint32_t clients) {
   StateStore store = COPPICE_TRY(StateStore::observe(aggregator));
@@ -96,16 +113,15 @@ Result<ProcessBench> bench_processes(const RoundBenchOptions& options) {
   for (std::uint32_t i = 0; i < options.clients; ++i) {
     devices.push_back({cat("client", i + 1), data, {}, {}, {}});
   }
-  const DemoFleetOptions fleet_options{.program = options.program,
-                                       .root = options.root,
-                                       .model = options.model,
-                                       .rounds = options.rounds,
-                                       .aggregator = settings_for(options.clients),
-                                       // Other work on this machine must not make a device decline.
-                                       .device_arguments = {"--constant-delta", "0.001", "--set",
-                                                            "eligibility.max_load_per_core=1000"},
-                                       .audit_logs = false,
-                                       .on_line = options.on_line};
+  const DemoFleetOptions fleet_options{
+      .program = options.program,
+      .root = options.root,
+      .model = options.model,
+      .rounds = options.rounds,
+      .aggregator = settings_for(options),
+      .device_arguments = device_arguments(options.secure_aggregation),
+      .audit_logs = false,
+      .on_line = options.on_line};
   const auto fleet = COPPICE_TRY(DemoFleet::start(fleet_options, std::move(devices)));
   COPPICE_TRY(fleet->run());
   const double clients = options.clients;

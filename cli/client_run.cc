@@ -94,6 +94,7 @@ struct RunOptions {
   std::optional<std::uint64_t> until_release;
   std::string timeout = "0";
   std::string audit_log;
+  std::string audit_deltas;
   std::optional<float> constant_delta;
   std::vector<std::string> set;
 };
@@ -107,6 +108,9 @@ Result<ExitCode> run(Context& context, const RunOptions& options) {
   agent_options.on_event = [&](const std::string& line) { context.console.print(line); };
   if (!options.audit_log.empty()) {
     agent_options.tap = COPPICE_TRY(open_audit_log(options.audit_log));
+  }
+  if (!options.audit_deltas.empty()) {
+    agent_options.delta_tap = COPPICE_TRY(open_audit_deltas(options.audit_deltas));
   }
   if (options.constant_delta) {
     agent_options.trainer = constant_trainer(*options.constant_delta);
@@ -194,6 +198,10 @@ void add_client_run_command(CLI::App& parent, Context& context) {
   command
       .add_option("--audit-log", options->audit_log,
                   "Write every frame that leaves, in plain, to this file")
+      ->type_name("FILE");
+  command
+      .add_option("--audit-deltas", options->audit_deltas,
+                  "Write what was trained, in plain, to this file: it must not be found elsewhere")
       ->type_name("FILE");
   command.add_option("--constant-delta", options->constant_delta,
                      "Send this value in place of training: for measuring, never for a real fleet");

@@ -14,6 +14,7 @@ constexpr GroupRow kGroups[] = {
     {"client adapter", "What this device serves with"},
     {"adapter", "Look at, convert, merge, compare and verify LoRA adapters"},
     {"model", "Look at base models"},
+    {"privacy", "What differential privacy takes, and what a fleet has spent of it"},
     {"config", "Settings: where each value comes from"},
     {"bench", "Measure this machine with coppice's own work"},
 };
@@ -56,11 +57,18 @@ constexpr CommandRow kCommands[] = {
     {"adapter", add_adapter_diff_command},
     {"adapter", add_adapter_verify_command},
     {"model", add_model_info_command},
+    {"privacy", add_privacy_plan_command},
+    {"privacy", add_privacy_spent_command},
+    {"privacy", add_privacy_curve_command},
     {"bench", add_bench_train_step_command},
     {"bench", add_bench_generate_command},
     {"bench", add_bench_round_command},
+    {"bench", add_bench_dp_command},
+    {"bench", add_bench_mask_command},
+    {"bench", add_bench_secagg_command},
     {"config", add_config_show_command},
     {"config", add_config_markdown_command},
+    {"", add_sim_protocol_command},
     {"", add_doctor_command},
 };
 

@@ -45,11 +45,18 @@ AddCommand add_adapter_merge_command;
 AddCommand add_adapter_diff_command;
 AddCommand add_adapter_verify_command;
 AddCommand add_model_info_command;
+AddCommand add_privacy_plan_command;
+AddCommand add_privacy_spent_command;
+AddCommand add_privacy_curve_command;
 AddCommand add_bench_train_step_command;
 AddCommand add_bench_generate_command;
 AddCommand add_bench_round_command;
+AddCommand add_bench_dp_command;
+AddCommand add_bench_mask_command;
+AddCommand add_bench_secagg_command;
 AddCommand add_config_show_command;
 AddCommand add_config_markdown_command;
+AddCommand add_sim_protocol_command;
 AddCommand add_doctor_command;
 
 struct GroupRow {

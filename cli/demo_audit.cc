@@ -9,6 +9,7 @@
 #include "aggregator/state_store.h"
 #include "base/text.h"
 #include "cli/audit_log.h"
+#include "cli/demo_contents.h"
 #include "client/device_folder.h"
 #include "client/ledger.h"
 #include "protocol/envelope.h"
@@ -63,13 +64,49 @@ Result<std::vector<Evidence>> aggregator_files(const fs::path& folder) {
   return files;
 }
 
-void search(const std::vector<Evidence>& evidence, const std::vector<Bytes>& needles,
-            DemoAudit& audit) {
+// How many pieces of evidence hold one of the needles.
+std::uint64_t search(const std::vector<Evidence>& evidence, const std::vector<Bytes>& needles,
+                     const char* what, std::vector<std::string>& findings) {
+  std::uint64_t found = 0;
   for (const Evidence& piece : evidence) {
     if (contains_any(piece.bytes, needles).empty()) continue;
-    audit.canaries_found += 1;
-    audit.findings.push_back(cat("a secret stands in ", piece.name));
+    found += 1;
+    findings.push_back(cat(what, " stands in ", piece.name));
   }
+  return found;
+}
+
+Result<std::vector<Evidence>> aggregator_memory(const DemoFleet& fleet, DemoAudit& audit) {
+  std::vector<Evidence> dumps;
+  for (const fs::path& file : fleet.memory_dumps()) {
+    dumps.push_back({"the aggregator's memory", COPPICE_TRY(read_file(file, kMaxFileBytes))});
+    audit.memory_bytes += dumps.back().bytes.size();
+  }
+  return dumps;
+}
+
+// Uploads look like noise, and no delta is outside its device. False: the audit misses an upload as
+// it would be without secure aggregation.
+bool audit_deltas(const std::vector<Evidence>& evidence, const std::vector<Evidence>& uploads,
+                  const std::vector<AuditedDelta>& deltas, DemoAudit& audit) {
+  std::vector<Bytes> needles;
+  for (const AuditedDelta& delta : deltas) {
+    audit.deltas_searched += 1;
+    for (Bytes& needle : needles_of_delta(delta)) needles.push_back(std::move(needle));
+  }
+  audit.deltas_found = search(evidence, needles, "a device's delta", audit.findings);
+  for (const Evidence& upload : uploads) {
+    const double distance = distance_from_uniform(upload.bytes);
+    audit.least_uniform = std::max(audit.least_uniform, distance);
+    if (distance < kUniformWithin) continue;
+    audit.uploads_not_uniform += 1;
+    audit.findings.push_back(cat(upload.name, " doesn't look like noise"));
+  }
+  if (deltas.empty()) return false;
+  Bytes unmasked;
+  ring_pack(deltas.front().elements, RingBits{16}, unmasked);
+  return distance_from_uniform(unmasked) >= kUniformWithin &&
+         !contains_any(unmasked, needles).empty();
 }
 
 // The audit of an audit: what is planted must be found.
@@ -112,6 +149,11 @@ Result<DemoAudit> audit_demo(const DemoFleet& fleet) {
   const ClientRegistry registry = COPPICE_TRY(ClientRegistry::open(store.database()));
   std::vector<LedgerLine> lines;
   std::vector<Evidence> evidence = COPPICE_TRY(aggregator_files(fleet.aggregator_folder()));
+  for (Evidence& dump : COPPICE_TRY(aggregator_memory(fleet, audit))) {
+    evidence.push_back(std::move(dump));
+  }
+  std::vector<Evidence> uploads;
+  std::vector<AuditedDelta> deltas;
   std::vector<Bytes> needles;
   for (const DemoDevice& device : fleet.devices()) {
     for (const LedgerEntry& entry :
@@ -119,9 +161,12 @@ Result<DemoAudit> audit_demo(const DemoFleet& fleet) {
       lines.push_back({device.name, entry.bytes});
     }
     std::vector<Bytes> frames = COPPICE_TRY(read_audit_log(device.audit_log));
-    auto uploads = COPPICE_TRY(opened_uploads(frames, device, folder, registry));
-    audit.uploads_opened += uploads.size();
-    for (Evidence& upload : uploads) evidence.push_back(std::move(upload));
+    for (Evidence& upload : COPPICE_TRY(opened_uploads(frames, device, folder, registry))) {
+      uploads.push_back(std::move(upload));
+    }
+    for (AuditedDelta& delta : COPPICE_TRY(read_audit_deltas(device.audit_deltas))) {
+      deltas.push_back(std::move(delta));
+    }
     for (Bytes& frame : frames)
       evidence.push_back({cat("a frame of ", device.name), std::move(frame)});
     for (const std::string& secret : device.secrets) {
@@ -129,7 +174,10 @@ Result<DemoAudit> audit_demo(const DemoFleet& fleet) {
       for (Bytes& needle : needles_for(secret)) needles.push_back(std::move(needle));
     }
   }
-  search(evidence, needles, audit);
+  audit.uploads_opened = uploads.size();
+  evidence.insert(evidence.end(), uploads.begin(), uploads.end());
+  audit.canaries_found = search(evidence, needles, "a secret", audit.findings);
+  const bool unmasked_found = audit_deltas(evidence, uploads, deltas, audit);
   const auto records = fleet.traffic();
   const TrafficAudit traffic = audit_traffic(records, lines);
   audit.frames = traffic.frames;
@@ -141,7 +189,7 @@ Result<DemoAudit> audit_demo(const DemoFleet& fleet) {
     audit.findings.emplace_back("the proxy saw more frames than it can keep");
     audit.unaccounted_bytes += 1;
   }
-  audit.controls_found = controls_work(records, lines, needles);
+  audit.controls_found = controls_work(records, lines, needles) && unmasked_found;
   return audit;
 }
 

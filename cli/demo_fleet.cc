@@ -6,6 +6,7 @@
 #include <thread>
 
 #include "base/text.h"
+#include "cli/demo_contents.h"
 #include "cli/fleet_setup.h"
 #include "formats/json.h"
 
@@ -49,15 +50,21 @@ Result<void> DemoFleet::command(const std::string& name, std::vector<std::string
 }
 
 Result<void> DemoFleet::start_aggregator() {
-  FleetServer server = COPPICE_TRY(start_fleet_server({.program = options_.program,
-                                                       .root = options_.root,
-                                                       .model = options_.model,
-                                                       .settings = options_.aggregator,
-                                                       .rounds = options_.rounds,
-                                                       .deadline = options_.deadline}));
+  FleetServer server = COPPICE_TRY(
+      start_fleet_server({.program = options_.program,
+                          .root = options_.root,
+                          .model = options_.model,
+                          .settings = options_.aggregator,
+                          .rounds = std::max(options_.rounds, options_.aggregator_rounds),
+                          .deadline = options_.deadline}));
   endpoints_ = std::move(server.endpoints);
   running_.push_back(std::move(server.process));
   return {};
+}
+
+Result<FleetProcess> DemoFleet::start_aggregator_again() const {
+  return launch("aggregator-again", {"aggregator", "run", aggregator_folder().string(), "--rounds",
+                                     "1", "--timeout", "30s"});
 }
 
 Result<void> DemoFleet::start_proxy() {
@@ -80,6 +87,7 @@ Result<void> DemoFleet::enroll_devices() {
     DemoDevice& device = devices_[i];
     device.folder = options_.root / "devices" / device.name;
     device.audit_log = options_.root / "logs" / (device.name + ".sent");
+    device.audit_deltas = options_.root / "logs" / (device.name + ".deltas");
     const std::size_t first = i * kRoutesPerDevice;
     const InviteRequest request{
         .endpoints = {routes.at(first), routes.at(first + 1), routes.at(first + 2)}};
@@ -93,16 +101,26 @@ Result<void> DemoFleet::enroll_devices() {
   return {};
 }
 
+Result<FleetProcess> DemoFleet::launch_device(
+    const DemoDevice& device, std::map<std::string, std::string> environment) const {
+  std::vector<std::string> arguments{"client", "run", device.folder.string(), "--until-release",
+                                     cat(options_.rounds)};
+  if (options_.audit_logs) {
+    arguments.insert(arguments.end(), {"--audit-log", device.audit_log.string(), "--audit-deltas",
+                                       device.audit_deltas.string()});
+  }
+  arguments.insert(arguments.end(), options_.device_arguments.begin(),
+                   options_.device_arguments.end());
+  return launch_process(options_.program, options_.root / "logs", device.name, std::move(arguments),
+                        std::move(environment));
+}
+
 Result<void> DemoFleet::run() {
-  for (const DemoDevice& device : devices_) {
-    std::vector<std::string> arguments{"client", "run", device.folder.string(), "--until-release",
-                                       cat(options_.rounds)};
-    if (options_.audit_logs) {
-      arguments.insert(arguments.end(), {"--audit-log", device.audit_log.string()});
-    }
-    arguments.insert(arguments.end(), options_.device_arguments.begin(),
-                     options_.device_arguments.end());
-    running_.push_back(COPPICE_TRY(launch(device.name, std::move(arguments))));
+  for (std::size_t i = 0; i < devices_.size(); ++i) {
+    const auto kill = std::ranges::find(options_.kills, i, &DemoKill::device);
+    std::map<std::string, std::string> environment;
+    if (kill != options_.kills.end()) environment["COPPICE_CRASH_AT"] = kill->crash_at;
+    running_.push_back(COPPICE_TRY(launch_device(devices_[i], std::move(environment))));
     running_.back().output.new_lines(); // of `init` and `enroll`
   }
   const SystemClock clock;
@@ -122,25 +140,63 @@ Result<bool> DemoFleet::step() {
   bool all_ended = true;
   for (FleetProcess& running : running_) {
     tell(running);
+    if (const auto killed = killed_.find(running.name); killed != killed_.end()) {
+      all_ended = false;
+      if (!kill_round_over_) continue;
+      killed_.erase(killed);
+      const auto device = std::ranges::find(devices_, running.name, &DemoDevice::name);
+      FleetProcess again = COPPICE_TRY(launch_device(*device, {}));
+      running.process = std::move(again.process); // the same log goes on
+      running.ended = false;
+      if (options_.on_line) options_.on_line(cat(running.name, ": started again"));
+    }
     if (running.ended) continue;
     const auto status = running.process.poll();
     if (!status) {
       all_ended = false;
       continue;
     }
-    running.ended = true;
-    tell(running);
-    if (*status != 0) {
-      return Error{ErrorCode::kInternal, cat(running.name, " ended with status ", *status, ": ",
-                                             last_lines(running.log))};
-    }
+    COPPICE_TRY(ended(running, *status));
+    all_ended = all_ended && !killed_.contains(running.name);
   }
   resident_most_ = std::max(resident_most_, resident_bytes_now());
   return all_ended;
 }
 
-void DemoFleet::tell(FleetProcess& running) const {
+Result<void> DemoFleet::ended(FleetProcess& running, int status) {
+  constexpr int kKilled = 128 + 9;
+  running.ended = true;
+  tell(running);
+  const bool aggregator = running.name == "aggregator";
+  if (status == (aggregator ? options_.aggregator_status : 0)) return {};
+  for (const DemoKill& kill : options_.kills) {
+    if (status != kKilled || devices_[kill.device].name != running.name) continue;
+    killed_[running.name] = kill.words;
+    if (options_.on_line) options_.on_line(cat(running.name, ": killed ", kill.words));
+    return {};
+  }
+  return Error{ErrorCode::kInternal,
+               cat(running.name, " ended with status ", status, ": ", last_lines(running.log))};
+}
+
+// What the aggregator held when it had just released.
+void DemoFleet::note_memory(const FleetProcess& running) {
+  if (running.name != "aggregator" || running.ended) return;
+  const fs::path file =
+      options_.root / "logs" / cat("aggregator.memory-", memory_dumps_.size() + 1);
+  const auto dumped = dump_memory(running.process.id(), file);
+  if (dumped.ok()) {
+    memory_dumps_.push_back(file);
+  } else if (options_.on_line) {
+    options_.on_line(cat("the aggregator's memory is not audited: ", dumped.error().message));
+  }
+}
+
+void DemoFleet::tell(FleetProcess& running) {
+  const std::string over = cat("round ", options_.kill_round, ": release");
   for (const std::string& line : running.output.new_lines()) {
+    kill_round_over_ = kill_round_over_ || line.starts_with(over);
+    if (options_.audit_logs && line.find(": release ") != std::string::npos) note_memory(running);
     if (options_.on_line) options_.on_line(cat(running.name, ": ", line));
   }
 }

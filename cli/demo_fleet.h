@@ -7,6 +7,7 @@
 #pragma once
 
 #include <functional>
+#include <map>
 #include <memory>
 #include <string>
 #include <vector>
@@ -23,6 +24,15 @@ struct DemoDevice {
   std::vector<std::string> secrets; // texts that must never leave
   fs::path folder;                  // the device's own
   fs::path audit_log;               // what it sent, in plain, written by the device
+  fs::path audit_deltas{};          // what it trained, which must be nowhere else
+};
+
+// A device that is killed (SIGKILL) in one round, and started again when that round is over.
+struct DemoKill {
+  std::size_t device = 0;
+  std::string crash_at; // the commit point (base/file.h, crash_point()) and which passing of it
+  std::string words;    // for people: "after masking, before its upload"
+  bool counts = false;  // whether its update must be in the round's sum
 };
 
 struct DemoFleetOptions {
@@ -32,7 +42,11 @@ struct DemoFleetOptions {
   std::uint32_t rounds = 3;
   std::vector<Override> aggregator;          // of aggregator.toml
   std::vector<std::string> device_arguments; // of `client run`, besides the folder
-  bool audit_logs = true;                    // devices write down what they send, in plain
+  std::vector<DemoKill> kills{};
+  std::uint32_t kill_round = 0;
+  std::uint32_t aggregator_rounds = 0; // that it is asked for; 0: as `rounds`
+  int aggregator_status = 0;           // that it must end with
+  bool audit_logs = true;              // devices write down what they send, in plain
   std::uint32_t client_threads = 1;
   Millis deadline{600'000};
   std::function<void(const std::string&)> on_line; // what happens, as it happens
@@ -47,6 +61,12 @@ class DemoFleet {
   Result<void> run();
 
   const std::vector<DemoDevice>& devices() const { return devices_; }
+  // The same aggregator once more, on the state that it left.
+  Result<FleetProcess> start_aggregator_again() const;
+  const std::vector<DemoKill>& kills() const { return options_.kills; }
+  std::uint32_t kill_round() const { return options_.kill_round; }
+  // The aggregator's memory as it was at each release.
+  const std::vector<fs::path>& memory_dumps() const { return memory_dumps_; }
   fs::path aggregator_folder() const { return options_.root / "aggregator"; }
   std::vector<TrafficRecord> traffic() const { return proxy_->records(); }
   // How many of traffic()'s first records are of the enrolments.
@@ -63,7 +83,11 @@ class DemoFleet {
   Result<void> enroll_devices();
   Result<FleetProcess> launch(const std::string& name, std::vector<std::string> arguments) const;
   Result<void> command(const std::string& name, std::vector<std::string> arguments) const;
-  void tell(FleetProcess& running) const;
+  Result<FleetProcess> launch_device(const DemoDevice& device,
+                                     std::map<std::string, std::string> environment) const;
+  void tell(FleetProcess& running);
+  void note_memory(const FleetProcess& running);
+  Result<void> ended(FleetProcess& running, int status);
   Result<bool> step(); // true: all have ended
 
   DemoFleetOptions options_;
@@ -71,6 +95,9 @@ class DemoFleet {
   ServerEndpoints endpoints_;
   std::unique_ptr<RecordingProxy> proxy_;
   std::vector<FleetProcess> running_;
+  std::map<std::string, std::string> killed_; // name, words: waiting for the round's end
+  bool kill_round_over_ = false;
+  std::vector<fs::path> memory_dumps_;
   std::size_t enrolment_records_ = 0;
   std::uint64_t resident_most_ = 0;
 };

@@ -8,6 +8,7 @@
 
 #include "aggregator/state_store.h"
 #include "base/text.h"
+#include "cli/demo_contents.h"
 #include "client/ledger.h"
 #include "client/serving.h"
 
@@ -85,6 +86,24 @@ void client_line(std::ostringstream& out, const DemoClientRow& row, bool with_by
   out << "\n";
 }
 
+// A device that was killed before its upload must be left out, one that was killed after its
+// acknowledgement must count.
+Result<void> add_kills(const DemoFleet& fleet, std::vector<DemoClientRow>& rows) {
+  if (fleet.kills().empty()) return {};
+  StateStore store = COPPICE_TRY(StateStore::observe(fleet.aggregator_folder()));
+  const auto counted = COPPICE_TRY(store.counted(RoundId{fleet.kill_round()}));
+  for (const DemoKill& kill : fleet.kills()) {
+    const DemoDevice& device = fleet.devices()[kill.device];
+    const auto identity = COPPICE_TRY(DeviceFolder(device.folder).identity());
+    const bool in_sum = counted.contains(identity.id);
+    DemoClientRow& row = rows.at(kill.device);
+    row.killed = cat("killed in round ", fleet.kill_round(), " ", kill.words, ": ",
+                     in_sum ? "counted" : "left out, and the others' sum recovered");
+    row.as_promised = in_sum == kill.counts;
+  }
+  return {};
+}
+
 } // namespace
 
 Result<DemoReport> collect_demo(const DemoFleet& fleet, std::uint32_t rounds) {
@@ -98,20 +117,19 @@ Result<DemoReport> collect_demo(const DemoFleet& fleet, std::uint32_t rounds) {
   }
   report.mean.name = "mean";
   add_traffic(fleet, report.clients);
+  COPPICE_TRY(add_kills(fleet, report.clients));
   report.rounds = COPPICE_TRY(round_rows(fleet, rounds));
   report.resident_most = fleet.resident_bytes_most();
   return report;
 }
 
-std::vector<std::string> DemoReport::failures() const {
+std::vector<std::string> DemoReport::safety_failures() const {
   std::vector<std::string> found;
   for (const DemoRoundRow& round : rounds) {
     if (!round.released) found.push_back(cat("round ", round.round, " was abandoned"));
   }
-  if (mean.shared > mean.base)
-    found.emplace_back("the shared adapter is worse than the base in the mean");
-  if (mean.personal > mean.shared) {
-    found.emplace_back("the personal adapters are worse than the shared one in the mean");
+  for (const DemoClientRow& row : clients) {
+    if (!row.as_promised) found.push_back(cat(row.name, " was ", row.killed));
   }
   if (audit.canaries_found > 0) {
     found.push_back(cat(audit.canaries_found, " secrets were found where none may be"));
@@ -119,7 +137,23 @@ std::vector<std::string> DemoReport::failures() const {
   if (audit.unaccounted_bytes > 0) {
     found.push_back(cat(audit.unaccounted_bytes, " bytes left that no ledger accounts for"));
   }
+  if (audit.deltas_found > 0) {
+    found.push_back(cat("single deltas were found in ", audit.deltas_found, " places"));
+  }
+  if (audit.uploads_not_uniform > 0) {
+    found.push_back(cat(audit.uploads_not_uniform, " masked uploads don't look like noise"));
+  }
   if (!audit.controls_found) found.emplace_back("the audit missed a breach that was planted");
+  return found;
+}
+
+std::vector<std::string> DemoReport::failures() const {
+  std::vector<std::string> found = safety_failures();
+  if (mean.shared > mean.base)
+    found.emplace_back("the shared adapter is worse than the base in the mean");
+  if (mean.personal > mean.shared) {
+    found.emplace_back("the personal adapters are worse than the shared one in the mean");
+  }
   return found;
 }
 
@@ -132,6 +166,7 @@ Json demo_json(const DemoReport& report) {
          {"bits_per_byte",
           {{"base", row.base}, {"shared", row.shared}, {"personal", row.personal}}},
          {"gate", row.gate},
+         {"killed", row.killed},
          {"bytes_up", row.bytes_up},
          {"bytes_down", row.bytes_down}});
   }
@@ -150,12 +185,15 @@ Json demo_json(const DemoReport& report) {
                    {"frames", report.audit.frames},
                    {"uploads_opened", report.audit.uploads_opened},
                    {"transport_bytes", report.audit.transport_bytes},
+                   {"deltas_searched", report.audit.deltas_searched},
+                   {"deltas_found", report.audit.deltas_found},
+                   {"uploads_not_uniform", report.audit.uploads_not_uniform},
+                   {"memory_bytes", report.audit.memory_bytes},
                    {"controls_found", report.audit.controls_found}};
   json["samples"] = {{"before", report.sample_before}, {"after", report.sample_after}};
   json["resident_mb"] = static_cast<double>(report.resident_most) / 1e6;
   json["seconds"] = report.seconds;
   json["folder"] = report.root.string();
-  json["failures"] = report.failures();
   return json;
 }
 
@@ -166,7 +204,10 @@ std::string demo_table(const DemoReport& report) {
          "down\n";
   for (const DemoClientRow& row : report.clients) client_line(out, row, true);
   client_line(out, report.mean, false);
-  out << "\nRounds:\n";
+  for (const DemoClientRow& row : report.clients) {
+    if (!row.killed.empty()) out << "\n" << row.name << " was " << row.killed << ".";
+  }
+  out << "\n\nRounds:\n";
   for (const DemoRoundRow& row : report.rounds) {
     out << "  " << row.round << ": " << (row.released ? "released" : "abandoned") << ", "
         << row.participants << " devices, " << fixed(row.seconds, 1) << " s, at most "
@@ -179,8 +220,15 @@ std::string demo_table(const DemoReport& report) {
       << "       " << audit.canaries_searched << " secrets searched for in every frame, in "
       << audit.uploads_opened
       << " opened uploads and in the aggregator's files: " << audit.canaries_found << " found.\n"
-      << "       Two planted breaches were " << (audit.controls_found ? "found" : "MISSED")
-      << " by the same audit.\n";
+      << "       " << audit.deltas_searched << " deltas searched for in every form there and in "
+      << human_bytes(static_cast<double>(audit.memory_bytes))
+      << " of the aggregator's memory: " << audit.deltas_found
+      << " found. Opened uploads look like\n"
+      << "       noise: at most " << fixed(audit.least_uniform, 1)
+      << " standard deviations from uniform (limit " << fixed(kUniformWithin, 0) << ").\n"
+      << "       Three planted breaches (a secret, an unledgered frame, an upload without masks) "
+         "were "
+      << (audit.controls_found ? "found" : "MISSED") << "\n       by the same audit.\n";
   for (const std::string& finding : audit.findings) out << "       - " << finding << "\n";
   return std::move(out).str();
 }

@@ -17,6 +17,8 @@ struct DemoClientRow {
   double shared = 0;
   double personal = 0;
   std::string gate;           // what serves
+  std::string killed;         // when it was killed, and what became of its update; empty: it wasn't
+  bool as_promised = true;    // of a killed one: left out, or counted, as it must be
   std::uint64_t bytes_up = 0; // on the wire, everything
   std::uint64_t bytes_down = 0;
 };
@@ -40,8 +42,9 @@ struct DemoReport {
   std::string sample_before;
   std::string sample_after;
 
-  // Why the demo failed; empty if it did not.
+  // Why the demo failed; empty if it did not. Safety: all but whether anything was learnt.
   std::vector<std::string> failures() const;
+  std::vector<std::string> safety_failures() const;
 };
 
 // Reads the devices' and the aggregator's folders; the audit and the samples are the caller's.

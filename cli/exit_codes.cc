@@ -24,6 +24,8 @@ constexpr std::array kTable{
                  "Nobody answered, or a wait ran out: try again later"},
     ExitCodeInfo{ExitCode::kMachine, "machine",
                  "The machine refused: disk, memory, descriptors, permissions"},
+    ExitCodeInfo{ExitCode::kBudgetSpent, "budget_spent",
+                 "The privacy budget is spent: no further round may start"},
     ExitCodeInfo{ExitCode::kBug, "bug", "A mistake of ours that was contained: please report it"},
     ExitCodeInfo{ExitCode::kInterrupted, "interrupted", "Stopped by Ctrl-C or SIGTERM"},
 };

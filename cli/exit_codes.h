@@ -19,6 +19,7 @@ enum class ExitCode : int {
   kBadInput = 4,
   kUnavailable = 5,
   kMachine = 6,
+  kBudgetSpent = 7,
   kBug = 70,
   kInterrupted = 130,
 };

@@ -31,10 +31,12 @@ std::string last_lines(const fs::path& log) {
 }
 
 Result<FleetProcess> launch_process(const fs::path& program, const fs::path& logs,
-                                    const std::string& name, std::vector<std::string> arguments) {
+                                    const std::string& name, std::vector<std::string> arguments,
+                                    std::map<std::string, std::string> environment) {
   arguments.insert(arguments.begin(), program.string());
   const fs::path log = logs / (name + ".log");
-  ChildProcess process = COPPICE_TRY(ChildProcess::start({std::move(arguments), log, {}}));
+  ChildProcess process =
+      COPPICE_TRY(ChildProcess::start({std::move(arguments), log, std::move(environment)}));
   return FleetProcess{name, std::move(process), FileFollower(log), log};
 }
 

@@ -4,6 +4,7 @@
 #pragma once
 
 #include <functional>
+#include <map>
 #include <string>
 #include <vector>
 
@@ -24,7 +25,8 @@ struct FleetProcess {
 
 // `program ARGUMENTS...`, with its output in `logs`/NAME.log.
 Result<FleetProcess> launch_process(const fs::path& program, const fs::path& logs,
-                                    const std::string& name, std::vector<std::string> arguments);
+                                    const std::string& name, std::vector<std::string> arguments,
+                                    std::map<std::string, std::string> environment = {});
 
 // The end of a log: what a message about a process's death quotes.
 std::string last_lines(const fs::path& log);

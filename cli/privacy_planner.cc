@@ -1,0 +1,174 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "cli/privacy_planner.h"
+
+#include <algorithm>
+#include <cmath>
+#include <optional>
+
+#include "base/text.h"
+#include "privacy/gaussian_curve.h"
+#include "privacy/pld.h"
+#include "protocol/plan_encoding.h"
+#include "protocol/round_mechanism.h"
+
+namespace coppice {
+namespace {
+
+constexpr std::uint32_t kOfferedBits[] = {16, 20, 24, 32};
+constexpr double kCalibration = 1e-4; // the multiplier's own precision, relative
+constexpr int kCalibrationSteps = 64;
+
+Error wrong(std::string why) { return {ErrorCode::kInvalidArgument, std::move(why)}; }
+
+Result<void> check(const PrivacyQuestion& question) {
+  if (question.cohort < kMinMembers || question.cohort > limits::kRosterMembers) {
+    return wrong(cat("a cohort of ", question.cohort, "; one sum is over ", kMinMembers, " to ",
+                     limits::kRosterMembers, " devices"));
+  }
+  if (question.population < question.cohort) {
+    return wrong(cat("a cohort of ", question.cohort, " out of ", question.population,
+                     " devices; give a --population at least as large as --cohort"));
+  }
+  if (question.parameters < 2 || question.parameters > limits::kParameters) {
+    return wrong(
+        cat(question.parameters, " parameters; an adapter has 2 to ", limits::kParameters));
+  }
+  return {};
+}
+
+// All deltas in one tensor: only their number counts here.
+AdapterSpec flat_spec(std::uint64_t parameters) {
+  AdapterSpec spec{.architecture = "any", .targets = {}};
+  spec.targets.push_back({.tensor = "delta",
+                          .in = static_cast<std::uint32_t>(parameters - 1),
+                          .out = 1,
+                          .rank = 1,
+                          .alpha = 1});
+  return spec;
+}
+
+Result<RoundPlan> plan_with(const PrivacyQuestion& question, RingBits bits, double multiplier) {
+  RoundPlan plan;
+  plan.clip_norm = question.clip;
+  const double stay = (1 - question.graph.dropout) * question.cohort;
+  plan.sum = {.goal = question.cohort,
+              .min_survivors = static_cast<std::uint32_t>(std::ceil(stay)),
+              .cohort = question.cohort,
+              .max_weight = 1,
+              .secure_aggregation = true,
+              .corrupt_fraction = question.graph.corrupt,
+              .dropout_fraction = question.graph.dropout,
+              .server = question.graph.server};
+  plan.privacy = {.noise = question.adversary == Adversary::kRelease ? NoiseKind::kCentral
+                                                                     : NoiseKind::kSkellam,
+                  .noise_multiplier = multiplier,
+                  .delta = question.delta,
+                  .sampling_rate = sampling_rate_of(question),
+                  .expected_cohort = question.cohort};
+  COPPICE_TRY(choose_encoding(
+      plan, flat_spec(question.parameters),
+      {.bits = bits, .whole_vector = true, .rotate = true, .noise_multiplier = multiplier}));
+  return plan;
+}
+
+double inflation_of(const RoundPlan& plan) {
+  const double bound = std::sqrt(static_cast<double>(plan.encoding.norm_bound_squared));
+  return bound / (plan.slots.front().scale * plan.clip_norm) - 1;
+}
+
+// The narrowest ring in which rounding costs little; else the widest that holds the sum at all.
+Result<RingBits> choose_bits(const PrivacyQuestion& question, double multiplier) {
+  std::optional<RingBits> widest;
+  Error last = wrong("");
+  for (const std::uint32_t offered : kOfferedBits) {
+    const RingBits bits = COPPICE_TRY(RingBits::make(offered));
+    const auto plan = plan_with(question, bits, multiplier);
+    if (!plan.ok()) {
+      last = plan.error();
+      continue;
+    }
+    if (inflation_of(*plan) <= kMostInflation) return bits;
+    widest = bits;
+  }
+  if (!widest) return last;
+  return *widest;
+}
+
+Result<double> accounted(const PrivacyQuestion& question, const RoundPlan& plan) {
+  const Spend spend{mechanism_of(plan), question.rounds};
+  return spent_epsilon({&spend, 1}, question.delta);
+}
+
+// Raises the continuous Gaussian's multiplier until the mechanism that is sampled meets epsilon.
+Result<RoundPlan> calibrate(const PrivacyQuestion& question, RingBits bits, double start) {
+  double low = start;
+  double high = start;
+  double step = kCalibration;
+  RoundPlan best = COPPICE_TRY(plan_with(question, bits, high));
+  int steps = 0;
+  while (COPPICE_TRY(accounted(question, best)) > question.epsilon) {
+    if (++steps > kCalibrationSteps) {
+      return wrong(cat("no noise that fits a ring of ", bits.value, " bits gives epsilon ",
+                       question.epsilon, " over ", question.rounds, " rounds"));
+    }
+    low = high;
+    high *= 1 + step;
+    step *= 2;
+    best = COPPICE_TRY(plan_with(question, bits, high));
+  }
+  while (high > low * (1 + kCalibration)) {
+    const double middle = std::sqrt(low * high);
+    RoundPlan tried = COPPICE_TRY(plan_with(question, bits, middle));
+    const bool enough = COPPICE_TRY(accounted(question, tried)) <= question.epsilon;
+    (enough ? high : low) = middle;
+    if (enough) best = std::move(tried);
+  }
+  return best;
+}
+
+double encoded_noise(const PrivacyQuestion& question, const RoundPlan& plan) {
+  const Slot& deltas = plan.slots.front();
+  const double shares = noise_is_distributed(plan.privacy.noise) ? question.cohort : 1;
+  const double norm = std::sqrt(static_cast<double>(deltas.noise_variance) * shares *
+                                static_cast<double>(question.parameters));
+  return norm / (deltas.scale * plan.clip_norm * question.cohort);
+}
+
+} // namespace
+
+double sampling_rate_of(const PrivacyQuestion& question) {
+  if (question.adversary == Adversary::kAggregator) return 1;
+  return question.cohort / static_cast<double>(question.population);
+}
+
+Result<double> quick_epsilon(const PrivacyQuestion& question, double z) {
+  const double rate = sampling_rate_of(question);
+  if (rate == 1) {
+    return gaussian_epsilon(question.delta, std::sqrt(static_cast<double>(question.rounds)) / z);
+  }
+  const SampledGaussian group{z, rate, question.rounds};
+  return pld_epsilon({&group, 1}, question.delta);
+}
+
+Result<PrivacyAnswer> answer_privacy(const PrivacyQuestion& question) {
+  COPPICE_TRY(check(question));
+  PrivacyAnswer answer;
+  answer.graph = COPPICE_TRY(find_graph_parameters(question.cohort, question.graph));
+  answer.continuous_multiplier =
+      COPPICE_TRY(noise_multiplier_for({.epsilon = question.epsilon,
+                                        .delta = question.delta,
+                                        .sampling_rate = sampling_rate_of(question),
+                                        .rounds = question.rounds}));
+  const RingBits bits = COPPICE_TRY(choose_bits(question, answer.continuous_multiplier));
+  answer.plan = COPPICE_TRY(calibrate(question, bits, answer.continuous_multiplier));
+  answer.noise_multiplier = answer.plan.privacy.noise_multiplier;
+  answer.accounted_epsilon = COPPICE_TRY(accounted(question, answer.plan));
+  answer.noise_over_clip = answer.noise_multiplier *
+                           std::sqrt(static_cast<double>(question.parameters)) / question.cohort;
+  answer.encoded_noise_over_clip = encoded_noise(question, answer.plan);
+  answer.inflation = inflation_of(answer.plan);
+  answer.bytes = COPPICE_TRY(device_bytes(answer.plan, answer.graph));
+  return answer;
+}
+
+} // namespace coppice
