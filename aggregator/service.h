@@ -136,7 +136,7 @@ class AggregatorService {
   bool adapts_clip() const;
   Result<void> open_privacy();
   Result<PrivacyTerms> next_privacy(std::uint32_t cohort);
-  RoundId series_of(RoundId round) const;
+  RoundId series_of(RoundId round, const std::string& mechanism) const;
   Result<bool> afford(RoundPlan& plan);
   SpendRecord spend_of(const RoundPlan& plan) const;
   Result<Bytes> add_noise_to_sum(const RoundPlan& plan, std::vector<std::uint32_t>& elements);

@@ -37,9 +37,9 @@ Result<void> AggregatorService::open_privacy() {
   const double spent = COPPICE_TRY(ledger_.epsilon(settings_.privacy.delta));
   if (!ledger_.empty()) { // whether another round like the last is affordable
     const SpendRecord& last = ledger_.records().back();
-    const double another =
-        COPPICE_TRY(ledger_.epsilon_with(COPPICE_TRY(parse_mechanism(last.mechanism)),
-                                         series_of(last.round.next()), settings_.privacy.delta));
+    const double another = COPPICE_TRY(ledger_.epsilon_with(
+        COPPICE_TRY(parse_mechanism(last.mechanism)), series_of(last.round.next(), last.mechanism),
+        settings_.privacy.delta));
     budget_spent_ = another > settings_.privacy.epsilon;
   }
   say(cat("privacy budget: epsilon ", fixed(spent, 3), " of ", fixed(settings_.privacy.epsilon, 3),
@@ -73,7 +73,7 @@ Result<PrivacyTerms> AggregatorService::next_privacy(std::uint32_t cohort) {
   if (settings.noise == NoiseKind::kBanded) {
     terms.min_separation = settings.bands;
     terms.max_participations = settings.max_participations;
-    const auto coefficients = COPPICE_TRY(banded_coefficients_of(terms));
+    const auto coefficients = COPPICE_TRY(BandedCoefficients::create(settings.bands));
     if (multiplier == 0) {
       multiplier = COPPICE_TRY(banded_multiplier(settings, coefficients.column_norm()));
     }
@@ -90,17 +90,18 @@ Result<PrivacyTerms> AggregatorService::next_privacy(std::uint32_t cohort) {
   return terms;
 }
 
-// The round that began the series of banded noise which `round` belongs to. A series ends where a
-// device's participations could pass what was accounted.
-RoundId AggregatorService::series_of(RoundId round) const {
+// The round that began the series of banded noise which a round of this mechanism belongs to. A
+// series ends where a device's participations could pass what was accounted, and where units or
+// variance change (another cohort has another scale): its noise is correlated in those.
+RoundId AggregatorService::series_of(RoundId round, const std::string& mechanism) const {
   if (settings_.privacy.noise != NoiseKind::kBanded) return RoundId{0};
   const std::uint64_t longest =
       std::uint64_t{settings_.privacy.bands} * settings_.privacy.max_participations;
-  for (auto it = ledger_.records().rbegin(); it != ledger_.records().rend(); ++it) {
-    if (it->series.value == 0) continue;
-    return round.value - it->series.value < longest ? it->series : round;
-  }
-  return round;
+  if (ledger_.empty()) return round;
+  const SpendRecord& last = ledger_.records().back();
+  const bool goes_on = last.series.value != 0 && last.mechanism == mechanism &&
+                       round.value - last.series.value < longest;
+  return goes_on ? last.series : round;
 }
 
 // Fills in the plan's total. False: the budget doesn't allow the round.
@@ -109,8 +110,9 @@ Result<bool> AggregatorService::afford(RoundPlan& plan) {
     plan.privacy.cumulative_epsilon = COPPICE_TRY(ledger_.epsilon(settings_.privacy.delta));
     return true;
   }
-  const double total = COPPICE_TRY(
-      ledger_.epsilon_with(mechanism_of(plan), series_of(plan.round), settings_.privacy.delta));
+  const Mechanism next = mechanism_of(plan);
+  const double total = COPPICE_TRY(ledger_.epsilon_with(
+      next, series_of(plan.round, mechanism_text(next)), settings_.privacy.delta));
   if (total > settings_.privacy.epsilon) {
     budget_spent_ = true;
     wait_because(cat("the privacy budget is spent: another round would bring epsilon to ",
@@ -123,9 +125,10 @@ Result<bool> AggregatorService::afford(RoundPlan& plan) {
 }
 
 SpendRecord AggregatorService::spend_of(const RoundPlan& plan) const {
+  const std::string mechanism = mechanism_text(mechanism_of(plan));
   return {.round = plan.round,
-          .mechanism = mechanism_text(mechanism_of(plan)),
-          .series = series_of(plan.round),
+          .mechanism = mechanism,
+          .series = series_of(plan.round, mechanism),
           .base = plan.base_hash,
           .epsilon = plan.privacy.cumulative_epsilon,
           .spent = clock_.wall()};
@@ -140,12 +143,12 @@ Result<Bytes> AggregatorService::add_noise_to_sum(const RoundPlan& plan,
     return Bytes{};
   }
   if (plan.privacy.noise != NoiseKind::kBanded) return Bytes{};
-  const bool begins = series_of(plan.round) == plan.round;
+  const bool begins = series_of(plan.round, mechanism_text(mechanism_of(plan))) == plan.round;
   const Bytes stored = begins ? Bytes{} : COPPICE_TRY(store_.noise_state());
-  BandedNoise series = COPPICE_TRY(
-      stored.empty() ? BandedNoise::create(COPPICE_TRY(banded_coefficients_of(plan.privacy)),
-                                           plan.delta_elements())
-                     : BandedNoise::parse(stored));
+  BandedNoise series =
+      COPPICE_TRY(stored.empty() ? BandedNoise::create(COPPICE_TRY(banded_coefficients_of(plan)),
+                                                       plan.delta_elements())
+                                 : BandedNoise::parse(stored));
   COPPICE_TRY(add_banded_noise(plan, series, elements));
   return series.serialize();
 }

@@ -96,7 +96,7 @@ constexpr KeySpec kKeys[] = {
     {"privacy", "population", kInt, "0",
      "Devices that the promise is for; 0: those that are enrolled.", 0, 1e10},
     {"privacy", "bands", kInt, "8",
-     "Banded noise: a device takes part at most once in so many rounds.", 1, 1024},
+     "Banded noise: a device takes part at most once in so many rounds.", 1, 64},
     {"privacy", "max_participations", kInt, "1",
      "Banded noise: and at most so often in the planned rounds.", 1, 1e6},
     {"privacy", "clip_quantile", kFloat, "0",

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "protocol/round_mechanism.h"
 
+#include <algorithm>
+#include <bit>
 #include <cmath>
 
 #include "protocol/plan_encoding.h"
@@ -21,8 +23,12 @@ MechanismKind kind_of(NoiseKind noise) {
 
 } // namespace
 
-Result<BandedCoefficients> banded_coefficients_of(const PrivacyTerms& privacy) {
-  return BandedCoefficients::create(privacy.min_separation);
+Result<BandedCoefficients> banded_coefficients_of(const RoundPlan& plan) {
+  // Variances up to 2^58 on the finer lattice: 2^-f in units of the deltas' integers.
+  const auto bits = static_cast<int>(std::bit_width(plan.slots.front().noise_variance));
+  const int fraction_bits = std::clamp((58 - bits) / 2, 0, static_cast<int>(kMaxFractionBits));
+  return BandedCoefficients::create(plan.privacy.min_separation,
+                                    static_cast<std::uint32_t>(fraction_bits));
 }
 
 Mechanism mechanism_of(const RoundPlan& plan) {
@@ -34,7 +40,7 @@ Mechanism mechanism_of(const RoundPlan& plan) {
   mechanism.sampling_rate = plan.privacy.sampling_rate;
   double unit = 1; // of the noise, as a share of a ring unit
   if (noise == NoiseKind::kBanded) {
-    const auto coefficients = banded_coefficients_of(plan.privacy);
+    const auto coefficients = banded_coefficients_of(plan);
     COPPICE_CHECK(coefficients.ok());
     mechanism.column_norm = coefficients->column_norm();
     mechanism.participations = plan.privacy.max_participations;

@@ -14,7 +14,8 @@ namespace coppice {
 // series of rounds that the plan belongs to, whatever its length.
 Mechanism mechanism_of(const RoundPlan& plan);
 
-// The coefficients of a plan's banded noise: one a round of its min_separation.
-Result<BandedCoefficients> banded_coefficients_of(const PrivacyTerms& privacy);
+// The coefficients of a plan's banded noise: one a round of its min_separation, as fine as the
+// sampler can take at its deltas' variance (banded_noise.h).
+Result<BandedCoefficients> banded_coefficients_of(const RoundPlan& plan);
 
 } // namespace coppice
