@@ -9,6 +9,7 @@
 
 #include <cstdint>
 #include <string_view>
+#include <utility>
 
 #include "base/ids.h"
 #include "crypto/secret.h"
@@ -41,12 +42,21 @@ class SecretKey {
   static SecretKey generate(); // from SecretRandom
   // Ed25519: the seed of RFC 8032. X25519: the scalar of RFC 7748, clamped when used.
   static SecretKey from_secret(Secret<32> secret);
+  // Of a pair whose public half is known already, which saves a multiplication on the curve. The
+  // halves must belong together: with another public half no peer agrees. Key agreement alone; an
+  // Ed25519 key that signed under two public halves would give its secret away.
+  static SecretKey from_pair(Secret<32> secret,
+                             const Public& public_key) requires(kKind == KeyKind::kAgreement) {
+    return SecretKey(std::move(secret), public_key);
+  }
 
   const Public& public_key() const { return public_key_; }
   const Secret<32>& secret() const { return secret_; }
 
  private:
   explicit SecretKey(Secret<32> secret);
+  SecretKey(Secret<32> secret, const Public& public_key)
+      : secret_(std::move(secret)), public_key_(public_key) {}
   Secret<32> secret_;
   Public public_key_;
 };

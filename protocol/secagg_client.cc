@@ -33,7 +33,7 @@ Result<ShareBoxes> deal(const SecAggPrimitives& primitives, const SecAggShared& 
   const auto count = static_cast<std::uint32_t>(shared.neighbours.size());
   const std::uint32_t threshold = shared.parameters.threshold;
   std::vector<SecretShare> of_self = primitives.share(shared.self_secret, threshold, count);
-  std::vector<SecretShare> of_mask = primitives.share(shared.keys.mask_secret, threshold, count);
+  std::vector<SecretShare> of_mask = primitives.share(shared.keys.mask.secret(), threshold, count);
   ShareBoxes made{
       .roster_hash = shared.roster_hash,
       .self_commitment = primitives.self_commitment(shared.self_secret, shared.roster_hash),
@@ -45,7 +45,7 @@ Result<ShareBoxes> deal(const SecAggPrimitives& primitives, const SecAggShared& 
       std::ranges::copy(of_mask[i], plaintext.begin() + sizeof(SecretShare));
       const SecAggNeighbour& to = shared.neighbours[i];
       auto box = primitives.seal_box(
-          shared.keys.box_secret, to.box_key,
+          shared.keys.box, to.box_key,
           {.roster_hash = shared.roster_hash, .from = shared.me, .to = to.member}, plaintext);
       wipe(plaintext);
       made.boxes.push_back({.member = to.member, .box = COPPICE_TRY(std::move(box))});
@@ -69,7 +69,7 @@ Result<UnmaskShares> answer(const SecAggPrimitives& primitives, const SecAggAnsw
   for (const ShareBox& box : answered.masked.inbox.boxes) {
     while (neighbour->member != box.member) ++neighbour; // check_inbox: each is a neighbour
     Bytes plaintext = COPPICE_TRY(primitives.open_box(
-        shared.keys.box_secret, neighbour->box_key,
+        shared.keys.box, neighbour->box_key,
         {.roster_hash = shared.roster_hash, .from = box.member, .to = shared.me}, box.box));
     const ShareOf of =
         bit_of(answered.survivors.survivors, box.member) ? ShareOf::kSelfMask : ShareOf::kMaskKey;
@@ -94,16 +94,16 @@ SecAggClient::SecAggClient(SecAggClientContext context, SecAggClientPhase phase)
 void SecAggClient::make_keys(std::uint8_t attempt) {
   const SecAggPrimitives& primitives = context_.primitives;
   SecAggAdvertised made{.attempt = attempt,
-                        .box_secret = primitives.random_secret(),
-                        .mask_secret = primitives.random_secret(),
+                        .box = primitives.agreement_key(primitives.random_secret()),
+                        .mask = primitives.agreement_key(primitives.random_secret()),
                         .nonce = primitives.random_nonce(),
                         .advert = {}};
   made.advert.bytes = encode_advert(
       {.client = context_.id,
        .plan_hash = context_.plan_hash,
        .attempt = attempt,
-       .box_key = primitives.public_key(made.box_secret),
-       .mask_key = primitives.public_key(made.mask_secret),
+       .box_key = made.box.public_key(),
+       .mask_key = made.mask.public_key(),
        .nonce_commitment = commit_nonce(made.nonce, context_.id, context_.plan_hash, attempt)});
   made.advert.signature = primitives.sign_advert(context_.signing, made.advert.bytes);
   phase_ = std::move(made);
@@ -268,8 +268,8 @@ Result<std::vector<SignedSeed>> SecAggClient::masks() const {
   auto neighbour = shared.neighbours.begin();
   for (const ShareBox& box : masked->inbox.boxes) {
     while (neighbour->member != box.member) ++neighbour;
-    seeds.push_back({COPPICE_TRY(primitives.pairwise_seed(shared.keys.mask_secret,
-                                                          neighbour->mask_key, shared.roster_hash)),
+    seeds.push_back({COPPICE_TRY(primitives.pairwise_seed(shared.keys.mask, neighbour->mask_key,
+                                                          shared.roster_hash)),
                      shared.me < box.member ? MaskSign::kAdd : MaskSign::kSubtract});
   }
   return seeds;

@@ -41,8 +41,8 @@ struct SecAggClientContext {
 // ---- phases ----
 struct SecAggAdvertised { // keys are out
   std::uint8_t attempt = 0;
-  Secret<32> box_secret;
-  Secret<32> mask_secret;
+  AgreementKey box;
+  AgreementKey mask;
   GraphNonce nonce{};
   SignedAdvert advert;
 };

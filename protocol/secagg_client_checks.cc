@@ -155,7 +155,7 @@ Result<void> check_inbox(const SecAggClientContext& context, const SecAggShared&
                      ", which is no neighbour, comes twice or out of order");
     }
     auto opened = context.primitives.open_box(
-        shared.keys.box_secret, neighbour->box_key,
+        shared.keys.box, neighbour->box_key,
         {.roster_hash = shared.roster_hash, .from = box.member, .to = shared.me}, box.box);
     if (!opened || opened->size() != 2 * sizeof(SecretShare)) {
       return refusal("the share box of member ", box.member, " was altered or is for another");

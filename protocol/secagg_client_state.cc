@@ -107,10 +107,12 @@ struct Secrets {
   const Secret<32>* mask = nullptr;
   const Secret<32>* self = nullptr;
 };
-Secrets secrets_of(const SecAggAdvertised& keys) { return {&keys.box_secret, &keys.mask_secret}; }
+Secrets secrets_of(const SecAggAdvertised& keys) {
+  return {&keys.box.secret(), &keys.mask.secret()};
+}
 Secrets secrets_of(const SecAggOpened& opened) { return secrets_of(opened.keys); }
 Secrets secrets_of(const SecAggShared& shared) {
-  return {&shared.keys.box_secret, &shared.keys.mask_secret, &shared.self_secret};
+  return {&shared.keys.box.secret(), &shared.keys.mask.secret(), &shared.self_secret};
 }
 Secrets secrets_of(const SecAggMasked& masked) { return secrets_of(masked.shared); }
 Secrets secrets_of(const SecAggAnswered& answered) { return secrets_of(answered.masked); }
@@ -130,16 +132,17 @@ std::size_t secrets_in(PhaseNumber phase) {
   return phase < PhaseNumber::kShared ? 2 : 3;
 }
 
-SecAggAdvertised to_advertised(const Record& from, ByteSpan secrets) {
+SecAggAdvertised to_advertised(const SecAggPrimitives& primitives, const Record& from,
+                               ByteSpan secrets) {
   return {.attempt = from.attempt,
-          .box_secret = secret_at(secrets, 0),
-          .mask_secret = secret_at(secrets, 1),
+          .box = primitives.agreement_key(secret_at(secrets, 0)),
+          .mask = primitives.agreement_key(secret_at(secrets, 1)),
           .nonce = from.nonce,
           .advert = from.advert};
 }
 
-SecAggShared to_shared(const Record& from, ByteSpan secrets) {
-  return {.keys = to_advertised(from, secrets),
+SecAggShared to_shared(SecAggAdvertised keys, const Record& from, ByteSpan secrets) {
+  return {.keys = std::move(keys),
           .roster_hash = from.roster_hash,
           .members = from.members,
           .me = from.me,
@@ -153,9 +156,8 @@ SecAggShared to_shared(const Record& from, ByteSpan secrets) {
 bool keys_hold(const SecAggClientContext& context, const SecAggAdvertised& keys) {
   const auto advert = decode_advert(keys.advert.bytes);
   return advert && advert->client == context.id && advert->plan_hash == context.plan_hash &&
-         advert->attempt == keys.attempt &&
-         advert->box_key == context.primitives.public_key(keys.box_secret) &&
-         advert->mask_key == context.primitives.public_key(keys.mask_secret);
+         advert->attempt == keys.attempt && advert->box_key == keys.box.public_key() &&
+         advert->mask_key == keys.mask.public_key();
 }
 
 bool neighbours_hold(const SecAggShared& shared) {
@@ -172,9 +174,9 @@ bool neighbours_hold(const SecAggShared& shared) {
                             &ShareBox::member);
 }
 
-Result<SecAggClientPhase> restore_shared(const SecAggClientContext& context, const Record& from,
-                                         ByteSpan secrets) {
-  SecAggMasked masked{to_shared(from, secrets), from.inbox};
+Result<SecAggClientPhase> restore_shared(const SecAggClientContext& context, SecAggAdvertised keys,
+                                         const Record& from, ByteSpan secrets) {
+  SecAggMasked masked{to_shared(std::move(keys), from, secrets), from.inbox};
   if (!neighbours_hold(masked.shared)) return damaged("its neighbours");
   if (from.phase == PhaseNumber::kShared) return SecAggClientPhase{std::move(masked.shared)};
   if (masked.inbox.roster_hash != masked.shared.roster_hash ||
@@ -192,10 +194,12 @@ Result<SecAggClientPhase> restore_shared(const SecAggClientContext& context, con
 Result<SecAggClientPhase> restore_phase(const SecAggClientContext& context, const Record& from,
                                         ByteSpan secrets) {
   if (from.phase == PhaseNumber::kStopped) return SecAggClientPhase{SecAggStopped{from.reason}};
-  SecAggAdvertised keys = to_advertised(from, secrets);
+  SecAggAdvertised keys = to_advertised(context.primitives, from, secrets);
   if (!keys_hold(context, keys)) return damaged("its keys");
   if (from.phase == PhaseNumber::kAdvertised) return SecAggClientPhase{std::move(keys)};
-  if (from.phase != PhaseNumber::kOpened) return restore_shared(context, from, secrets);
+  if (from.phase != PhaseNumber::kOpened) {
+    return restore_shared(context, std::move(keys), from, secrets);
+  }
   const auto place = check_roster(context, keys, from.roster);
   if (!place || place->me != from.me || place->parameters != from.parameters ||
       from.roster.plan_hash != context.plan_hash || from.roster.attempt != from.attempt) {

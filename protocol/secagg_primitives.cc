@@ -11,10 +11,6 @@
 namespace coppice {
 namespace {
 
-AgreementKey agreement_key(const Secret<32>& secret) {
-  return AgreementKey::from_secret(Secret<32>::copy_of(secret.span()));
-}
-
 // A box's context is its round, its associated data who it is from and for.
 Bytes route_bytes(const SecAggPrimitives::BoxRoute& route) {
   ByteWriter bytes;
@@ -28,7 +24,7 @@ class SodiumPrimitives : public SecAggPrimitives {
   Secret<32> random_secret() const override { return random_.secret<32>(); }
   GraphNonce random_nonce() const override { return random_.bytes<32>(); }
   AgreementPublicKey public_key(const Secret<32>& agreement_secret) const override {
-    return agreement_key(agreement_secret).public_key();
+    return AgreementKey::from_secret(Secret<32>::copy_of(agreement_secret.span())).public_key();
   }
 
   Signature sign_advert(const SigningKey& device, ByteSpan advert) const override {
@@ -44,9 +40,9 @@ class SodiumPrimitives : public SecAggPrimitives {
     return verify_certificate(fleet, certificate, Millis{0});
   }
 
-  Result<Secret<32>> pairwise_seed(const Secret<32>& mine, const AgreementPublicKey& theirs,
+  Result<Secret<32>> pairwise_seed(const AgreementKey& mine, const AgreementPublicKey& theirs,
                                    const Sha256& roster_hash) const override {
-    const Secret<32> agreed = COPPICE_TRY(agree(agreement_key(mine), theirs, roster_hash.span()));
+    const Secret<32> agreed = COPPICE_TRY(agree(mine, theirs, roster_hash.span()));
     return derive_key(agreed, Domain::kPairwiseMask, roster_hash.span());
   }
   Secret<32> self_seed(const Secret<32>& secret, const Sha256& roster_hash) const override {
@@ -59,15 +55,13 @@ class SodiumPrimitives : public SecAggPrimitives {
     return made;
   }
 
-  Result<Bytes> seal_box(const Secret<32>& mine, const AgreementPublicKey& theirs,
+  Result<Bytes> seal_box(const AgreementKey& mine, const AgreementPublicKey& theirs,
                          const BoxRoute& route, ByteSpan plaintext) const override {
-    return seal_share_box(agreement_key(mine), theirs, route.roster_hash.span(), route_bytes(route),
-                          plaintext);
+    return seal_share_box(mine, theirs, route.roster_hash.span(), route_bytes(route), plaintext);
   }
-  Result<Bytes> open_box(const Secret<32>& mine, const AgreementPublicKey& theirs,
+  Result<Bytes> open_box(const AgreementKey& mine, const AgreementPublicKey& theirs,
                          const BoxRoute& route, ByteSpan box) const override {
-    return open_share_box(agreement_key(mine), theirs, route.roster_hash.span(), route_bytes(route),
-                          box);
+    return open_share_box(mine, theirs, route.roster_hash.span(), route_bytes(route), box);
   }
 
   std::vector<SecretShare> share(const Secret<32>& secret, std::uint32_t threshold,

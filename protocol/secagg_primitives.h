@@ -6,6 +6,7 @@
 #pragma once
 
 #include <span>
+#include <utility>
 #include <vector>
 
 #include "crypto/keys.h"
@@ -22,6 +23,10 @@ class SecAggPrimitives {
   virtual Secret<32> random_secret() const = 0; // keys, seeds
   virtual GraphNonce random_nonce() const = 0;
   virtual AgreementPublicKey public_key(const Secret<32>& agreement_secret) const = 0;
+  AgreementKey agreement_key(Secret<32> secret) const {
+    const AgreementPublicKey of_secret = public_key(secret);
+    return AgreementKey::from_pair(std::move(secret), of_secret);
+  }
 
   // Ed25519 in Domain::kAdvert; the certificate's signature in Domain::kCertificate.
   virtual Signature sign_advert(const SigningKey& device, ByteSpan advert) const = 0;
@@ -31,7 +36,8 @@ class SecAggPrimitives {
                                                const SignedCertificate& certificate) const = 0;
 
   // Seed of the mask between two devices: the same at both ends, bound to the roster.
-  virtual Result<Secret<32>> pairwise_seed(const Secret<32>& mine, const AgreementPublicKey& theirs,
+  virtual Result<Secret<32>> pairwise_seed(const AgreementKey& mine,
+                                           const AgreementPublicKey& theirs,
                                            const Sha256& roster_hash) const = 0;
   // Seed of a device's own mask, from the secret that it shares.
   virtual Secret<32> self_seed(const Secret<32>& secret, const Sha256& roster_hash) const = 0;
@@ -44,9 +50,9 @@ class SecAggPrimitives {
     std::uint32_t from = 0;
     std::uint32_t to = 0;
   };
-  virtual Result<Bytes> seal_box(const Secret<32>& mine, const AgreementPublicKey& theirs,
+  virtual Result<Bytes> seal_box(const AgreementKey& mine, const AgreementPublicKey& theirs,
                                  const BoxRoute& route, ByteSpan plaintext) const = 0;
-  virtual Result<Bytes> open_box(const Secret<32>& mine, const AgreementPublicKey& theirs,
+  virtual Result<Bytes> open_box(const AgreementKey& mine, const AgreementPublicKey& theirs,
                                  const BoxRoute& route, ByteSpan box) const = 0;
 
   // Shares number 1 .. count of `secret`, any `threshold` of which recover it.

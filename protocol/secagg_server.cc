@@ -39,7 +39,8 @@ Result<void> check_keys(const SecAggServerContext& context, const SecAggGatherin
       }
     }
   }
-  const Secret<32> throw_away = context.primitives.random_secret();
+  const AgreementKey throw_away =
+      context.primitives.agreement_key(context.primitives.random_secret());
   for (const AgreementPublicKey& key : {keys.box_key, keys.mask_key}) {
     COPPICE_TRY(context.primitives.pairwise_seed(throw_away, key, {}));
   }

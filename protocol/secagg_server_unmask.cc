@@ -143,11 +143,14 @@ Result<std::vector<SignedSeed>> make_seeds(const SecAggPrimitives& primitives,
       seeds.push_back({primitives.self_seed(secret, sharing.roster_hash), MaskSign::kSubtract});
       continue;
     }
+    // Recovery::fits: this secret has that public half.
+    const auto mine = AgreementKey::from_pair(Secret<32>::copy_of(secret.span()),
+                                              sharing.members[owner].keys.mask_key);
     for (const std::uint32_t other : sharing.graph.neighbours(owner)) {
       if (!alive(other)) continue;
       // Of two members the lower added their mask, and the higher subtracted it.
       seeds.push_back({COPPICE_TRY(primitives.pairwise_seed(
-                           secret, sharing.members[other].keys.mask_key, sharing.roster_hash)),
+                           mine, sharing.members[other].keys.mask_key, sharing.roster_hash)),
                        other < owner ? MaskSign::kSubtract : MaskSign::kAdd});
     }
   }

@@ -78,12 +78,12 @@ std::uint64_t exponent_of(const Secret<32>& secret) {
 }
 
 // The value that two devices share; refused as X25519 refuses keys of small order.
-Result<std::uint64_t> agree_on(const Secret<32>& mine, const AgreementPublicKey& theirs) {
+Result<std::uint64_t> agree_on(const AgreementKey& mine, const AgreementPublicKey& theirs) {
   const std::uint64_t value = load_u64(theirs.span());
   if (value < 2 || value >= kPrime - 1) {
     return Error{ErrorCode::kUnauthenticated, "a key of small order"};
   }
-  return power(value, exponent_of(mine));
+  return power(value, exponent_of(mine.secret()));
 }
 
 Signature sign_model(Purpose purpose, ByteSpan key, ByteSpan message) {
@@ -201,7 +201,7 @@ Result<Certificate> ModelPrimitives::open_certificate(const FleetVerifyKey& flee
   return opened;
 }
 
-Result<Secret<32>> ModelPrimitives::pairwise_seed(const Secret<32>& mine,
+Result<Secret<32>> ModelPrimitives::pairwise_seed(const AgreementKey& mine,
                                                   const AgreementPublicKey& theirs,
                                                   const Sha256& roster_hash) const {
   const std::uint64_t shared = COPPICE_TRY(agree_on(mine, theirs));
@@ -216,7 +216,7 @@ Sha256 ModelPrimitives::self_commitment(const Secret<32>& secret, const Sha256& 
   return {Mixer(kCommit).bytes(secret.span()).bytes(roster_hash.span()).out<32>()};
 }
 
-Result<Bytes> ModelPrimitives::seal_box(const Secret<32>& mine, const AgreementPublicKey& theirs,
+Result<Bytes> ModelPrimitives::seal_box(const AgreementKey& mine, const AgreementPublicKey& theirs,
                                         const BoxRoute& route, ByteSpan plaintext) const {
   const BoxKeys keys = box_keys(COPPICE_TRY(agree_on(mine, theirs)), route, plaintext);
   Bytes box(plaintext.begin(), plaintext.end());
@@ -225,7 +225,7 @@ Result<Bytes> ModelPrimitives::seal_box(const Secret<32>& mine, const AgreementP
   return box;
 }
 
-Result<Bytes> ModelPrimitives::open_box(const Secret<32>& mine, const AgreementPublicKey& theirs,
+Result<Bytes> ModelPrimitives::open_box(const AgreementKey& mine, const AgreementPublicKey& theirs,
                                         const BoxRoute& route, ByteSpan box) const {
   const std::uint64_t shared = COPPICE_TRY(agree_on(mine, theirs));
   if (box.size() < kTagBytes) return Error{ErrorCode::kCorrupt, "a box without a tag"};

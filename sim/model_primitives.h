@@ -28,13 +28,13 @@ class ModelPrimitives : public SecAggPrimitives {
                              const Signature& signature) const override;
   Result<Certificate> open_certificate(const FleetVerifyKey& fleet,
                                        const SignedCertificate& certificate) const override;
-  Result<Secret<32>> pairwise_seed(const Secret<32>& mine, const AgreementPublicKey& theirs,
+  Result<Secret<32>> pairwise_seed(const AgreementKey& mine, const AgreementPublicKey& theirs,
                                    const Sha256& roster_hash) const override;
   Secret<32> self_seed(const Secret<32>& secret, const Sha256& roster_hash) const override;
   Sha256 self_commitment(const Secret<32>& secret, const Sha256& roster_hash) const override;
-  Result<Bytes> seal_box(const Secret<32>& mine, const AgreementPublicKey& theirs,
+  Result<Bytes> seal_box(const AgreementKey& mine, const AgreementPublicKey& theirs,
                          const BoxRoute& route, ByteSpan plaintext) const override;
-  Result<Bytes> open_box(const Secret<32>& mine, const AgreementPublicKey& theirs,
+  Result<Bytes> open_box(const AgreementKey& mine, const AgreementPublicKey& theirs,
                          const BoxRoute& route, ByteSpan box) const override;
   std::vector<SecretShare> share(const Secret<32>& secret, std::uint32_t threshold,
                                  std::uint32_t count) const override;

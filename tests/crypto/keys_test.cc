@@ -110,5 +110,13 @@ TEST(TokenTest, AnotherLengthIsNoToken) {
   EXPECT_EQ(Token::from_span(Bytes(33)).error().code, ErrorCode::kInvalidArgument);
 }
 
+TEST(KeysTest, AnAgreementKeyOfAKnownPairIsTheOneMadeFromItsSecret) {
+  const AgreementKey made = AgreementKey::from_secret(counting_secret(0));
+  const AgreementKey bob = AgreementKey::from_secret(counting_secret(32));
+  const auto paired = AgreementKey::from_pair(counting_secret(0), made.public_key());
+  EXPECT_EQ(paired.public_key(), made.public_key());
+  EXPECT_EQ(agree(paired, bob.public_key(), {}).value(), agree(made, bob.public_key(), {}).value());
+}
+
 } // namespace
 } // namespace coppice

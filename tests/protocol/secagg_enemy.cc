@@ -21,8 +21,8 @@ SecAggEnemy::SecAggEnemy(std::uint32_t members, std::uint32_t min_survivors, Gra
     const ClientId id = client_id_of(verify);
     Puppet made{.signing = std::move(signing),
                 .id = id,
-                .box_secret = primitives_.random_secret(),
-                .mask_secret = primitives_.random_secret(),
+                .box = primitives_.agreement_key(primitives_.random_secret()),
+                .mask = primitives_.agreement_key(primitives_.random_secret()),
                 .keys = {},
                 .advert = {},
                 .certificate = ModelPrimitives::certify(fleet_key().public_key(), id, verify),
@@ -30,8 +30,8 @@ SecAggEnemy::SecAggEnemy(std::uint32_t members, std::uint32_t min_survivors, Gra
     made.keys = {.client = id,
                  .plan_hash = context().plan_hash,
                  .attempt = 0,
-                 .box_key = primitives_.public_key(made.box_secret),
-                 .mask_key = primitives_.public_key(made.mask_secret),
+                 .box_key = made.box.public_key(),
+                 .mask_key = made.mask.public_key(),
                  .nonce_commitment = commit_nonce(made.nonce, id, context().plan_hash, 0)};
     sign(made);
     puppets_.push_back(std::move(made));
@@ -94,7 +94,7 @@ GraphOpening SecAggEnemy::opening() {
 Bytes SecAggEnemy::box_from(std::uint32_t member, std::uint32_t to) {
   const Bytes plain(2 * sizeof(SecretShare), static_cast<std::uint8_t>(member + 1));
   return primitives_
-      .seal_box(of(member).box_secret, victim_keys_.box_key,
+      .seal_box(of(member).box, victim_keys_.box_key,
                 {.roster_hash = victim_.roster_hash(), .from = member, .to = to}, plain)
       .value();
 }

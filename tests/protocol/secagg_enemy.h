@@ -19,8 +19,8 @@ class SecAggEnemy {
   struct Puppet {
     SigningKey signing;
     ClientId id;
-    Secret<32> box_secret;
-    Secret<32> mask_secret;
+    AgreementKey box;
+    AgreementKey mask;
     KeyAdvert keys;
     SignedAdvert advert;
     SignedCertificate certificate;

@@ -300,7 +300,7 @@ void deal_wrongly(SecAggHarness& round, std::uint32_t liar,
       if (!whom(i)) continue;
       const Bytes garbage(2 * sizeof(SecretShare), static_cast<std::uint8_t>(i + 1));
       dealt->boxes[i].box = round.primitives()
-                                .seal_box(shared.keys.box_secret, shared.neighbours[i].box_key,
+                                .seal_box(shared.keys.box, shared.neighbours[i].box_key,
                                           {.roster_hash = shared.roster_hash,
                                            .from = shared.me,
                                            .to = shared.neighbours[i].member},

@@ -196,7 +196,7 @@ TEST(SecAggState, OfAStoppedDeviceHoldsNoSecrets) {
   const auto masked = SecAggClient::restore(samples::secagg_device(), states[3]).value();
   const SecAggShared& shared = std::get<SecAggMasked>(masked.phase()).shared;
   for (const Secret<32>* secret :
-       {&shared.self_secret, &shared.keys.box_secret, &shared.keys.mask_secret}) {
+       {&shared.self_secret, &shared.keys.box.secret(), &shared.keys.mask.secret()}) {
     const auto found = [&](const Bytes& state) {
       return std::search(state.begin(), state.end(), secret->span().begin(),
                          secret->span().end()) != state.end();

@@ -61,13 +61,11 @@ TEST(SecAggVectors, KeysSeedsAndCommitments) {
   const Sha256 roster = hash_of(file["roster_hash"]);
   ASSERT_FALSE(file["pairs"].empty());
   for (const Json& pair : file["pairs"]) {
-    const auto mine = secret_of(pair["secret"]);
-    const auto theirs = secret_of(pair["peer_secret"]);
-    EXPECT_EQ(primitives.public_key(mine), key_of(pair["key"]));
-    EXPECT_EQ(primitives.public_key(theirs), key_of(pair["peer_key"]));
-    EXPECT_EQ(hex(agree(agreement_key_of(pair["secret"]), key_of(pair["peer_key"]), roster.span())
-                      .value()),
-              pair["agreement"]);
+    const AgreementKey mine = agreement_key_of(pair["secret"]);
+    const AgreementKey theirs = agreement_key_of(pair["peer_secret"]);
+    EXPECT_EQ(primitives.public_key(mine.secret()), key_of(pair["key"]));
+    EXPECT_EQ(primitives.public_key(theirs.secret()), key_of(pair["peer_key"]));
+    EXPECT_EQ(hex(agree(mine, key_of(pair["peer_key"]), roster.span()).value()), pair["agreement"]);
     for (const auto& seed : {primitives.pairwise_seed(mine, key_of(pair["peer_key"]), roster),
                              primitives.pairwise_seed(theirs, key_of(pair["key"]), roster)}) {
       EXPECT_EQ(hex(seed.value()), pair["pairwise_seed"]);
@@ -164,13 +162,12 @@ TEST(SecAggVectors, ShareBoxes) {
     const SecAggPrimitives::BoxRoute route{.roster_hash = hash_of(file["roster_hash"]),
                                            .from = each["from"].get<std::uint32_t>(),
                                            .to = each["to"].get<std::uint32_t>()};
-    const auto mine = secret_of(each["secret"]);
-    const auto theirs = secret_of(each["peer_secret"]);
+    const AgreementKey mine = agreement_key_of(each["secret"]);
+    const AgreementKey theirs = agreement_key_of(each["peer_secret"]);
     const Bytes plaintext = bytes_of(each["plaintext"]);
     const Bytes box = primitives.seal_box(mine, key_of(each["peer_key"]), route, plaintext).value();
     EXPECT_EQ(to_hex(box), each["box"]);
-    EXPECT_EQ(primitives.open_box(theirs, primitives.public_key(mine), route, box).value(),
-              plaintext);
+    EXPECT_EQ(primitives.open_box(theirs, mine.public_key(), route, box).value(), plaintext);
   }
 }
 
@@ -217,7 +214,7 @@ class GivenSecrets final : public SecAggPrimitives {
                                        const SignedCertificate& certificate) const override {
     return real_.open_certificate(fleet, certificate);
   }
-  Result<Secret<32>> pairwise_seed(const Secret<32>& mine, const AgreementPublicKey& theirs,
+  Result<Secret<32>> pairwise_seed(const AgreementKey& mine, const AgreementPublicKey& theirs,
                                    const Sha256& roster_hash) const override {
     return real_.pairwise_seed(mine, theirs, roster_hash);
   }
@@ -227,11 +224,11 @@ class GivenSecrets final : public SecAggPrimitives {
   Sha256 self_commitment(const Secret<32>& secret, const Sha256& roster_hash) const override {
     return real_.self_commitment(secret, roster_hash);
   }
-  Result<Bytes> seal_box(const Secret<32>& mine, const AgreementPublicKey& theirs,
+  Result<Bytes> seal_box(const AgreementKey& mine, const AgreementPublicKey& theirs,
                          const BoxRoute& route, ByteSpan plaintext) const override {
     return real_.seal_box(mine, theirs, route, plaintext);
   }
-  Result<Bytes> open_box(const Secret<32>& mine, const AgreementPublicKey& theirs,
+  Result<Bytes> open_box(const AgreementKey& mine, const AgreementPublicKey& theirs,
                          const BoxRoute& route, ByteSpan box) const override {
     return real_.open_box(mine, theirs, route, box);
   }
