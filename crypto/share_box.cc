@@ -27,18 +27,21 @@ Secret<32> box_key(const Secret<32>& shared, const AgreementPublicKey& sender,
 
 } // namespace
 
-Result<Bytes> seal_share_box(const AgreementKey& mine, const AgreementPublicKey& theirs,
-                             ByteSpan context, ByteSpan associated_data, ByteSpan plaintext) {
-  COPPICE_CHECK(plaintext.size() <= kMaxShareBoxBytes - kShareBoxOverhead);
+Result<ShareBoxKeys> agree_on_share_boxes(const AgreementKey& mine,
+                                          const AgreementPublicKey& theirs, ByteSpan context) {
   const auto shared = COPPICE_TRY(agree(mine, theirs, context));
+  return ShareBoxKeys{.sealing = box_key(shared, mine.public_key(), theirs),
+                      .opening = box_key(shared, theirs, mine.public_key())};
+}
+
+Bytes seal_share_box(const Secret<32>& sealing, ByteSpan associated_data, ByteSpan plaintext) {
+  COPPICE_CHECK(plaintext.size() <= kMaxShareBoxBytes - kShareBoxOverhead);
   Bytes box(plaintext.size() + kShareBoxOverhead);
-  primitives::aead_seal(box_key(shared, mine.public_key(), theirs), kNonce, associated_data,
-                        plaintext, box);
+  primitives::aead_seal(sealing, kNonce, associated_data, plaintext, box);
   return box;
 }
 
-Result<Bytes> open_share_box(const AgreementKey& mine, const AgreementPublicKey& theirs,
-                             ByteSpan context, ByteSpan associated_data, ByteSpan box) {
+Result<Bytes> open_share_box(const Secret<32>& opening, ByteSpan associated_data, ByteSpan box) {
   if (box.size() < kShareBoxOverhead) {
     return Error{ErrorCode::kCorrupt, cat("a share box is cut short: ", box.size(),
                                           " bytes of at least ", kShareBoxOverhead)};
@@ -47,10 +50,8 @@ Result<Bytes> open_share_box(const AgreementKey& mine, const AgreementPublicKey&
     return Error{ErrorCode::kTooLarge, cat("a share box has ", box.size(), " bytes; at most ",
                                            kMaxShareBoxBytes, " are allowed")};
   }
-  const auto shared = COPPICE_TRY(agree(mine, theirs, context));
   Bytes plaintext(box.size() - kShareBoxOverhead);
-  if (!primitives::aead_open(box_key(shared, theirs, mine.public_key()), kNonce, associated_data,
-                             box, plaintext)) {
+  if (!primitives::aead_open(opening, kNonce, associated_data, box, plaintext)) {
     return Error{ErrorCode::kUnauthenticated,
                  "a share box doesn't open: it was altered, or made by or for another device or in "
                  "another round; leave its sender out"};

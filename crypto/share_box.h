@@ -25,22 +25,29 @@
 
 #include "base/bytes.h"
 #include "crypto/keys.h"
+#include "crypto/secret.h"
 
 namespace coppice {
 
 inline constexpr std::size_t kShareBoxOverhead = 16; // box.size() - plaintext.size()
 inline constexpr std::size_t kMaxShareBoxBytes = 1024;
 
-// kUnauthenticated or kInvalidArgument if `theirs` is no key of a peer (agree()). The plaintext has
-// at most kMaxShareBoxBytes - kShareBoxOverhead bytes (checked).
-Result<Bytes> seal_share_box(const AgreementKey& mine, const AgreementPublicKey& theirs,
-                             ByteSpan context, ByteSpan associated_data, ByteSpan plaintext);
+// One end's keys for its boxes with a peer under one context. To agree is the costly part: it is
+// done once for all of them.
+struct ShareBoxKeys {
+  Secret<32> sealing; // to the peer
+  Secret<32> opening; // from the peer
+};
+// The errors are those of agree(), where `theirs` is no key of a peer.
+Result<ShareBoxKeys> agree_on_share_boxes(const AgreementKey& mine,
+                                          const AgreementPublicKey& theirs, ByteSpan context);
+
+// The plaintext has at most kMaxShareBoxBytes - kShareBoxOverhead bytes (checked).
+Bytes seal_share_box(const Secret<32>& sealing, ByteSpan associated_data, ByteSpan plaintext);
 
 // kCorrupt if `box` is shorter than kShareBoxOverhead; kTooLarge above kMaxShareBoxBytes;
 // kUnauthenticated if it was made by or for another key, in the other direction, under another
-// context or other associated data, or altered; and the errors of agree(). The caller wipes what it
-// gets.
-Result<Bytes> open_share_box(const AgreementKey& mine, const AgreementPublicKey& theirs,
-                             ByteSpan context, ByteSpan associated_data, ByteSpan box);
+// context or other associated data, or altered. The caller wipes what it gets.
+Result<Bytes> open_share_box(const Secret<32>& opening, ByteSpan associated_data, ByteSpan box);
 
 } // namespace coppice

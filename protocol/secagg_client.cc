@@ -29,7 +29,7 @@ SecretShare share_at(ByteSpan plaintext, std::size_t index) {
 }
 
 // New shares of both secrets, sealed for each neighbour.
-Result<ShareBoxes> deal(const SecAggPrimitives& primitives, const SecAggShared& shared) {
+ShareBoxes deal(const SecAggPrimitives& primitives, const SecAggShared& shared) {
   const auto count = static_cast<std::uint32_t>(shared.neighbours.size());
   const std::uint32_t threshold = shared.parameters.threshold;
   std::vector<SecretShare> of_self = primitives.share(shared.self_secret, threshold, count);
@@ -38,24 +38,18 @@ Result<ShareBoxes> deal(const SecAggPrimitives& primitives, const SecAggShared& 
       .roster_hash = shared.roster_hash,
       .self_commitment = primitives.self_commitment(shared.self_secret, shared.roster_hash),
       .boxes = {}};
-  const auto seal_all = [&]() -> Result<void> {
-    std::array<std::uint8_t, 2 * sizeof(SecretShare)> plaintext{};
-    for (std::size_t i = 0; i < count; ++i) {
-      std::ranges::copy(of_self[i], plaintext.begin());
-      std::ranges::copy(of_mask[i], plaintext.begin() + sizeof(SecretShare));
-      const SecAggNeighbour& to = shared.neighbours[i];
-      auto box = primitives.seal_box(
-          shared.keys.box, to.box_key,
-          {.roster_hash = shared.roster_hash, .from = shared.me, .to = to.member}, plaintext);
-      wipe(plaintext);
-      made.boxes.push_back({.member = to.member, .box = COPPICE_TRY(std::move(box))});
-    }
-    return {};
-  };
-  const Result<void> sealed = seal_all();
+  std::array<std::uint8_t, 2 * sizeof(SecretShare)> plaintext{};
+  for (std::size_t i = 0; i < count; ++i) {
+    std::ranges::copy(of_self[i], plaintext.begin());
+    std::ranges::copy(of_mask[i], plaintext.begin() + sizeof(SecretShare));
+    const std::uint32_t to = shared.neighbours[i].member;
+    made.boxes.push_back({.member = to,
+                          .box = primitives.seal_box(shared.box_keys[i].sealing,
+                                                     {.from = shared.me, .to = to}, plaintext)});
+  }
+  wipe(plaintext);
   for (SecretShare& share : of_self) wipe(share);
   for (SecretShare& share : of_mask) wipe(share);
-  if (!sealed) return sealed.error();
   return made;
 }
 
@@ -65,12 +59,11 @@ Result<UnmaskShares> answer(const SecAggPrimitives& primitives, const SecAggAnsw
   const SecAggShared& shared = answered.masked.shared;
   UnmaskShares made{
       .roster_hash = shared.roster_hash, .survivors_hash = answered.survivors.hash(), .shares = {}};
-  auto neighbour = shared.neighbours.begin();
+  std::size_t neighbour = 0;
   for (const ShareBox& box : answered.masked.inbox.boxes) {
-    while (neighbour->member != box.member) ++neighbour; // check_inbox: each is a neighbour
+    while (shared.neighbours[neighbour].member != box.member) ++neighbour; // check_inbox: it is one
     Bytes plaintext = COPPICE_TRY(primitives.open_box(
-        shared.keys.box, neighbour->box_key,
-        {.roster_hash = shared.roster_hash, .from = box.member, .to = shared.me}, box.box));
+        shared.box_keys[neighbour].opening, {.from = box.member, .to = shared.me}, box.box));
     const ShareOf of =
         bit_of(answered.survivors.survivors, box.member) ? ShareOf::kSelfMask : ShareOf::kMaskKey;
     made.shares.push_back({.member = box.member,
@@ -209,17 +202,19 @@ SecAggClient::Actions SecAggClient::on(const GraphOpening& opening) {
   }
   auto neighbours = check_graph(context_, *opened, opening);
   if (!neighbours) return refuse(neighbours.error().message);
+  auto box_keys =
+      agree_on_boxes(context_.primitives, opened->keys.box, *neighbours, opened->roster_hash);
+  if (!box_keys) return refuse(cat("a neighbour's key can't be used: ", box_keys.error().message));
   SecAggShared shared{.keys = std::move(opened->keys),
                       .roster_hash = opened->roster_hash,
                       .members = static_cast<std::uint32_t>(opened->roster.entries.size()),
                       .me = opened->me,
                       .parameters = opened->parameters,
                       .neighbours = std::move(*neighbours),
+                      .box_keys = std::move(*box_keys),
                       .self_secret = context_.primitives.random_secret(),
                       .boxes = {}};
-  auto boxes = deal(context_.primitives, shared);
-  if (!boxes) return refuse(cat("a neighbour's key can't be used: ", boxes.error().message));
-  shared.boxes = std::move(*boxes);
+  shared.boxes = deal(context_.primitives, shared);
   phase_ = std::move(shared);
   return persist_and_say();
 }

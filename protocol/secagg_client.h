@@ -65,6 +65,7 @@ struct SecAggShared { // boxes are out
   std::uint32_t me = 0;
   GraphParameters parameters;
   std::vector<SecAggNeighbour> neighbours; // by member; share number i + 1 is neighbour i's
+  std::vector<ShareBoxKeys> box_keys;      // with each neighbour; never on disk
   Secret<32> self_secret;
   ShareBoxes boxes; // as sent
 };

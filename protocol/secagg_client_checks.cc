@@ -145,6 +145,18 @@ Result<std::vector<SecAggNeighbour>> check_graph(const SecAggClientContext& cont
   return neighbours;
 }
 
+Result<std::vector<ShareBoxKeys>> agree_on_boxes(const SecAggPrimitives& primitives,
+                                                 const AgreementKey& mine,
+                                                 const std::vector<SecAggNeighbour>& neighbours,
+                                                 const Sha256& roster_hash) {
+  std::vector<ShareBoxKeys> keys;
+  keys.reserve(neighbours.size());
+  for (const SecAggNeighbour& neighbour : neighbours) {
+    keys.push_back(COPPICE_TRY(primitives.box_keys(mine, neighbour.box_key, roster_hash)));
+  }
+  return keys;
+}
+
 Result<void> check_inbox(const SecAggClientContext& context, const SecAggShared& shared,
                          const ShareInbox& inbox) {
   auto neighbour = shared.neighbours.begin(); // both are sorted: one walk
@@ -154,9 +166,9 @@ Result<void> check_inbox(const SecAggClientContext& context, const SecAggShared&
       return refusal("a share box of member ", box.member,
                      ", which is no neighbour, comes twice or out of order");
     }
-    auto opened = context.primitives.open_box(
-        shared.keys.box, neighbour->box_key,
-        {.roster_hash = shared.roster_hash, .from = box.member, .to = shared.me}, box.box);
+    const auto at = static_cast<std::size_t>(neighbour - shared.neighbours.begin());
+    auto opened = context.primitives.open_box(shared.box_keys[at].opening,
+                                              {.from = box.member, .to = shared.me}, box.box);
     if (!opened || opened->size() != 2 * sizeof(SecretShare)) {
       return refusal("the share box of member ", box.member, " was altered or is for another");
     }

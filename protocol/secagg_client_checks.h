@@ -27,6 +27,12 @@ Result<std::vector<SecAggNeighbour>> check_graph(const SecAggClientContext& cont
                                                  const SecAggOpened& opened,
                                                  const GraphOpening& opening);
 
+// One agreement with each neighbour. Fails for a key that no honest device has.
+Result<std::vector<ShareBoxKeys>> agree_on_boxes(const SecAggPrimitives& primitives,
+                                                 const AgreementKey& mine,
+                                                 const std::vector<SecAggNeighbour>& neighbours,
+                                                 const Sha256& roster_hash);
+
 // Boxes of enough neighbours, by member, each sealed by its sender for me.
 Result<void> check_inbox(const SecAggClientContext& context, const SecAggShared& shared,
                          const ShareInbox& inbox);

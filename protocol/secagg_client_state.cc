@@ -148,6 +148,7 @@ SecAggShared to_shared(SecAggAdvertised keys, const Record& from, ByteSpan secre
           .me = from.me,
           .parameters = from.parameters,
           .neighbours = from.neighbours,
+          .box_keys = {},
           .self_secret = secret_at(secrets, 2),
           .boxes = from.boxes};
 }
@@ -177,14 +178,19 @@ bool neighbours_hold(const SecAggShared& shared) {
 Result<SecAggClientPhase> restore_shared(const SecAggClientContext& context, SecAggAdvertised keys,
                                          const Record& from, ByteSpan secrets) {
   SecAggMasked masked{to_shared(std::move(keys), from, secrets), from.inbox};
-  if (!neighbours_hold(masked.shared)) return damaged("its neighbours");
-  if (from.phase == PhaseNumber::kShared) return SecAggClientPhase{std::move(masked.shared)};
-  if (masked.inbox.roster_hash != masked.shared.roster_hash ||
-      !check_inbox(context, masked.shared, masked.inbox)) {
+  SecAggShared& shared = masked.shared;
+  if (!neighbours_hold(shared)) return damaged("its neighbours");
+  auto box_keys =
+      agree_on_boxes(context.primitives, shared.keys.box, shared.neighbours, shared.roster_hash);
+  if (!box_keys) return damaged("its neighbours");
+  shared.box_keys = std::move(*box_keys);
+  if (from.phase == PhaseNumber::kShared) return SecAggClientPhase{std::move(shared)};
+  if (masked.inbox.roster_hash != shared.roster_hash ||
+      !check_inbox(context, shared, masked.inbox)) {
     return damaged("its share boxes");
   }
   if (from.phase == PhaseNumber::kMasked) return SecAggClientPhase{std::move(masked)};
-  if (from.survivors.roster_hash != masked.shared.roster_hash ||
+  if (from.survivors.roster_hash != shared.roster_hash ||
       !check_survivors(context, masked, from.survivors)) {
     return damaged("its survivors' list");
   }

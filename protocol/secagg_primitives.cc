@@ -6,12 +6,11 @@
 #include "crypto/hash.h"
 #include "crypto/key_agreement.h"
 #include "crypto/secret_random.h"
-#include "crypto/share_box.h"
 
 namespace coppice {
 namespace {
 
-// A box's context is its round, its associated data who it is from and for.
+// A box's associated data: who it is from and for.
 Bytes route_bytes(const SecAggPrimitives::BoxRoute& route) {
   ByteWriter bytes;
   bytes.put(route.from);
@@ -55,13 +54,17 @@ class SodiumPrimitives : public SecAggPrimitives {
     return made;
   }
 
-  Result<Bytes> seal_box(const AgreementKey& mine, const AgreementPublicKey& theirs,
-                         const BoxRoute& route, ByteSpan plaintext) const override {
-    return seal_share_box(mine, theirs, route.roster_hash.span(), route_bytes(route), plaintext);
+  Result<ShareBoxKeys> box_keys(const AgreementKey& mine, const AgreementPublicKey& theirs,
+                                const Sha256& roster_hash) const override {
+    return agree_on_share_boxes(mine, theirs, roster_hash.span());
   }
-  Result<Bytes> open_box(const AgreementKey& mine, const AgreementPublicKey& theirs,
-                         const BoxRoute& route, ByteSpan box) const override {
-    return open_share_box(mine, theirs, route.roster_hash.span(), route_bytes(route), box);
+  Bytes seal_box(const Secret<32>& sealing, const BoxRoute& route,
+                 ByteSpan plaintext) const override {
+    return seal_share_box(sealing, route_bytes(route), plaintext);
+  }
+  Result<Bytes> open_box(const Secret<32>& opening, const BoxRoute& route,
+                         ByteSpan box) const override {
+    return open_share_box(opening, route_bytes(route), box);
   }
 
   std::vector<SecretShare> share(const Secret<32>& secret, std::uint32_t threshold,

@@ -12,6 +12,7 @@
 #include "crypto/keys.h"
 #include "crypto/mask_stream.h"
 #include "crypto/secret.h"
+#include "crypto/share_box.h"
 #include "protocol/secagg_messages.h"
 
 namespace coppice {
@@ -44,16 +45,18 @@ class SecAggPrimitives {
   // What its owner publishes of that secret: see Note [Self commitment].
   virtual Sha256 self_commitment(const Secret<32>& secret, const Sha256& roster_hash) const = 0;
 
-  // Two shares for a neighbour, sealed; `from` and `to` are members of the roster.
+  // Two shares for a neighbour, sealed; `from` and `to` are members of the roster. The keys are
+  // bound to it.
   struct BoxRoute {
-    Sha256 roster_hash;
     std::uint32_t from = 0;
     std::uint32_t to = 0;
   };
-  virtual Result<Bytes> seal_box(const AgreementKey& mine, const AgreementPublicKey& theirs,
-                                 const BoxRoute& route, ByteSpan plaintext) const = 0;
-  virtual Result<Bytes> open_box(const AgreementKey& mine, const AgreementPublicKey& theirs,
-                                 const BoxRoute& route, ByteSpan box) const = 0;
+  virtual Result<ShareBoxKeys> box_keys(const AgreementKey& mine, const AgreementPublicKey& theirs,
+                                        const Sha256& roster_hash) const = 0;
+  virtual Bytes seal_box(const Secret<32>& sealing, const BoxRoute& route,
+                         ByteSpan plaintext) const = 0;
+  virtual Result<Bytes> open_box(const Secret<32>& opening, const BoxRoute& route,
+                                 ByteSpan box) const = 0;
 
   // Shares number 1 .. count of `secret`, any `threshold` of which recover it.
   virtual std::vector<SecretShare> share(const Secret<32>& secret, std::uint32_t threshold,

@@ -69,7 +69,7 @@ class Mixer {
   std::uint64_t state_ = 0;
 };
 
-enum Purpose : std::uint64_t { kSign, kCertify, kPair, kSelf, kCommit, kBoxStream, kBoxTag };
+enum Purpose : std::uint64_t { kSign, kCertify, kPair, kSelf, kCommit, kBox, kBoxStream, kBoxTag };
 
 Secret<32> to_secret(std::array<std::uint8_t, 32> bytes) { return Secret<32>::copy_of(bytes); }
 
@@ -90,21 +90,16 @@ Signature sign_model(Purpose purpose, ByteSpan key, ByteSpan message) {
   return {Mixer(purpose).bytes(key).bytes(message).out<64>()};
 }
 
-struct BoxKeys {
+struct BoxPad {
   Bytes stream;
   std::array<std::uint8_t, kTagBytes> tag{};
 };
-BoxKeys box_keys(std::uint64_t shared, const SecAggPrimitives::BoxRoute& route, ByteSpan plain) {
-  BoxKeys keys{Bytes(plain.size()), {}};
+BoxPad box_pad(const Secret<32>& key, const SecAggPrimitives::BoxRoute& route, ByteSpan plain) {
+  BoxPad pad{Bytes(plain.size()), {}};
   const std::uint64_t way = (std::uint64_t{route.from} << 32U) | route.to;
-  Mixer(kBoxStream).word(shared).word(way).fill(keys.stream);
-  keys.tag = Mixer(kBoxTag)
-                 .word(shared)
-                 .word(way)
-                 .bytes(route.roster_hash.span())
-                 .bytes(plain)
-                 .out<kTagBytes>();
-  return keys;
+  Mixer(kBoxStream).bytes(key.span()).word(way).fill(pad.stream);
+  pad.tag = Mixer(kBoxTag).bytes(key.span()).word(way).bytes(plain).out<kTagBytes>();
+  return pad;
 }
 
 void flip(std::span<std::uint8_t> bytes, const Bytes& stream) {
@@ -216,22 +211,30 @@ Sha256 ModelPrimitives::self_commitment(const Secret<32>& secret, const Sha256& 
   return {Mixer(kCommit).bytes(secret.span()).bytes(roster_hash.span()).out<32>()};
 }
 
-Result<Bytes> ModelPrimitives::seal_box(const AgreementKey& mine, const AgreementPublicKey& theirs,
-                                        const BoxRoute& route, ByteSpan plaintext) const {
-  const BoxKeys keys = box_keys(COPPICE_TRY(agree_on(mine, theirs)), route, plaintext);
+// One key for both ways: a box's route tells them apart.
+Result<ShareBoxKeys> ModelPrimitives::box_keys(const AgreementKey& mine,
+                                               const AgreementPublicKey& theirs,
+                                               const Sha256& roster_hash) const {
+  const std::uint64_t shared = COPPICE_TRY(agree_on(mine, theirs));
+  const auto key = Mixer(kBox).word(shared).bytes(roster_hash.span()).out<32>();
+  return ShareBoxKeys{.sealing = to_secret(key), .opening = to_secret(key)};
+}
+
+Bytes ModelPrimitives::seal_box(const Secret<32>& sealing, const BoxRoute& route,
+                                ByteSpan plaintext) const {
+  const BoxPad pad = box_pad(sealing, route, plaintext);
   Bytes box(plaintext.begin(), plaintext.end());
-  flip(box, keys.stream);
-  box.insert(box.end(), keys.tag.begin(), keys.tag.end());
+  flip(box, pad.stream);
+  box.insert(box.end(), pad.tag.begin(), pad.tag.end());
   return box;
 }
 
-Result<Bytes> ModelPrimitives::open_box(const AgreementKey& mine, const AgreementPublicKey& theirs,
-                                        const BoxRoute& route, ByteSpan box) const {
-  const std::uint64_t shared = COPPICE_TRY(agree_on(mine, theirs));
+Result<Bytes> ModelPrimitives::open_box(const Secret<32>& opening, const BoxRoute& route,
+                                        ByteSpan box) const {
   if (box.size() < kTagBytes) return Error{ErrorCode::kCorrupt, "a box without a tag"};
   Bytes plain(box.begin(), box.end() - kTagBytes);
-  flip(plain, box_keys(shared, route, plain).stream);
-  if (!std::ranges::equal(box_keys(shared, route, plain).tag, box.last(kTagBytes))) {
+  flip(plain, box_pad(opening, route, plain).stream);
+  if (!std::ranges::equal(box_pad(opening, route, plain).tag, box.last(kTagBytes))) {
     return Error{ErrorCode::kUnauthenticated, "the box was altered"};
   }
   return plain;

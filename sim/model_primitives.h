@@ -32,10 +32,12 @@ class ModelPrimitives : public SecAggPrimitives {
                                    const Sha256& roster_hash) const override;
   Secret<32> self_seed(const Secret<32>& secret, const Sha256& roster_hash) const override;
   Sha256 self_commitment(const Secret<32>& secret, const Sha256& roster_hash) const override;
-  Result<Bytes> seal_box(const AgreementKey& mine, const AgreementPublicKey& theirs,
-                         const BoxRoute& route, ByteSpan plaintext) const override;
-  Result<Bytes> open_box(const AgreementKey& mine, const AgreementPublicKey& theirs,
-                         const BoxRoute& route, ByteSpan box) const override;
+  Result<ShareBoxKeys> box_keys(const AgreementKey& mine, const AgreementPublicKey& theirs,
+                                const Sha256& roster_hash) const override;
+  Bytes seal_box(const Secret<32>& sealing, const BoxRoute& route,
+                 ByteSpan plaintext) const override;
+  Result<Bytes> open_box(const Secret<32>& opening, const BoxRoute& route,
+                         ByteSpan box) const override;
   std::vector<SecretShare> share(const Secret<32>& secret, std::uint32_t threshold,
                                  std::uint32_t count) const override;
   Result<Secret<32>> reconstruct(std::span<const NumberedShare> shares,

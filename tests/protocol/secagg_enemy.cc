@@ -93,10 +93,9 @@ GraphOpening SecAggEnemy::opening() {
 
 Bytes SecAggEnemy::box_from(std::uint32_t member, std::uint32_t to) {
   const Bytes plain(2 * sizeof(SecretShare), static_cast<std::uint8_t>(member + 1));
-  return primitives_
-      .seal_box(of(member).box, victim_keys_.box_key,
-                {.roster_hash = victim_.roster_hash(), .from = member, .to = to}, plain)
-      .value();
+  const ShareBoxKeys keys =
+      primitives_.box_keys(of(member).box, victim_keys_.box_key, victim_.roster_hash()).value();
+  return primitives_.seal_box(keys.sealing, {.from = member, .to = to}, plain);
 }
 
 ShareInbox SecAggEnemy::inbox() {

@@ -299,13 +299,9 @@ void deal_wrongly(SecAggHarness& round, std::uint32_t liar,
     for (std::size_t i = 0; i < dealt->boxes.size(); ++i) {
       if (!whom(i)) continue;
       const Bytes garbage(2 * sizeof(SecretShare), static_cast<std::uint8_t>(i + 1));
-      dealt->boxes[i].box = round.primitives()
-                                .seal_box(shared.keys.box, shared.neighbours[i].box_key,
-                                          {.roster_hash = shared.roster_hash,
-                                           .from = shared.me,
-                                           .to = shared.neighbours[i].member},
-                                          garbage)
-                                .value();
+      dealt->boxes[i].box = round.primitives().seal_box(
+          shared.box_keys[i].sealing, {.from = shared.me, .to = shared.neighbours[i].member},
+          garbage);
     }
     return true;
   };

@@ -206,5 +206,24 @@ TEST(SecAggState, OfAStoppedDeviceHoldsNoSecrets) {
   }
 }
 
+TEST(SecAggState, OnDiskHasNoKeysOfBoxesAndFindsThemAgain) {
+  const auto states = samples::secagg_device_states();
+  for (const std::size_t phase : {std::size_t{2}, std::size_t{3}, std::size_t{4}}) {
+    const auto device = SecAggClient::restore(samples::secagg_device(), states[phase]).value();
+    const auto* const answered = std::get_if<SecAggAnswered>(&device.phase());
+    const auto* const masked =
+        answered != nullptr ? &answered->masked : std::get_if<SecAggMasked>(&device.phase());
+    const SecAggShared& shared =
+        masked != nullptr ? masked->shared : std::get<SecAggShared>(device.phase());
+    ASSERT_FALSE(shared.neighbours.empty());
+    ASSERT_EQ(shared.box_keys.size(), shared.neighbours.size());
+    for (const ShareBoxKeys& keys : shared.box_keys) {
+      for (const Secret<32>* key : {&keys.sealing, &keys.opening}) {
+        EXPECT_TRUE(std::ranges::search(states[phase], key->span()).empty());
+      }
+    }
+  }
+}
+
 } // namespace
 } // namespace coppice

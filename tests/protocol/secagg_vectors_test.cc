@@ -157,17 +157,19 @@ TEST(SecAggVectors, SharesOfWhichAnyThresholdRecoverTheSecret) {
 TEST(SecAggVectors, ShareBoxes) {
   const SecAggPrimitives& primitives = sodium_primitives();
   const Json file = vectors("boxes");
+  const Sha256 roster = hash_of(file["roster_hash"]);
   ASSERT_FALSE(file["boxes"].empty());
   for (const Json& each : file["boxes"]) {
-    const SecAggPrimitives::BoxRoute route{.roster_hash = hash_of(file["roster_hash"]),
-                                           .from = each["from"].get<std::uint32_t>(),
+    const SecAggPrimitives::BoxRoute route{.from = each["from"].get<std::uint32_t>(),
                                            .to = each["to"].get<std::uint32_t>()};
     const AgreementKey mine = agreement_key_of(each["secret"]);
     const AgreementKey theirs = agreement_key_of(each["peer_secret"]);
+    const auto sender = primitives.box_keys(mine, key_of(each["peer_key"]), roster).value();
+    const auto recipient = primitives.box_keys(theirs, mine.public_key(), roster).value();
     const Bytes plaintext = bytes_of(each["plaintext"]);
-    const Bytes box = primitives.seal_box(mine, key_of(each["peer_key"]), route, plaintext).value();
+    const Bytes box = primitives.seal_box(sender.sealing, route, plaintext);
     EXPECT_EQ(to_hex(box), each["box"]);
-    EXPECT_EQ(primitives.open_box(theirs, mine.public_key(), route, box).value(), plaintext);
+    EXPECT_EQ(primitives.open_box(recipient.opening, route, box).value(), plaintext);
   }
 }
 
@@ -224,13 +226,17 @@ class GivenSecrets final : public SecAggPrimitives {
   Sha256 self_commitment(const Secret<32>& secret, const Sha256& roster_hash) const override {
     return real_.self_commitment(secret, roster_hash);
   }
-  Result<Bytes> seal_box(const AgreementKey& mine, const AgreementPublicKey& theirs,
-                         const BoxRoute& route, ByteSpan plaintext) const override {
-    return real_.seal_box(mine, theirs, route, plaintext);
+  Result<ShareBoxKeys> box_keys(const AgreementKey& mine, const AgreementPublicKey& theirs,
+                                const Sha256& roster_hash) const override {
+    return real_.box_keys(mine, theirs, roster_hash);
   }
-  Result<Bytes> open_box(const AgreementKey& mine, const AgreementPublicKey& theirs,
-                         const BoxRoute& route, ByteSpan box) const override {
-    return real_.open_box(mine, theirs, route, box);
+  Bytes seal_box(const Secret<32>& sealing, const BoxRoute& route,
+                 ByteSpan plaintext) const override {
+    return real_.seal_box(sealing, route, plaintext);
+  }
+  Result<Bytes> open_box(const Secret<32>& opening, const BoxRoute& route,
+                         ByteSpan box) const override {
+    return real_.open_box(opening, route, box);
   }
   std::vector<SecretShare> share(const Secret<32>& secret, std::uint32_t threshold,
                                  std::uint32_t count) const override {
