@@ -244,8 +244,7 @@ AggregatorRound::Actions AggregatorRound::on(const Tick&, Millis now) {
 
 // Who may still upload.
 bool AggregatorRound::awaits(const ClientId& client, MemberState state) const {
-  if (state != MemberState::kOffered && state != MemberState::kAccepted) return false;
-  return !secagg_ || secagg_->may_upload(client);
+  return is_awaited(state) && (!secagg_ || secagg_->may_upload(client));
 }
 
 // Closes at the goal, when nobody is left to wait for, or at the deadline. Uploads whose commit is

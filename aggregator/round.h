@@ -42,6 +42,11 @@ enum class MemberState : std::uint8_t {
   kLost,     // lease ran out, revoked, or sent an upload that was refused
 };
 
+// Neither out of the round nor in its sum.
+constexpr bool is_awaited(MemberState state) {
+  return state == MemberState::kOffered || state == MemberState::kAccepted;
+}
+
 // What a phase with uploads in it knows of them.
 struct RunningSum {
   std::vector<std::uint32_t> elements;    // one a ring element, all slots in order

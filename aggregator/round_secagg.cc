@@ -57,8 +57,7 @@ AggregatorRound::Actions AggregatorRound::on(SumUnmasked&& event, Millis) {
 void AggregatorRound::leave_behind() {
   if (std::holds_alternative<SecAggGathering>(secagg_->phase())) return;
   for (auto& [client, state] : members_) {
-    const bool open = state == MemberState::kOffered || state == MemberState::kAccepted;
-    if (open && !secagg_->in_roster(client)) state = MemberState::kLost;
+    if (is_awaited(state) && !secagg_->in_roster(client)) state = MemberState::kLost;
   }
 }
 
@@ -77,8 +76,7 @@ AggregatorRound::Actions AggregatorRound::follow(SecAggServer::Actions wanted) {
       actions.emplace_back(RefuseUpload{out->client, out->reason});
     } else if (const auto* const collect = std::get_if<CollectMasked>(&action)) {
       for (auto& [client, state] : members_) {
-        const bool open = state == MemberState::kOffered || state == MemberState::kAccepted;
-        if (open && !std::ranges::binary_search(collect->clients, client)) {
+        if (is_awaited(state) && !std::ranges::binary_search(collect->clients, client)) {
           state = MemberState::kLost;
         }
       }
@@ -111,8 +109,7 @@ AggregatorRound::Actions AggregatorRound::advance(Millis now) {
     const bool again = gathering->attempt > 0;
     const bool waiting = std::ranges::any_of(members_, [&](const auto& member) {
       const auto& [client, state] = member;
-      const bool open = state == MemberState::kOffered || state == MemberState::kAccepted;
-      return open && !secagg_->in_roster(client);
+      return is_awaited(state) && !secagg_->in_roster(client);
     });
     if (waiting && gone < (again ? schedule.nonces + third : schedule.roster)) return {};
     Actions actions = follow(secagg_->close_roster());

@@ -101,9 +101,12 @@ Result<void> AggregatorService::on_secagg(const ClientId& client, const SecAggPi
     log::warning("device ", client, ": ", message.error().message);
     return {};
   }
+  auto certificate = registry_->certificate(client);
+  // Revoked a moment ago by the command line: the allow-list learns of it at the next refresh.
+  if (!certificate.ok() && certificate.error().code == ErrorCode::kUnauthenticated) return {};
   return feed(SecAggArrived{client, std::move(message).value(),
                             COPPICE_TRY(registry_->allows(client)),
-                            COPPICE_TRY(registry_->certificate(client))});
+                            COPPICE_TRY(std::move(certificate))});
 }
 
 void AggregatorService::send_secagg(const ClientId& client, const SecAggMessage& message) {
