@@ -28,8 +28,8 @@ void add_upload(const std::vector<Slot>& slots, std::span<std::uint32_t> sum,
   COPPICE_CHECK(at == sum.size());
 }
 
-AggregatorRound::AggregatorRound(RoundPlan plan, std::vector<ClientId> members, Millis deadline,
-                                 const SecAggPrimitives& primitives)
+AggregatorRound::AggregatorRound(RoundPlan plan, const std::vector<ClientId>& members,
+                                 Millis deadline, const SecAggPrimitives& primitives)
     : plan_(std::move(plan)),
       plan_hash_(plan_.hash()),
       ring_elements_(plan_.ring_elements()),
@@ -75,7 +75,8 @@ Result<AggregatorRound> AggregatorRound::resume(StoredRound stored, Millis deadl
 std::vector<RoundAction> AggregatorRound::start() { return {CommitPlan{}}; }
 
 std::vector<RoundAction> AggregatorRound::handle(RoundEvent event, Millis now) {
-  return std::visit([&](auto&& what) { return on(std::move(what), now); }, std::move(event));
+  return std::visit([&](auto&& what) { return on(std::forward<decltype(what)>(what), now); },
+                    std::move(event));
 }
 
 const char* AggregatorRound::phase_name() const {

@@ -176,7 +176,7 @@ class AggregatorRound {
  public:
   // `deadline` on the clock of the `now`s given to handle(). Members are distinct.
   // `primitives` must outlive it.
-  AggregatorRound(RoundPlan plan, std::vector<ClientId> members, Millis deadline,
+  AggregatorRound(RoundPlan plan, const std::vector<ClientId>& members, Millis deadline,
                   const SecAggPrimitives& primitives = sodium_primitives());
   // Goes on with a stored round. Its first actions come from handle(Tick). kCorrupt: a state of
   // secure aggregation that can't be read.

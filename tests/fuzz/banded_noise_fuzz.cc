@@ -37,12 +37,15 @@ std::vector<Bytes> fuzz_seeds() {
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   using namespace coppice;
   const ByteSpan bytes(data, size);
-  const AllocationLimit limit(AllocationLimit::twice(size));
-  auto noise = BandedNoise::parse(bytes);
+  auto noise = [&] {
+    const AllocationLimit limit(AllocationLimit::twice(size));
+    return BandedNoise::parse(bytes);
+  }();
   if (!noise) return 0;
   const Bytes whole(bytes.begin(), bytes.end());
   COPPICE_CHECK(noise->serialize() == whole);
   if (noise->dimension > 1000) return 0; // with one band nothing is kept, so it may be any number
+  const AllocationLimit limit(AllocationLimit::twice(noise->dimension * sizeof(std::int64_t)));
   Counting source;
   const std::uint64_t rounds = noise->rounds;
   const auto next = noise->next({3, 1}, source);
