@@ -23,7 +23,7 @@ Json shapes_json(const ModelConfig& config) {
           {"heads", config.heads},           {"kv_heads", config.kv_heads},
           {"head_width", config.head_width}, {"feed_forward", config.feed_forward},
           {"vocabulary", config.vocabulary}, {"context", config.context},
-          {"rope_base", config.rope_base},   {"tied_output", config.tied_output}};
+          {"rope_base", config.rope.base},   {"tied_output", config.tied_output}};
 }
 
 std::string dims_text(const std::vector<std::uint64_t>& dims) {

@@ -17,6 +17,26 @@ namespace coppice {
 
 // Letters used in model/: T tokens, d model width, h heads, h_kv key-value heads, f feed-forward
 // width, V vocabulary, L layers, r rank, K clients trained together.
+
+// Which columns of a head turn together by RoPE (Su et al. 2021): (2i, 2i + 1), or (i, i + half).
+enum class RopeOrder : std::uint8_t { kAdjacentPairs, kHalves };
+
+// What the gated feed-forward block applies to its gate before the product with up.
+enum class Activation : std::uint8_t { kSilu, kGeluTanh, kSquaredRelu };
+
+// The angles of one kind of layer: position / (base^(2i / width) factor_i), and cosine and sine
+// times `magnitude`.
+struct RopeConfig {
+  float base = 10000.0F;
+  float linear_factor = 1.0F; // divides every position
+  float magnitude = 1.0F;     // LongRoPE's attention factor
+  // Of LongRoPE (Ding et al. 2024): texts of more tokens take the file's long factors, others its
+  // short ones. 0: no such factors.
+  std::uint32_t short_context = 0;
+};
+
+// A model's shape and what its architecture does differently: the one table of differences is in
+// model/architecture.cc, and engines ask here, never for a name.
 struct ModelConfig {
   std::string architecture;
   std::uint32_t layers = 0;       // L
@@ -27,10 +47,41 @@ struct ModelConfig {
   std::uint32_t feed_forward = 0; // f
   std::uint32_t vocabulary = 0;   // V
   std::uint32_t context = 0;      // positions the model was made for
-  std::uint32_t rope_width = 0;   // rotated columns of a head
-  float rope_base = 10000.0F;
   float norm_epsilon = 1e-5F;
   bool tied_output = false; // no output.weight: the embedding is the head
+
+  RopeOrder rope_order = RopeOrder::kAdjacentPairs;
+  std::uint32_t rope_width = 0; // rotated columns of a head, its first
+  RopeConfig rope;
+  RopeConfig local_rope;             // of layers with a window, where `has_local_rope`
+  bool has_local_rope = false;       // gemma3
+  std::uint32_t unrotated_every = 0; // smollm3: layers i with (i + 1) % this == 0 have no RoPE
+
+  bool qkv_bias = false;      // blk.N.attn_{q,k,v}.bias
+  bool qk_norm = false;       // RMSNorm of each head of q and k before RoPE: attn_{q,k}_norm
+  bool fused_qkv = false;     // attn_qkv: rows of q, then k, then v
+  bool fused_gate_up = false; // ffn_up: rows of gate, then up
+  bool post_norms = false;    // post_attention_norm, post_ffw_norm: before the residual is added
+  bool sub_norms = false;     // attn_sub_norm before attn_output, ffn_sub_norm before ffn_down
+  Activation activation = Activation::kSilu;
+  float embedding_scale = 1.0F; // sqrt(d) for gemma
+  float attention_scale = 0;    // of q k, before cap and mask: 1 / sqrt(head_width)
+  float attention_cap = 0;      // c tanh(score / c); 0: none
+  float output_cap = 0;         // likewise of the logits
+  std::uint32_t window = 0;     // a token sees itself and window - 1 before it; 0: all before it
+  // Layers with (i + 1) % global_every == 0 see everything, the others the window; 1: none has a
+  // window; 0: all have.
+  std::uint32_t global_every = 1;
+
+  bool has_window(std::uint32_t layer) const {
+    return window > 0 && (global_every == 0 || (layer + 1) % global_every != 0);
+  }
+  bool rotates(std::uint32_t layer) const {
+    return unrotated_every == 0 || (layer + 1) % unrotated_every != 0;
+  }
+  const RopeConfig& rope_of(std::uint32_t layer) const {
+    return has_local_rope && has_window(layer) ? local_rope : rope;
+  }
 };
 
 class BaseModel {

@@ -58,6 +58,7 @@ Result<void> read_attention(const KeyReader& keys, ModelConfig& config) {
   }
   const std::uint32_t even = config.width / config.heads;
   config.head_width = COPPICE_TRY(keys.number_or("attention.key_length", even));
+  config.attention_scale = 1.0F / std::sqrt(static_cast<float>(config.head_width));
   const std::uint32_t value_width =
       COPPICE_TRY(keys.number_or("attention.value_length", config.head_width));
   if (value_width != config.head_width) {
@@ -75,7 +76,7 @@ Result<void> read_rope(const KeyReader& keys, const GgufFile& file, ModelConfig&
                       cat("is ", config.rope_width, ", and must be even and at most the head's ",
                           config.head_width));
   }
-  config.rope_base = COPPICE_TRY(keys.positive_or("rope.freq_base", 10000.0));
+  config.rope.base = COPPICE_TRY(keys.positive_or("rope.freq_base", 10000.0));
   const auto scaling = COPPICE_TRY(file.get_string_or(keys.key("rope.scaling.type"), "none"));
   const float linear = COPPICE_TRY(keys.positive_or("rope.scale_linear", 1.0));
   if (scaling != "none" || linear != 1.0F) {

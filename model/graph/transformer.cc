@@ -85,7 +85,7 @@ Transformer::Transformer(std::shared_ptr<const BaseModel> base, unsigned threads
       output_norm_(vector(*base_, "output_norm.weight")),
       head_(base_->config().tied_output ? embedding_
                                         : QuantizedMatrix(tensor(*base_, "output.weight"))),
-      rope_(base_->config().rope_width, base_->config().rope_base, rope_divisors(*base_)) {
+      rope_(base_->config().rope_width, base_->config().rope.base, rope_divisors(*base_)) {
   for (std::uint32_t layer = 0; layer < base_->config().layers; ++layer) {
     layers_.push_back(load_layer(*base_, layer));
   }

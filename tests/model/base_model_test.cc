@@ -29,7 +29,7 @@ TEST(BaseModel, ReadsConfigurationAndShapesFromTheFile) {
   EXPECT_EQ(config.head_width, 8U);
   EXPECT_EQ(config.rope_width, 8U);
   EXPECT_EQ(config.vocabulary, 267U);
-  EXPECT_EQ(config.rope_base, 10000.0F);
+  EXPECT_EQ(config.rope.base, 10000.0F);
   EXPECT_TRUE(config.tied_output);
   // Embedding and last norm; a layer: two norms, q and output 32 x 32, k and v 32 x 16, three 32
   // x 64.

@@ -69,7 +69,7 @@ void ReferenceModel::rotate(Rows& x) const {
       if (within >= config_.rope_width) continue;
       double angle =
           static_cast<double>(t) *
-          std::pow(double{config_.rope_base}, -static_cast<double>(within) / config_.rope_width);
+          std::pow(double{config_.rope.base}, -static_cast<double>(within) / config_.rope_width);
       if (divisors != matrices_.end()) angle /= divisors->second.values[within / 2];
       const double first = x[t][column], second = x[t][column + 1];
       x[t][column] = first * std::cos(angle) - second * std::sin(angle);
