@@ -90,6 +90,12 @@ std::vector<Spend> PrivacyLedger::spends(const std::vector<SpendRecord>& records
   return spends;
 }
 
+std::uint64_t PrivacyLedger::rounds() const {
+  std::uint64_t rounds = 0;
+  for (const SpendRecord& record : records_) rounds += record.times;
+  return rounds;
+}
+
 Result<double> PrivacyLedger::epsilon(double delta) const {
   return spent_epsilon(spends(records_), delta);
 }

@@ -42,6 +42,7 @@ class PrivacyLedger {
   Result<double> epsilon(double delta) const;
   Result<double> epsilon_with(const Mechanism& next, RoundId series, double delta) const;
   const std::vector<SpendRecord>& records() const { return records_; }
+  std::uint64_t rounds() const; // of all rows
   bool empty() const { return records_.empty(); }
 
  private:

@@ -91,7 +91,8 @@ class AggregatorService {
                         const EnvelopeHeader& header, Message message);
   Result<void> on_check_in(const ClientId& client, const PeerAddress& from, KeySetNumber known,
                            CheckIn message);
-  Result<void> learn_from(const CheckIn& message);
+  Result<std::string> fault_of_claim(const ClientId& client, const CheckIn& message);
+  Result<void> learn_from(const ClientId& client, const CheckIn& message);
   Result<void> on_leave(const ClientId& client);
   Result<void> device_gone(const ClientId& client);
   void send(const PeerAddress& to, const Message& message, const Sha256& plan_hash = {});
@@ -141,6 +142,9 @@ class AggregatorService {
   SpendRecord spend_of(const RoundPlan& plan) const;
   Result<Bytes> add_noise_to_sum(const RoundPlan& plan, std::vector<std::uint32_t>& elements);
   Result<void> adapt_clip();
+  Result<std::string> fault_of_charge(const ClientId& client, std::uint64_t rounds, RoundId seen);
+  Result<std::string> unknown_spends();
+  Result<SpendRecord> unproven_charge(std::uint64_t rounds, RoundId seen) const;
   Result<void> charge_unproven(RoundId last_known, RoundId seen);
 
   // service_disk.cc

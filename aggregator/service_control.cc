@@ -8,6 +8,10 @@
 namespace coppice {
 namespace {
 
+// Rounds, releases or epochs that a restored backup may have missed. SQLite's numbers are not used
+// up in a lifetime of check-ins that each claim so many.
+constexpr std::uint64_t kMostUnseenNumbers = 1'000'000;
+
 // Reasons a device is told; the rest of an error stays in our log.
 Refusal make_refusal(const Error& error) {
   return {static_cast<std::uint32_t>(error.code), error.message.substr(0, limits::kText), {0}};
@@ -136,12 +140,12 @@ Result<void> AggregatorService::on_check_in(const ClientId& client, const PeerAd
                                                " is too old; update coppice")});
     return {};
   }
-  if (std::max({message.highest_round.value, message.version.value, message.epoch.value}) >
-      kLargestSeenNumber) {
-    refuse(from, {ErrorCode::kInvalidArgument, "no fleet has had so many rounds"});
+  if (const std::string fault = COPPICE_TRY(fault_of_claim(client, message)); !fault.empty()) {
+    log::warning("device ", client, ": ", fault);
+    refuse(from, {ErrorCode::kInvalidArgument, fault});
     return {};
   }
-  COPPICE_TRY(learn_from(message));
+  COPPICE_TRY(learn_from(client, message));
   cohort_.checked_in(client, Presence{.control = from,
                                       .ready = message.ready,
                                       .features = std::move(message.features),
@@ -155,17 +159,40 @@ Result<void> AggregatorService::on_check_in(const ClientId& client, const PeerAd
   return {};
 }
 
+// Nothing proves what a device says it has seen. Numbers go up from there, so that one device must
+// not be able to use them up, nor what the accountant can add up.
+Result<std::string> AggregatorService::fault_of_claim(const ClientId& client,
+                                                      const CheckIn& message) {
+  const std::uint64_t last_round = COPPICE_TRY(store_.next_round()).value - 1;
+  const std::uint64_t last_version = std::max(release_facts_.version, highest_seen_version_).value;
+  const auto too_far = [](std::uint64_t claimed, std::uint64_t known) {
+    return claimed > known && claimed - known > kMostUnseenNumbers;
+  };
+  if (too_far(message.highest_round.value, last_round) ||
+      too_far(message.version.value, last_version) ||
+      too_far(message.epoch.value, store_.epoch().value)) {
+    return cat("it claims to have seen round ", message.highest_round, ", release ",
+               message.version, " and epoch ", message.epoch, ", more than ", kMostUnseenNumbers,
+               " after all that is known here (", last_round, ", ", last_version, ", ",
+               store_.epoch(), "); revoke it, or restore a later backup");
+  }
+  if (message.highest_round.value <= last_round) return std::string{};
+  return fault_of_charge(client, message.highest_round.value - last_round, message.highest_round);
+}
+
 // What devices have seen and this state hasn't: it was restored from a backup. Numbers only go up.
-Result<void> AggregatorService::learn_from(const CheckIn& message) {
+Result<void> AggregatorService::learn_from(const ClientId& client, const CheckIn& message) {
   const RoundId next = COPPICE_TRY(store_.next_round());
   if (message.highest_round >= next) {
+    log::warning("device ", client, " has seen round ", message.highest_round,
+                 "; going on after it");
     COPPICE_TRY(charge_unproven(RoundId{next.value - 1}, message.highest_round));
     COPPICE_TRY(store_.set("highest_round", cat(message.highest_round)));
-    log::warning("a device has seen round ", message.highest_round, "; going on after it");
   }
   if (message.epoch > store_.epoch()) {
     COPPICE_TRY(store_.raise_epoch(message.epoch));
-    log::warning("a device has seen epoch ", message.epoch, "; this is ", store_.epoch(), " now");
+    log::warning("device ", client, " has seen epoch ", message.epoch, "; this is ", store_.epoch(),
+                 " now");
   }
   highest_seen_version_ = std::max(highest_seen_version_, message.version);
   return {};

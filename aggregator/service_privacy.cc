@@ -13,6 +13,13 @@
 namespace coppice {
 namespace {
 
+// Of claims and rounds together. The accountant adds up ten times as many: what claims leave over
+// is more than a fleet's own rounds will be.
+constexpr std::uint64_t kMostChargedRounds = 10'000'000;
+
+// "DEVICE ROUND": who has seen rounds before the ledger's first, and up to which.
+constexpr std::string_view kUnknownSpendsKey = "unknown_spends";
+
 // The whole run of banded noise is one Gaussian release: Note [Participation] in banded_noise.h.
 Result<double> banded_multiplier(const PrivacySettings& settings, double column_norm) {
   const double once = COPPICE_TRY(noise_multiplier_for(
@@ -166,30 +173,65 @@ Result<void> AggregatorService::adapt_clip() {
   return {};
 }
 
+// Why the rounds that a device claims to have seen can't be charged, if they can't. Where nothing
+// is known of what any round spent, none may start as long as that claim stands, after a restart
+// too: it ends with the device's membership.
+Result<std::string> AggregatorService::fault_of_charge(const ClientId& client, std::uint64_t rounds,
+                                                       RoundId seen) {
+  if (!ledger_.empty()) {
+    const bool too_many = ledger_.rounds() + rounds > kMostChargedRounds;
+    if (!too_many && unproven_charge(rounds, seen).ok()) return std::string{};
+    return cat("it claims to have seen round ", seen, ", and ", rounds,
+               " rounds can't be charged to the privacy budget beside the ", ledger_.rounds(),
+               " that are; revoke it, or begin a new fleet");
+  }
+  if (!noised()) return std::string{};
+  if (COPPICE_TRY(unknown_spends()).empty()) {
+    COPPICE_TRY(store_.set(kUnknownSpendsKey, cat(client, " ", seen)));
+  }
+  return cat("it has seen round ", seen, ", and this state knows nothing of what was spent");
+}
+
+// Why no round may start, if a device has seen rounds before the ledger's first; empty otherwise.
+Result<std::string> AggregatorService::unknown_spends() {
+  if (!noised() || !ledger_.empty()) return std::string{};
+  const std::string claim = COPPICE_TRY(store_.get(kUnknownSpendsKey)).value_or("");
+  if (claim.empty()) return std::string{};
+  const std::string device = claim.substr(0, claim.find(' '));
+  if (!registry_->allows(COPPICE_TRY(ClientId::parse_hex(device, "client id"))).ok()) {
+    COPPICE_TRY(store_.set(kUnknownSpendsKey, ""));
+    return std::string{};
+  }
+  return cat("device ", device, " has seen round ", claim.substr(device.size() + 1),
+             ", and this state knows nothing of what was spent of the privacy budget; restore a "
+             "later backup, or begin a new fleet, or 'coppice aggregator clients revoke' it if it "
+             "lies");
+}
+
 // Devices have seen rounds that this state hasn't: it was restored from a backup, and can't prove
 // that nothing was released in them. Charged as the last round that is known was.
-Result<void> AggregatorService::charge_unproven(RoundId last_known, RoundId seen) {
-  if (ledger_.empty() && !noised()) return {};
-  if (ledger_.empty()) {
-    return Error{ErrorCode::kFailedPrecondition,
-                 cat("devices have seen rounds up to ", seen,
-                     ", this state knows none of what they spent of the privacy budget; restore a "
-                     "later backup, or begin a new fleet")};
-  }
+Result<SpendRecord> AggregatorService::unproven_charge(std::uint64_t rounds, RoundId seen) const {
   const SpendRecord& like = ledger_.records().back();
   SpendRecord charge{.round = seen,
                      .mechanism = like.mechanism,
                      .series = RoundId{0},
-                     .times = seen.value - last_known.value,
+                     .times = rounds,
                      .base = like.base,
                      .epsilon = 0,
                      .proven = false,
                      .spent = clock_.wall()};
   std::vector<SpendRecord> records = ledger_.records();
   records.push_back(charge);
-  ledger_ = COPPICE_TRY(PrivacyLedger::of(std::move(records)));
-  charge.epsilon = COPPICE_TRY(ledger_.epsilon(settings_.privacy.delta));
+  const PrivacyLedger charged = COPPICE_TRY(PrivacyLedger::of(std::move(records)));
+  charge.epsilon = COPPICE_TRY(charged.epsilon(settings_.privacy.delta));
+  return charge;
+}
+
+Result<void> AggregatorService::charge_unproven(RoundId last_known, RoundId seen) {
+  if (ledger_.empty()) return {}; // without noise; else fault_of_charge() has refused it
+  const SpendRecord charge = COPPICE_TRY(unproven_charge(seen.value - last_known.value, seen));
   COPPICE_TRY(store_.commit_charge(charge));
+  ledger_ = COPPICE_TRY(PrivacyLedger::of(COPPICE_TRY(store_.spends())));
   say(cat("rounds ", last_known.next(), " to ", seen,
           " can't be proven unspent and are charged: epsilon is ", fixed(charge.epsilon, 3)));
   return {};

@@ -75,6 +75,7 @@ AdapterVersion AggregatorService::next_version() const {
 Result<void> AggregatorService::maybe_start_round() {
   if (round_ || paused_ || disk_full_ || now() < next_round_at_) return {};
   std::string reason = cohort_.waiting_for();
+  if (reason.empty()) reason = COPPICE_TRY(unknown_spends());
   wait_because(reason.empty() ? disk_shortage() : std::move(reason));
   if (!last_waiting_.empty()) return {};
   // Restored from a backup: devices hold later releases, and would start from no earlier one.

@@ -35,10 +35,6 @@ struct RoundRecord {
   std::string metrics;                   // JSON: means of the metric slots
 };
 
-// Of rounds, versions and epochs that a device may say it has seen: the store's numbers go up from
-// there, and must stay within SQLite's.
-inline constexpr std::uint64_t kLargestSeenNumber = std::uint64_t{1} << 48U;
-
 struct StoredPlan {
   SignedPlan plan;
   Millis started_wall;

@@ -17,7 +17,8 @@ import unittest
 
 PROGRAM = os.environ["COPPICE_PROGRAM"]
 MODEL = os.environ["COPPICE_MODEL"]
-DELTAS = (0.001, 0.002, 0.004, 0.008, 0.016)  # of devices 0, 1, ...: each subset has its own mean
+# Of devices 0, 1, ...; each subset of the first five has its own mean.
+DELTAS = (0.001, 0.002, 0.004, 0.008, 0.016, 0.0005)
 ELEMENT_BOUND = 0.064  # twice the default learning rate times steps
 MAX_WEIGHT = 8
 KILLED = -9
@@ -74,6 +75,7 @@ class FleetTest(unittest.TestCase):
     devices = 3
     settings = {}
     secure = False  # with secure aggregation, and owners who insist on it
+    floors = {}  # of the owners
 
     def setUp(self):
         scratch = tempfile.TemporaryDirectory(prefix="coppice-system-")
@@ -109,8 +111,9 @@ class FleetTest(unittest.TestCase):
             "round.min_available_nodes": self.devices, "round.min_train_nodes": self.devices,
             "round.deadline": "60s", "round.secure_aggregation": str(self.secure).lower(),
             "round.min_survivors": 3 if self.secure else 2, **self.settings}
-        floors = [] if self.secure else ["--set=floors.require_secure_aggregation=false",
-                                         "--set=floors.min_survivors=2"]
+        owners = {} if self.secure else {"floors.require_secure_aggregation": "false",
+                                         "floors.min_survivors": 2}
+        floors = [f"--set={name}={value}" for name, value in {**owners, **self.floors}.items()]
         flags = [f"--set={name}={value}" for name, value in settings.items()]
         self.coppice("aggregator", "init", self.home / "fleet", "--model", MODEL, "--rank", "1",
                      "--targets", "q_proj", *flags)
