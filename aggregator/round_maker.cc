@@ -8,6 +8,7 @@
 #include "base/text.h"
 #include "crypto/hash.h"
 #include "protocol/plan_encoding.h"
+#include "protocol/round_mechanism.h"
 
 namespace coppice {
 
@@ -58,6 +59,33 @@ Result<RoundPlan> make_plan(const FleetFacts& facts, const AggregatorSettings& s
   plan.protocol_version = plan.needed_version();
   COPPICE_TRY(plan.validate(spec));
   return plan;
+}
+
+Result<double> planned_noise_multiplier(const FleetFacts& facts, const AggregatorSettings& settings,
+                                        const Strategy& strategy, const AdapterSpec& spec,
+                                        PlanInputs inputs) {
+  const PrivacySettings& privacy = settings.privacy;
+  std::uint64_t times = privacy.rounds;
+  double longer = 1; // what banded noise adds to the sensitivity
+  if (privacy.noise == NoiseKind::kBanded) {
+    const std::uint64_t series = std::uint64_t{privacy.bands} * privacy.max_participations;
+    times = (privacy.rounds + series - 1) / series;
+    longer = COPPICE_TRY(BandedCoefficients::create(privacy.bands)).column_norm() *
+             std::sqrt(privacy.max_participations);
+  }
+  const double continuous =
+      COPPICE_TRY(noise_multiplier_for({.epsilon = privacy.epsilon,
+                                        .delta = privacy.delta,
+                                        .sampling_rate = inputs.privacy.sampling_rate,
+                                        .rounds = times}));
+  const auto plan_with = [&](double multiplier) {
+    inputs.privacy.noise_multiplier = multiplier;
+    return make_plan(facts, settings, strategy, spec, inputs);
+  };
+  const RoundPlan plan = COPPICE_TRY(
+      least_noise(plan_with, continuous * longer,
+                  {.epsilon = privacy.epsilon, .delta = privacy.delta, .times = times}));
+  return plan.privacy.noise_multiplier;
 }
 
 Result<RoundOutcome> finish_round(const RoundPlan& plan, const Strategy& strategy,

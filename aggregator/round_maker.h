@@ -39,6 +39,13 @@ Result<RoundPlan> make_plan(const FleetFacts& facts, const AggregatorSettings& s
                             const Strategy& strategy, const AdapterSpec& spec,
                             const PlanInputs& inputs);
 
+// Where privacy.noise_multiplier is 0: the least with which privacy.rounds rounds like this one
+// stay within the budget, as the accountant sees them. `inputs.privacy` is filled but for it. Takes
+// a second or so. Errors as above, and kInvalidArgument if no noise in this ring does it.
+Result<double> planned_noise_multiplier(const FleetFacts& facts, const AggregatorSettings& settings,
+                                        const Strategy& strategy, const AdapterSpec& spec,
+                                        PlanInputs inputs);
+
 // One metric slot's mean over the survivors.
 struct MetricMean {
   std::string name;

@@ -19,6 +19,7 @@
 #include "aggregator/fleet_folder.h"
 #include "aggregator/privacy_ledger.h"
 #include "aggregator/round.h"
+#include "aggregator/round_maker.h"
 #include "aggregator/settings.h"
 #include "aggregator/state_store.h"
 #include "aggregator/upload_intake.h"
@@ -136,7 +137,7 @@ class AggregatorService {
   bool noised() const;
   bool adapts_clip() const;
   Result<void> open_privacy();
-  Result<PrivacyTerms> next_privacy(std::uint32_t cohort);
+  Result<PrivacyTerms> next_privacy(PlanInputs inputs);
   RoundId series_of(RoundId round, const std::string& mechanism) const;
   Result<bool> afford(RoundPlan& plan);
   SpendRecord spend_of(const RoundPlan& plan) const;

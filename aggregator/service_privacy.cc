@@ -20,13 +20,6 @@ constexpr std::uint64_t kMostChargedRounds = 10'000'000;
 // "DEVICE ROUND": who has seen rounds before the ledger's first, and up to which.
 constexpr std::string_view kUnknownSpendsKey = "unknown_spends";
 
-// The whole run of banded noise is one Gaussian release: Note [Participation] in banded_noise.h.
-Result<double> banded_multiplier(const PrivacySettings& settings, double column_norm) {
-  const double once = COPPICE_TRY(noise_multiplier_for(
-      {.epsilon = settings.epsilon, .delta = settings.delta, .sampling_rate = 1, .rounds = 1}));
-  return once * column_norm * std::sqrt(settings.max_participations);
-}
-
 } // namespace
 
 bool AggregatorService::noised() const { return settings_.privacy.noise != NoiseKind::kNone; }
@@ -61,12 +54,13 @@ Result<void> AggregatorService::open_privacy() {
 bool AggregatorService::adapts_clip() const { return settings_.privacy.clip_quantile > 0; }
 
 // What the plan promises, but for the total, which depends on the plan's slots.
-Result<PrivacyTerms> AggregatorService::next_privacy(std::uint32_t cohort) {
+Result<PrivacyTerms> AggregatorService::next_privacy(PlanInputs inputs) {
   const PrivacySettings& settings = settings_.privacy;
-  PrivacyTerms terms{.noise = settings.noise};
+  PrivacyTerms& terms = inputs.privacy;
+  terms = {.noise = settings.noise};
   if (!noised()) return terms;
   terms.delta = settings.delta;
-  terms.expected_cohort = cohort;
+  terms.expected_cohort = inputs.cohort;
   if (settings_.cohort.poisson) {
     const std::uint64_t population =
         settings.population > 0 ? settings.population : registry_->size();
@@ -76,24 +70,17 @@ Result<PrivacyTerms> AggregatorService::next_privacy(std::uint32_t cohort) {
       terms.sampling_rate = settings_.cohort.fraction_train;
     }
   }
-  double multiplier = settings.noise_multiplier;
   if (settings.noise == NoiseKind::kBanded) {
     terms.min_separation = settings.bands;
     terms.max_participations = settings.max_participations;
-    const auto coefficients = COPPICE_TRY(BandedCoefficients::create(settings.bands));
-    if (multiplier == 0) {
-      multiplier = COPPICE_TRY(banded_multiplier(settings, coefficients.column_norm()));
-    }
-  } else if (multiplier == 0) {
-    if (!planned_multiplier_) {
-      planned_multiplier_ = COPPICE_TRY(noise_multiplier_for({.epsilon = settings.epsilon,
-                                                              .delta = settings.delta,
-                                                              .sampling_rate = terms.sampling_rate,
-                                                              .rounds = settings.rounds}));
-    }
-    multiplier = *planned_multiplier_;
   }
-  terms.noise_multiplier = multiplier;
+  terms.noise_multiplier = settings.noise_multiplier;
+  if (terms.noise_multiplier > 0) return terms;
+  if (!planned_multiplier_) {
+    planned_multiplier_ = COPPICE_TRY(
+        planned_noise_multiplier(folder_.facts(), settings_, *strategy_, adapter_->spec(), inputs));
+  }
+  terms.noise_multiplier = *planned_multiplier_;
   return terms;
 }
 

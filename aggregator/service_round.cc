@@ -95,9 +95,12 @@ Result<void> AggregatorService::maybe_start_round() {
                     .parent = release_facts_.version,
                     .adapter_hash = release_facts_.adapter_hash,
                     .cohort = static_cast<std::uint32_t>(members.size())};
-  inputs.privacy = COPPICE_TRY(next_privacy(inputs.cohort));
-  auto made = make_plan(folder_.facts(), settings_, *strategy_, adapter_->spec(), inputs);
+  auto made = [&]() -> Result<RoundPlan> {
+    inputs.privacy = COPPICE_TRY(next_privacy(inputs));
+    return make_plan(folder_.facts(), settings_, *strategy_, adapter_->spec(), inputs);
+  }();
   if (!made.ok()) { // a ring too small for so many devices: a reason to wait, not to end
+    next_round_at_ = now() + std::max(settings_.round.pause, Millis{1'000});
     wait_because(
         cat("no plan can be made for ", members.size(), " devices: ", made.error().message));
     return {};

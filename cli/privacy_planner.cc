@@ -15,8 +15,6 @@ namespace coppice {
 namespace {
 
 constexpr std::uint32_t kOfferedBits[] = {16, 20, 24, 32};
-constexpr double kCalibration = 1e-4; // the multiplier's own precision, relative
-constexpr int kCalibrationSteps = 64;
 
 Error wrong(std::string why) { return {ErrorCode::kInvalidArgument, std::move(why)}; }
 
@@ -99,33 +97,6 @@ Result<double> accounted(const PrivacyQuestion& question, const RoundPlan& plan)
   return spent_epsilon({&spend, 1}, question.delta);
 }
 
-// Raises the continuous Gaussian's multiplier until the mechanism that is sampled meets epsilon.
-Result<RoundPlan> calibrate(const PrivacyQuestion& question, RingBits bits, double start) {
-  double low = start;
-  double high = start;
-  double step = kCalibration;
-  RoundPlan best = COPPICE_TRY(plan_with(question, bits, high));
-  int steps = 0;
-  while (COPPICE_TRY(accounted(question, best)) > question.epsilon) {
-    if (++steps > kCalibrationSteps) {
-      return wrong(cat("no noise that fits a ring of ", bits.value, " bits gives epsilon ",
-                       question.epsilon, " over ", question.rounds, " rounds"));
-    }
-    low = high;
-    high *= 1 + step;
-    step *= 2;
-    best = COPPICE_TRY(plan_with(question, bits, high));
-  }
-  while (high > low * (1 + kCalibration)) {
-    const double middle = std::sqrt(low * high);
-    RoundPlan tried = COPPICE_TRY(plan_with(question, bits, middle));
-    const bool enough = COPPICE_TRY(accounted(question, tried)) <= question.epsilon;
-    (enough ? high : low) = middle;
-    if (enough) best = std::move(tried);
-  }
-  return best;
-}
-
 double encoded_noise(const PrivacyQuestion& question, const RoundPlan& plan) {
   const Slot& deltas = plan.slots.front();
   const double shares = noise_is_distributed(plan.privacy.noise) ? question.cohort : 1;
@@ -160,7 +131,10 @@ Result<PrivacyAnswer> answer_privacy(const PrivacyQuestion& question) {
                                         .sampling_rate = sampling_rate_of(question),
                                         .rounds = question.rounds}));
   const RingBits bits = COPPICE_TRY(choose_bits(question, answer.continuous_multiplier));
-  answer.plan = COPPICE_TRY(calibrate(question, bits, answer.continuous_multiplier));
+  answer.plan = COPPICE_TRY(least_noise(
+      [&](double multiplier) { return plan_with(question, bits, multiplier); },
+      answer.continuous_multiplier,
+      {.epsilon = question.epsilon, .delta = question.delta, .times = question.rounds}));
   answer.noise_multiplier = answer.plan.privacy.noise_multiplier;
   answer.accounted_epsilon = COPPICE_TRY(accounted(question, answer.plan));
   answer.noise_over_clip = answer.noise_multiplier *

@@ -5,6 +5,7 @@
 #include <bit>
 #include <cmath>
 
+#include "base/text.h"
 #include "protocol/plan_encoding.h"
 
 namespace coppice {
@@ -20,6 +21,9 @@ MechanismKind kind_of(NoiseKind noise) {
   }
   return MechanismKind::kNone;
 }
+
+constexpr double kCalibration = 1e-4; // the multiplier's precision, relative, at most
+constexpr int kCalibrationSteps = 64;
 
 } // namespace
 
@@ -62,6 +66,39 @@ Mechanism mechanism_of(const RoundPlan& plan) {
     }
   }
   return mechanism;
+}
+
+Result<RoundPlan> least_noise(const std::function<Result<RoundPlan>(double)>& plan_with,
+                              double start, const NoiseTarget& target) {
+  const auto enough = [&](const RoundPlan& plan) -> Result<bool> {
+    const Spend spend{mechanism_of(plan), target.times};
+    return COPPICE_TRY(spent_epsilon({&spend, 1}, target.delta)) <= target.epsilon;
+  };
+  double low = start;
+  double high = start;
+  double step = kCalibration;
+  RoundPlan best = COPPICE_TRY(plan_with(high));
+  for (int steps = 0; !COPPICE_TRY(enough(best)); ++steps) {
+    if (steps == kCalibrationSteps) {
+      return Error{ErrorCode::kInvalidArgument,
+                   cat("no noise that fits a ring of ", best.slots.front().bits.value,
+                       " bits gives epsilon ", target.epsilon, " over ", target.times, " rounds")};
+    }
+    low = high;
+    high *= 1 + step;
+    step *= 2;
+    best = COPPICE_TRY(plan_with(high));
+  }
+  // Epsilon goes at most with the root of the rounds: one more is half of 1 / times.
+  const double precision = std::min(kCalibration, 0.125 / static_cast<double>(target.times));
+  while (high > low * (1 + precision)) {
+    const double middle = std::sqrt(low * high);
+    RoundPlan tried = COPPICE_TRY(plan_with(middle));
+    const bool fits = COPPICE_TRY(enough(tried));
+    (fits ? high : low) = middle;
+    if (fits) best = std::move(tried);
+  }
+  return best;
 }
 
 } // namespace coppice

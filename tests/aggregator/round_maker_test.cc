@@ -7,6 +7,7 @@
 
 #include "adapters/adapter_file.h"
 #include "crypto/hash.h"
+#include "protocol/round_mechanism.h"
 #include "tests/protocol/samples.h"
 
 namespace coppice {
@@ -43,6 +44,68 @@ TEST(RoundMaker, ThePlanHoldsTheSettingsAndASlotForEachTensor) {
   EXPECT_EQ(plan.delta_elements(), spec()->parameters());
   EXPECT_EQ(plan.slots.size(), 2 * spec()->targets.size() + 1 + 4);
   EXPECT_TRUE(plan.validate(*spec()).ok());
+}
+
+struct PlannedNoise {
+  NoiseKind noise;
+  double sampling_rate;
+  double epsilon;
+  std::uint64_t rounds;
+  std::uint64_t times; // spends of the plan's mechanism that these rounds are
+};
+
+void check_planned_noise(const PlannedNoise& wanted) {
+  AggregatorSettings from = settings();
+  from.training.weight_by = WeightBy::kUniform;
+  from.round.ring_bits = 24;
+  from.privacy = {.noise = wanted.noise,
+                  .epsilon = wanted.epsilon,
+                  .delta = 1e-6,
+                  .rounds = wanted.rounds,
+                  .bands = 4,
+                  .max_participations = 2};
+  const FleetFacts facts{.fleet = samples::hash(1), .base_hash = samples::hash(0x10)};
+  PlanInputs inputs{.round = {3},
+                    .epoch = {2},
+                    .key_set = {1},
+                    .parent = {2},
+                    .adapter_hash = samples::hash(2),
+                    .cohort = 40};
+  inputs.privacy = {.noise = wanted.noise,
+                    .delta = 1e-6,
+                    .sampling_rate = wanted.sampling_rate,
+                    .expected_cohort = 40};
+  if (wanted.noise == NoiseKind::kBanded) {
+    inputs.privacy.min_separation = 4;
+    inputs.privacy.max_participations = 2;
+  }
+  from.round.min_survivors = 30;
+  inputs.privacy.noise_multiplier =
+      planned_noise_multiplier(facts, from, fedavg(), *spec(), inputs).value();
+  const RoundPlan plan = make_plan(facts, from, fedavg(), *spec(), inputs).value();
+  Spend spend{mechanism_of(plan), wanted.times};
+  EXPECT_LE(spent_epsilon({&spend, 1}, 1e-6).value(), wanted.epsilon);
+  spend.times += 1;
+  EXPECT_GT(spent_epsilon({&spend, 1}, 1e-6).value(), wanted.epsilon);
+}
+
+TEST(RoundMaker, PlannedNoiseLastsForThePlannedRoundsAndNoLonger) {
+  check_planned_noise({NoiseKind::kCentral, 1, 4, 50, 50});
+  check_planned_noise({NoiseKind::kCentral, 0.02, 2, 300, 300});
+  check_planned_noise({NoiseKind::kSkellam, 1, 6, 20, 20});
+  check_planned_noise({NoiseKind::kDistributedGaussian, 1, 6, 20, 20});
+  check_planned_noise({NoiseKind::kBanded, 1, 4, 20, 3}); // series of eight rounds
+}
+
+TEST(RoundMaker, WhereNoRingHoldsThePlannedNoiseItSaysSo) {
+  AggregatorSettings from = settings();
+  from.training.weight_by = WeightBy::kUniform;
+  from.privacy = {.noise = NoiseKind::kCentral, .epsilon = 1e-4, .delta = 1e-6, .rounds = 1000};
+  PlanInputs inputs{.round = {3}, .epoch = {2}, .key_set = {1}, .cohort = 40};
+  inputs.privacy = {.noise = NoiseKind::kCentral, .delta = 1e-6, .expected_cohort = 40};
+  const auto refused = planned_noise_multiplier({}, from, fedavg(), *spec(), inputs);
+  ASSERT_FALSE(refused.ok());
+  EXPECT_THAT(refused.error().message, HasSubstr("16 bits"));
 }
 
 TEST(RoundMaker, TheGoalIsAShareOfTheCohortButNeverBelowTheSurvivorsNeeded) {
