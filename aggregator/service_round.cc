@@ -129,15 +129,13 @@ Result<void> AggregatorService::maybe_start_round() {
 // With banded noise a device rests for as many rounds as there are bands.
 Result<std::vector<ClientId>> AggregatorService::draw_members() {
   const SecretRandom random;
-  std::vector<ClientId> members =
-      cohort_.sample([&](std::uint64_t bound) { return random.below(bound); });
-  if (settings_.privacy.noise != NoiseKind::kBanded) return members;
-  const std::uint64_t next = COPPICE_TRY(store_.next_round()).value;
-  const std::uint64_t rest = std::min<std::uint64_t>(next, settings_.privacy.bands);
-  const auto resting = COPPICE_TRY(store_.participants_after(RoundId{next - rest}));
-  std::erase_if(
-      members, [&](const ClientId& client) { return std::ranges::binary_search(resting, client); });
-  return members;
+  std::vector<ClientId> resting;
+  if (settings_.privacy.noise == NoiseKind::kBanded) {
+    const std::uint64_t next = COPPICE_TRY(store_.next_round()).value;
+    const std::uint64_t rest = std::min<std::uint64_t>(next, settings_.privacy.bands);
+    resting = COPPICE_TRY(store_.participants_after(RoundId{next - rest}));
+  }
+  return cohort_.sample([&](std::uint64_t bound) { return random.below(bound); }, resting);
 }
 
 void AggregatorService::wait_because(std::string reason) {
@@ -206,6 +204,8 @@ Result<void> AggregatorService::carry_out(const RoundAction& action,
     std::optional<SpendRecord> spend;
     if (noise_is_distributed(plan.privacy.noise)) spend = spend_of(plan);
     COPPICE_TRY(store_.commit_close(plan.round, *round_->sum(), spend));
+    // Spent from here on, whether a release follows or not.
+    if (spend) ledger_ = COPPICE_TRY(PrivacyLedger::of(COPPICE_TRY(store_.spends())));
     events.emplace_back(CloseCommitted{});
   } else if (std::holds_alternative<MakeRelease>(action)) {
     events.push_back(COPPICE_TRY(make_release_now()));
@@ -245,7 +245,8 @@ Result<RoundEvent> AggregatorService::make_release_now() {
                            .metrics = metrics_json(outcome->metrics),
                            .noise_state = std::move(noise_state),
                            .wall = clock_.wall()};
-  if (noised()) end.spend = spend_of(plan);
+  // By the plan, not by the settings: they may have changed since it began.
+  if (plan.privacy.noise != NoiseKind::kNone) end.spend = spend_of(plan);
   COPPICE_TRY(store_.commit_release(content, end));
   if (end.spend) ledger_ = COPPICE_TRY(PrivacyLedger::of(COPPICE_TRY(store_.spends())));
   metrics_ = std::move(outcome->metrics);
