@@ -51,11 +51,12 @@ std::string Cohort::waiting_for() const {
              std::max(settings_.min_available, settings_.min_train));
 }
 
-std::vector<ClientId> Cohort::sample(
-    const std::function<std::uint64_t(std::uint64_t)>& below) const {
+std::vector<ClientId> Cohort::sample(const std::function<std::uint64_t(std::uint64_t)>& below,
+                                     std::span<const ClientId> resting) const {
   std::vector<ClientId> candidates;
   for (const auto& [client, presence] : present_) {
-    if (presence.ready) candidates.push_back(client);
+    const bool rests = std::ranges::binary_search(resting, client);
+    if (presence.ready && !rests) candidates.push_back(client);
   }
   if (settings_.poisson) {
     constexpr std::uint64_t kGrain = std::uint64_t{1} << 53U;

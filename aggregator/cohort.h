@@ -9,6 +9,7 @@
 #include <functional>
 #include <map>
 #include <optional>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -52,9 +53,10 @@ class Cohort {
 
   // Why no round can start now, with counts; empty if one can.
   std::string waiting_for() const;
-  // Draws without replacement, or each by itself. `below(n)` is uniform in [0, n): SecretRandom in
-  // a program.
-  std::vector<ClientId> sample(const std::function<std::uint64_t(std::uint64_t)>& below) const;
+  // Draws without replacement, or each by itself, from those who are ready and not among `resting`
+  // (sorted). `below(n)` is uniform in [0, n): SecretRandom in a program.
+  std::vector<ClientId> sample(const std::function<std::uint64_t(std::uint64_t)>& below,
+                               std::span<const ClientId> resting = {}) const;
 
  private:
   std::uint32_t sample_size(std::size_t ready) const;

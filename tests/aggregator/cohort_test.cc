@@ -71,6 +71,14 @@ TEST(CohortTest, EveryDeviceIsAskedEquallyOften) {
   for (const auto& [client, count] : times) EXPECT_NEAR(count, 3'000, 6 * 39);
 }
 
+TEST(CohortTest, WhoRestsIsNotAskedAndOthersAreInItsPlace) {
+  KeyedRandom random({.experiment = 5});
+  const Cohort cohort = cohort_of(5, 0, {.min_train = 3});
+  const std::vector<ClientId> resting{client_number(2), client_number(4)};
+  EXPECT_THAT(cohort.sample(draws(random), resting),
+              ElementsAre(client_number(1), client_number(3), client_number(5)));
+}
+
 TEST(CohortTest, ASilentDevicesLeaseRunsOutAndAHeartbeatRenewsIt) {
   Cohort cohort = cohort_of(2, 0, {.lease = {1'000}});
   cohort.heard(client_number(2), Millis{500});
