@@ -243,9 +243,27 @@ AggregatorRound::Actions AggregatorRound::on(const Tick&, Millis now) {
   return close_if_done(now);
 }
 
-// Who may still upload.
+// While a roster is gathered or uploads are collected; then secure aggregation's machine knows.
 bool AggregatorRound::awaits(const ClientId& client, MemberState state) const {
-  return is_awaited(state) && (!secagg_ || secagg_->may_upload(client));
+  if (!is_awaited(state) || !secagg_) return is_awaited(state);
+  if (std::holds_alternative<SecAggGathering>(secagg_->phase())) {
+    return !secagg_->in_roster(client);
+  }
+  return secagg_->may_upload(client);
+}
+
+std::vector<ClientId> AggregatorRound::awaited() const {
+  const bool unmasking = std::holds_alternative<Unmasking>(phase_);
+  const bool agreeing = std::holds_alternative<Agreeing>(phase_);
+  if (unmasking || (agreeing && !std::holds_alternative<SecAggGathering>(secagg_->phase()))) {
+    return secagg_->awaited();
+  }
+  std::vector<ClientId> waiting;
+  if (!agreeing && !std::holds_alternative<Collecting>(phase_)) return waiting;
+  for (const auto& [client, state] : members_) {
+    if (awaits(client, state)) waiting.push_back(client);
+  }
+  return waiting;
 }
 
 // Closes at the goal, when nobody is left to wait for, or at the deadline. Uploads whose commit is

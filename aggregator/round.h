@@ -197,6 +197,8 @@ class AggregatorRound {
   const RunningSum* sum() const;
   const SecAggServer* secagg() const { return secagg_ ? &*secagg_ : nullptr; }
   std::size_t count(MemberState state) const;
+  // Whom the present phase waits for: their keys, nonces, shares, uploads, or what unmasks the sum.
+  std::vector<ClientId> awaited() const;
   bool over() const;
 
  private:

@@ -107,10 +107,8 @@ AggregatorRound::Actions AggregatorRound::advance(Millis now) {
   }
   if (const auto* const gathering = std::get_if<SecAggGathering>(&agreed)) {
     const bool again = gathering->attempt > 0;
-    const bool waiting = std::ranges::any_of(members_, [&](const auto& member) {
-      const auto& [client, state] = member;
-      return is_awaited(state) && !secagg_->in_roster(client);
-    });
+    const bool waiting = std::ranges::any_of(
+        members_, [&](const auto& member) { return awaits(member.first, member.second); });
     if (waiting && gone < (again ? schedule.nonces + third : schedule.roster)) return {};
     Actions actions = follow(secagg_->close_roster());
     if (!over()) leave_behind();

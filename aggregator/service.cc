@@ -180,7 +180,11 @@ void AggregatorService::write_status() {
                        {"reported", round_->count(MemberState::kCounted)},
                        {"lost", round_->count(MemberState::kLost)},
                        {"needed", round_->plan().sum.min_survivors},
+                       {"awaited", Json::array()},
                        {"time_left_s", static_cast<double>(left.count) / 1000.0}};
+    for (const ClientId& client : round_->awaited()) {
+      status["round"]["awaited"].push_back(client.hex());
+    }
   }
   status["clients"] = Json::array();
   for (const auto& [client, presence] : cohort_.present()) {

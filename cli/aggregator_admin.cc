@@ -35,6 +35,15 @@ void print_round(Console& console, const Json& round) {
                     round.value("declined", 0), " declined, ", round.value("lost", 0),
                     " lost; needs ", round.value("needed", 0), "; ",
                     fixed(round.value("time_left_s", 0.0), 0), " s left"));
+  const Json awaited = round.value("awaited", Json::array());
+  if (awaited.empty()) return;
+  constexpr std::size_t kMostNamed = 8;
+  std::string names;
+  for (std::size_t i = 0; i < std::min(awaited.size(), kMostNamed); ++i) {
+    names += " " + awaited[i].get<std::string>().substr(0, 8);
+  }
+  console.print(
+      cat("awaited      ", awaited.size(), ":", names, awaited.size() > kMostNamed ? " ..." : ""));
 }
 
 Result<ExitCode> status(Context& context, const FolderOption& options) {
