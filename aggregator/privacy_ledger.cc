@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "aggregator/privacy_ledger.h"
 
-#include <map>
+#include <algorithm>
+#include <ranges>
 #include <set>
 
 #include "base/text.h"
@@ -63,31 +64,26 @@ Result<Mechanism> parse_mechanism(std::string_view text) {
 }
 
 Result<PrivacyLedger> PrivacyLedger::of(std::vector<SpendRecord> records) {
-  for (const SpendRecord& record : records) {
-    const auto mechanism = parse_mechanism(record.mechanism);
-    if (mechanism.ok()) continue;
-    return Error{ErrorCode::kCorrupt,
-                 cat("what round ", record.round, " spent of the privacy budget can't be read (",
-                     mechanism.error().message, "); restore the state from a backup")};
-  }
   PrivacyLedger ledger;
-  ledger.records_ = std::move(records);
-  return ledger;
-}
-
-// Equal mechanisms together: the accountant's time grows with their number.
-std::vector<Spend> PrivacyLedger::spends(const std::vector<SpendRecord>& records) const {
-  std::map<std::string, std::uint64_t> times;
   std::set<RoundId> series;
   for (const SpendRecord& record : records) {
+    auto known = ledger.spends_.find(record.mechanism);
+    if (known == ledger.spends_.end()) {
+      auto mechanism = parse_mechanism(record.mechanism);
+      if (!mechanism.ok()) {
+        return Error{
+            ErrorCode::kCorrupt,
+            cat("what round ", record.round, " spent of the privacy budget can't be read (",
+                mechanism.error().message, "); restore the state from a backup")};
+      }
+      known =
+          ledger.spends_.emplace(record.mechanism, Spend{std::move(mechanism).value(), 0}).first;
+    }
     if (record.series.value != 0 && !series.insert(record.series).second) continue;
-    times[record.mechanism] += record.times;
+    known->second.times += record.times;
   }
-  std::vector<Spend> spends;
-  for (const auto& [text, count] : times) {
-    spends.push_back({parse_mechanism(text).value(), count}); // of() has read them
-  }
-  return spends;
+  ledger.records_ = std::move(records);
+  return ledger;
 }
 
 std::uint64_t PrivacyLedger::rounds() const {
@@ -97,16 +93,19 @@ std::uint64_t PrivacyLedger::rounds() const {
 }
 
 Result<double> PrivacyLedger::epsilon(double delta) const {
-  return spent_epsilon(spends(records_), delta);
+  const auto spends = std::views::values(spends_);
+  return spent_epsilon(std::vector<Spend>(spends.begin(), spends.end()), delta);
 }
 
 Result<double> PrivacyLedger::epsilon_with(const Mechanism& next, RoundId series,
                                            double delta) const {
-  std::vector<SpendRecord> all = records_;
-  SpendRecord& one = all.emplace_back();
-  one.mechanism = mechanism_text(next);
-  one.series = series;
-  return spent_epsilon(spends(all), delta);
+  const bool paid = series.value != 0 &&
+                    std::ranges::find(records_, series, &SpendRecord::series) != records_.end();
+  if (paid) return epsilon(delta);
+  PrivacyLedger with;
+  with.spends_ = spends_;
+  with.spends_.try_emplace(mechanism_text(next), Spend{next, 0}).first->second.times += 1;
+  return with.epsilon(delta);
 }
 
 } // namespace coppice

@@ -6,7 +6,7 @@
 // Pure over the rows; thread-compatible.
 #pragma once
 
-#include <optional>
+#include <map>
 #include <string>
 #include <vector>
 
@@ -46,7 +46,8 @@ class PrivacyLedger {
   bool empty() const { return records_.empty(); }
 
  private:
-  std::vector<Spend> spends(const std::vector<SpendRecord>& records) const;
+  // By mechanism_text(), equal ones together: the accountant's time grows with their number.
+  std::map<std::string, Spend> spends_;
   std::vector<SpendRecord> records_;
 };
 

@@ -5,17 +5,10 @@
 #include <array>
 #include <utility>
 
+#include "base/append.h"
 #include "base/text.h"
 
 namespace coppice {
-namespace {
-
-std::vector<RoundAction> and_then(std::vector<RoundAction> actions, std::vector<RoundAction> more) {
-  for (RoundAction& action : more) actions.push_back(std::move(action));
-  return actions;
-}
-
-} // namespace
 
 void add_upload(const std::vector<Slot>& slots, std::span<std::uint32_t> sum,
                 std::span<const std::uint32_t> upload) {

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "aggregator/round.h"
+#include "base/append.h"
 #include "base/text.h"
 
 namespace coppice {
@@ -28,20 +29,17 @@ AggregatorRound::Actions AggregatorRound::member_back(const ClientId& client, Me
   } else {
     return {};
   }
-  for (RoundAction& action : follow(secagg_->member_back(client))) {
-    actions.push_back(std::move(action));
-  }
-  return actions;
+  return and_then(std::move(actions), follow(secagg_->member_back(client)));
 }
 
 AggregatorRound::Actions AggregatorRound::on(const SecAggArrived& event, Millis now) {
   const auto member = members_.find(event.client);
   if (!secagg_ || member == members_.end() || over()) return {};
   if (member->second == MemberState::kDeclined || member->second == MemberState::kLost) return {};
+  // In this order: whom advance() waits for depends on what the message did.
   Actions actions =
       follow(secagg_->handle(event.client, event.message, event.device, event.certificate));
-  for (RoundAction& action : advance(now)) actions.push_back(std::move(action));
-  return actions;
+  return and_then(std::move(actions), advance(now));
 }
 
 AggregatorRound::Actions AggregatorRound::on(SumUnmasked&& event, Millis) {
@@ -87,8 +85,7 @@ AggregatorRound::Actions AggregatorRound::follow(SecAggServer::Actions wanted) {
       actions.emplace_back(
           UnmaskSum{std::make_shared<const std::vector<SignedSeed>>(std::move(unmask->seeds))});
     } else if (const auto* const lost = std::get_if<AbandonSecAgg>(&action)) {
-      for (RoundAction& last : abandon(lost->reason)) actions.push_back(std::move(last));
-      return actions;
+      return and_then(std::move(actions), abandon(lost->reason));
     }
   }
   return actions;

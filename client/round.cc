@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <array>
 
+#include "base/append.h"
 #include "base/text.h"
 #include "protocol/round_schedule.h"
 
@@ -109,7 +110,7 @@ DeviceRound::Actions DeviceRound::on(PlanVerified&& event, Millis now) {
   Actions actions;
   if (busy()) { // a newer round: what is under way belongs to one that is over
     if (std::holds_alternative<Training>(phase_)) actions.emplace_back(StopTraining{});
-    for (DeviceAction& action : rest()) actions.push_back(std::move(action));
+    append(actions, rest());
   }
   const Millis deadline = training_deadline(event.plan, now, event.time_left);
   marks_ = RoundMarks{.highest_round = round, .plan_hash = event.plan_hash, .upload = {}};
@@ -158,12 +159,11 @@ DeviceRound::Actions DeviceRound::follow(std::vector<SecAggClientAction> wanted)
       actions.emplace_back(SendSecAggMessage{marks_.plan_hash, std::move(send->message)});
     } else if (std::holds_alternative<MasksReady>(action)) {
       if (!std::holds_alternative<MaskAgreement>(phase_)) continue;
-      for (DeviceAction& sealing : seal()) actions.push_back(std::move(sealing));
+      append(actions, seal());
     } else if (const auto* const refused = std::get_if<SecAggRefused>(&action)) {
       actions.emplace_back(Note{cat("secure aggregation: ", refused->reason)});
       actions.emplace_back(SendAnswer{{marks_.highest_round, marks_.plan_hash, false}});
-      for (DeviceAction& last : rest()) actions.push_back(std::move(last));
-      break;
+      return and_then(std::move(actions), rest());
     }
   }
   return actions;
@@ -183,8 +183,7 @@ DeviceRound::Actions DeviceRound::on(const TrainingFailed& event, Millis) {
   const RoundId round = marks_.highest_round;
   Actions actions{Note{cat("round ", round, ": ", event.reason)},
                   SendAnswer{{round, event.plan_hash, false}}};
-  for (DeviceAction& action : rest()) actions.push_back(std::move(action));
-  return actions;
+  return and_then(std::move(actions), rest());
 }
 
 DeviceRound::Actions DeviceRound::on(const UploadStored& event, Millis now) {
@@ -196,11 +195,7 @@ DeviceRound::Actions DeviceRound::on(const UploadStored& event, Millis now) {
   marks_.upload_bytes = event.size;
   phase_ =
       Uploading{marks_.highest_round, event.plan_hash, event.upload, event.size, 0, 0, false, now};
-  Actions actions{PersistMarks{marks_}};
-  for (DeviceAction& action : offer(std::get<Uploading>(phase_), now)) {
-    actions.push_back(std::move(action));
-  }
-  return actions;
+  return and_then(Actions{PersistMarks{marks_}}, offer(std::get<Uploading>(phase_), now));
 }
 
 DeviceRound::Actions DeviceRound::offer(Uploading& uploading, Millis now) {
@@ -239,7 +234,7 @@ DeviceRound::Actions DeviceRound::on(const RoundOverReceived& event, Millis) {
   if (!busy() || event.over.round < marks_.highest_round) return {};
   Actions actions;
   if (std::holds_alternative<Training>(phase_)) actions.emplace_back(StopTraining{});
-  for (DeviceAction& action : rest()) actions.push_back(std::move(action));
+  append(actions, rest());
   if (!event.over.released) {
     actions.emplace_back(Note{cat("round ", event.over.round, " was abandoned")});
   }
@@ -260,7 +255,7 @@ DeviceRound::Actions DeviceRound::on(const Reconnected&, Millis now) {
                      std::holds_alternative<AwaitingRelease>(phase_);
   if (secagg_ && waits) actions = follow(secagg_->say_again());
   if (auto* const uploading = std::get_if<Uploading>(&phase_)) {
-    for (DeviceAction& action : offer(*uploading, now)) actions.push_back(std::move(action));
+    append(actions, offer(*uploading, now));
   }
   return actions;
 }

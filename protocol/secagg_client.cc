@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <array>
 
+#include "base/append.h"
 #include "base/text.h"
 #include "protocol/secagg_client_checks.h"
 
@@ -137,9 +138,7 @@ std::vector<SecAggClientAction> SecAggClient::say_again() const {
 }
 
 SecAggClient::Actions SecAggClient::persist_and_say() const {
-  Actions actions{PersistSecAgg{serialize()}};
-  for (SecAggClientAction& action : say_again()) actions.push_back(std::move(action));
-  return actions;
+  return and_then(Actions{PersistSecAgg{serialize()}}, say_again());
 }
 
 SecAggClient::Actions SecAggClient::refuse(std::string reason) {

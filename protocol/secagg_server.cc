@@ -5,15 +5,12 @@
 #include <algorithm>
 #include <array>
 
+#include "base/append.h"
 #include "base/text.h"
 #include "protocol/secagg_server_parts.h"
 
 namespace coppice {
 namespace {
-
-void append(std::vector<SecAggServerAction>& to, std::vector<SecAggServerAction> more) {
-  for (SecAggServerAction& action : more) to.push_back(std::move(action));
-}
 
 // What is wrong with an advert for this plan and attempt, if anything.
 Result<KeyAdvert> open_advert(const SecAggServerContext& context, const ClientId& from,

@@ -1,9 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """SIGKILL at each commit point, of the aggregator and of a device: the same round completes."""
 
-import sys
-import unittest
-
+from crash_points import run_points
 from fleet import KILLED, FleetTest
 
 # "before" and "after" each commit; ":K" is its K-th passing.
@@ -86,17 +84,5 @@ class Killed(FleetTest):
                 service.kill()
 
 
-def add_points(points):
-    for point in points:
-        who = "the_aggregator" if point.startswith("aggregator") else "a_device"
-        name = f"test_{who}_at_" + point.split(".", 1)[1].replace(".", "_").replace(":", "_")
-        run = Killed.aggregator_dies_at if point in AGGREGATOR else Killed.device_dies_at
-        setattr(Killed, name, lambda self, run=run, point=point: run(self, point))
-
-
 if __name__ == "__main__":
-    every = "--every" in sys.argv
-    if every:
-        sys.argv.remove("--every")
-    add_points(AGGREGATOR + DEVICE if every else QUICK)
-    unittest.main(verbosity=2)
+    run_points(Killed, QUICK, AGGREGATOR + DEVICE)

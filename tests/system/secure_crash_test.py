@@ -2,9 +2,7 @@
 """SIGKILL at the commit points of secure aggregation: the same round completes, and its sum is that
 of the survivors."""
 
-import sys
-import unittest
-
+from crash_points import run_points
 from fleet import KILLED, FleetTest
 
 # Commits of the aggregator: roster, graph, who shared, survivors. States of a device: keys
@@ -68,18 +66,5 @@ class KilledUnderSecureAggregation(FleetTest):
             self.assertNotIn(self.ids[0], taking_part)
 
 
-def add_points(points):
-    for point in points:
-        who = "the_aggregator" if point.startswith("aggregator") else "a_device"
-        name = f"test_{who}_at_" + point.split(".", 1)[1].replace(".", "_").replace(":", "_")
-        case = KilledUnderSecureAggregation
-        run = case.aggregator_dies_at if point in AGGREGATOR else case.device_dies_at
-        setattr(case, name, lambda self, run=run, point=point: run(self, point))
-
-
 if __name__ == "__main__":
-    every = "--every" in sys.argv
-    if every:
-        sys.argv.remove("--every")
-    add_points(AGGREGATOR + DEVICE if every else QUICK)
-    unittest.main(verbosity=2)
+    run_points(KilledUnderSecureAggregation, QUICK, AGGREGATOR + DEVICE)
