@@ -139,6 +139,8 @@ struct EngineOptions {
   // What a training step may hold between its forward and backward pass. A step that needs more is
   // computed in several passes, with the same loss; one sequence is always computed whole.
   std::uint64_t activation_bytes = std::uint64_t{256} << 20U;
+  // Products of float32 throughout, where the native engine would round their inputs to bfloat16.
+  bool exact = false;
 };
 
 // How client/ and others get an engine without knowing which: opened when work begins, closed
