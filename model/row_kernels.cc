@@ -125,6 +125,10 @@ COPPICE_LEVELS void add_row(const float* x, std::size_t n, float* y) {
   for (std::size_t i = 0; i < n; ++i) y[i] += x[i];
 }
 
+COPPICE_LEVELS void add_scaled_row(const float* x, float factor, std::size_t n, float* y) {
+  for (std::size_t i = 0; i < n; ++i) y[i] += factor * x[i];
+}
+
 COPPICE_LEVELS void geglu(const float* gate, const float* up, std::size_t n, float* y) {
   for (std::size_t i = 0; i < n; ++i) {
     const float g = gate[i];

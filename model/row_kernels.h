@@ -28,7 +28,8 @@ void rms_norm_backward_row(const float* x, const float* w, float factor, const f
 float normalize_row(const float* x, float epsilon, std::size_t n, float* y);
 void normalize_backward_row(const float* y, float factor, const float* g, std::size_t n, float* dx);
 void multiply_row(const float* x, const float* w, std::size_t n, float* y);
-void add_row(const float* x, std::size_t n, float* y); // y += x
+void add_row(const float* x, std::size_t n, float* y);                      // y += x
+void add_scaled_row(const float* x, float factor, std::size_t n, float* y); // y += factor x
 
 // SwiGLU (Shazeer 2020): y = gate / (1 + e^-gate) * up.
 void swiglu(const float* gate, const float* up, std::size_t n, float* y);

@@ -5,6 +5,7 @@
 #include <chrono>
 
 #include "model/input_checks.h"
+#include "model/native/decode.h"
 #include "model/sampler.h"
 
 namespace coppice::native {
@@ -16,48 +17,33 @@ double seconds_since(std::chrono::steady_clock::time_point start) {
   return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
 }
 
-// One sequence being written.
-class Decoder {
- public:
-  Decoder(Transformer& transformer, const ModelLora& lora, std::size_t capacity)
-      : transformer_(transformer),
-        lora_(lora),
-        cache_(transformer.config(), transformer.kernels(), capacity),
-        logits_(transformer.head().weight.rows()) {
-    transformer.prepare_positions(capacity);
+// The prompt's tokens through all layers, some hundreds at a time; the logits (V) after the last.
+std::vector<float> read_prompt(Transformer& transformer, const ModelLora& lora, KvCache& cache,
+                               std::span<const TokenId> tokens) {
+  const std::size_t width = transformer.config().width;
+  Buffer x_memory, normed_memory;
+  FloatRows x;
+  for (std::size_t begin = 0; begin < tokens.size(); begin += kPromptChunk) {
+    const auto chunk = tokens.subspan(begin, std::min(kPromptChunk, tokens.size() - begin));
+    PassShape pass;
+    pass.add(chunk.size(), cache.length());
+    x = float_rows(x_memory, chunk.size(), width);
+    transformer.embed(chunk, x);
+    transformer.forward(pass, lora, x, &cache);
   }
-
-  // Appends tokens; gives the logits (V) after the last.
-  std::span<const float> advance(std::span<const TokenId> tokens) {
-    const std::size_t width = transformer_.config().width;
-    FloatRows x;
-    for (std::size_t begin = 0; begin < tokens.size(); begin += kPromptChunk) {
-      const auto chunk = tokens.subspan(begin, std::min(kPromptChunk, tokens.size() - begin));
-      PassShape pass;
-      pass.add(chunk.size(), cache_.length());
-      x = float_rows(x_, chunk.size(), width);
-      transformer_.embed(chunk, x);
-      transformer_.forward(pass, lora_, x, &cache_);
-    }
-    const std::size_t last = x.rows - 1;
-    const ElementRows normed = element_rows(transformer_.kernels(), normed_, 1, width);
-    transformer_.final_norm(x, {&last, 1}, normed, nullptr);
-    output_logits(transformer_.pool(), transformer_.kernels(), transformer_.head(), normed,
-                  logits_.data());
-    return logits_;
-  }
-
- private:
-  Transformer& transformer_;
-  const ModelLora& lora_;
-  KvCache cache_;
-  Buffer x_, normed_;
-  std::vector<float> logits_;
-};
+  const std::size_t last = x.rows - 1;
+  const ElementRows normed = element_rows(transformer.kernels(), normed_memory, 1, width);
+  transformer.final_norm(x, {&last, 1}, normed, nullptr);
+  std::vector<float> logits(transformer.head().weight.rows());
+  output_logits(transformer.pool(), transformer.kernels(), transformer.head(), normed,
+                logits.data());
+  return logits;
+}
 
 } // namespace
 
-Result<GenerateResult> generate(Transformer& transformer, const GenerateRequest& request) {
+Result<GenerateResult> generate(Transformer& transformer, CpuLevel level,
+                                const GenerateRequest& request) {
   const ModelConfig& config = transformer.config();
   COPPICE_TRY(check_tokens(request.prompt, config));
   ModelLora lora = transformer.no_adapters();
@@ -72,11 +58,15 @@ Result<GenerateResult> generate(Transformer& transformer, const GenerateRequest&
   const std::size_t wanted = std::min<std::size_t>(request.max_tokens, room);
   GenerateResult result;
   result.stop = wanted < request.max_tokens ? GenerateStop::kContextFull : GenerateStop::kMaxTokens;
-  Decoder decoder(transformer, lora, request.prompt.size() + wanted);
+  const std::size_t capacity = request.prompt.size() + wanted;
+  transformer.prepare_positions(capacity);
+  KvCache cache(config, transformer.kernels(), capacity);
   auto start = std::chrono::steady_clock::now();
-  std::span<const float> logits = decoder.advance(request.prompt);
+  const std::vector<float> first = read_prompt(transformer, lora, cache, request.prompt);
+  std::span<const float> logits = first;
   result.prefill_seconds = seconds_since(start);
 
+  TokenDecoder decoder(transformer, lora, cache, level, request.int8_activations);
   start = std::chrono::steady_clock::now();
   while (result.tokens.size() < wanted) {
     const TokenId token = sampler.sample(logits);
@@ -89,7 +79,7 @@ Result<GenerateResult> generate(Transformer& transformer, const GenerateRequest&
       result.stop = GenerateStop::kCaller;
       break;
     }
-    if (result.tokens.size() < wanted) logits = decoder.advance({&token, 1});
+    if (result.tokens.size() < wanted) logits = decoder.advance(token);
   }
   result.decode_seconds = seconds_since(start);
   return result;

@@ -7,6 +7,7 @@
 namespace coppice::native {
 
 // Errors as Engine::generate.
-Result<GenerateResult> generate(Transformer& transformer, const GenerateRequest& request);
+Result<GenerateResult> generate(Transformer& transformer, CpuLevel level,
+                                const GenerateRequest& request);
 
 } // namespace coppice::native

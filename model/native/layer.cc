@@ -3,6 +3,7 @@
 
 #include <cstring>
 
+#include "model/native/gating.h"
 #include "model/native/linear.h"
 #include "model/native/row_blocks.h"
 
@@ -140,11 +141,7 @@ void Layer::gate(const LayerActivations& kept, const ElementRows& out) const {
     float* both = scratch.floats(Slot::kRows, 2 * f);
     float* y = scratch.floats(Slot::kWeights, f);
     kernels_.to_float(kept.gate_up.at(row), 2 * f, both);
-    switch (config_.activation) {
-      case Activation::kSilu: swiglu(both, both + f, f, y); break;
-      case Activation::kGeluTanh: geglu(both, both + f, f, y); break;
-      case Activation::kSquaredRelu: squared_reglu(both, both + f, f, y); break;
-    }
+    gated(config_.activation, both, both + f, f, y);
     if (config_.sub_norms) {
       kept.gated_factors[row] = normalize_row(y, config_.norm_epsilon, f, y);
       multiply_row(y, weights_.feed_forward_sub_norm.data(), f, y);

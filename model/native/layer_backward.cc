@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // The way back through a block; see Layer::forward in layer.cc for the way there.
+#include "model/native/gating.h"
 #include "model/native/layer.h"
 #include "model/native/linear.h"
 #include "model/native/row_blocks.h"
@@ -94,23 +95,13 @@ void Layer::gate_back(const LayerActivations& kept, const FloatRows& d_gated,
     if (config_.sub_norms) {
       // The normalized product again, then back through its norm.
       float* y = back;
-      switch (config_.activation) {
-        case Activation::kSilu: swiglu(both, both + f, f, y); break;
-        case Activation::kGeluTanh: geglu(both, both + f, f, y); break;
-        case Activation::kSquaredRelu: squared_reglu(both, both + f, f, y); break;
-      }
+      gated(config_.activation, both, both + f, f, y);
       const float factor = kept.gated_factors[row];
       scale_row(y, factor, f);
       multiply_row(dy, weights_.feed_forward_sub_norm.data(), f, dy);
       normalize_backward_row(y, factor, dy, f, dy);
     }
-    switch (config_.activation) {
-      case Activation::kSilu: swiglu_backward(both, both + f, dy, f, back, back + f); break;
-      case Activation::kGeluTanh: geglu_backward(both, both + f, dy, f, back, back + f); break;
-      case Activation::kSquaredRelu:
-        squared_reglu_backward(both, both + f, dy, f, back, back + f);
-        break;
-    }
+    gated_backward(config_.activation, both, both + f, dy, f, back, back + f);
     kernels_.from_float(back, 2 * f, out.at(row));
   });
 }

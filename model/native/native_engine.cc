@@ -38,7 +38,7 @@ class NativeEngine final : public Engine {
     return start_train_session(transformer_, std::move(jobs), options_.activation_bytes);
   }
   Result<GenerateResult> generate(const GenerateRequest& request) override {
-    return native::generate(transformer_, request);
+    return native::generate(transformer_, level_, request);
   }
 
  private:

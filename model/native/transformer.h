@@ -26,6 +26,7 @@ class ModelLora {
                      bool train_b);
   void prepare(const ProductKernels& kernels, const std::vector<Layer>& layers);
   const LayerLora& layer(std::size_t i) const { return prepared_[i]; }
+  const LayerFactors& factors(std::size_t i) const { return factors_[i]; }
   // The lowest layer that is trained; the number of layers if none is.
   std::size_t lowest_trained() const;
 
@@ -51,6 +52,8 @@ class Transformer {
   WorkerPool& pool() { return pool_; }
   const std::vector<Layer>& layers() const { return layers_; }
   const OutputHead& head() const { return head_; }
+  const RopeTables& rope() const { return rope_; }
+  std::span<const float> output_norm() const { return output_norm_; }
   ModelLora no_adapters() const { return {*base_, layers_}; }
 
   // Before a pass: angles for so many positions.
