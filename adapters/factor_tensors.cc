@@ -63,8 +63,8 @@ Result<AdapterTarget> checked_target(const ModuleFactors& factors, const Adapter
 }
 
 // Modules of the table in its order; others after them, as given.
-auto spec_order(const AdapterTarget& target) {
-  const auto module = module_from_gguf(target.tensor);
+auto spec_order(const AdapterTarget& target, std::string_view architecture) {
+  const auto module = module_from_gguf(target.tensor, architecture);
   return std::tuple(!module.has_value(), module.value_or(ModuleName{}));
 }
 
@@ -106,7 +106,8 @@ Result<Adapter> assemble_adapter(const FactorFile& file, const AdaptableModules&
     if (!factors.a && !factors.b) continue;
     found.emplace_back(COPPICE_TRY(checked_target(factors, modules[i], file.name)), &factors);
   }
-  std::ranges::stable_sort(found, {}, [](const auto& entry) { return spec_order(entry.first); });
+  std::ranges::stable_sort(
+      found, {}, [&file](const auto& entry) { return spec_order(entry.first, file.architecture); });
   AdapterSpec spec{.architecture = file.architecture, .scaling = file.scaling, .targets = {}};
   for (const auto& entry : found) spec.targets.push_back(entry.first);
   if (auto valid = spec.validate(); !valid) return std::move(valid).error().with_context(file.name);

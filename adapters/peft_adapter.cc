@@ -42,7 +42,8 @@ Error unknown_tensor(const std::string& name) {
   }
   return unsupported(cat(printable(name),
                          " is no LoRA factor of a linear layer that coppice knows; only q_proj, "
-                         "k_proj, v_proj, o_proj, gate_proj, up_proj and down_proj are read"));
+                         "k_proj, v_proj, qkv_proj, o_proj, gate_proj, up_proj, gate_up_proj and "
+                         "down_proj are read"));
 }
 
 Result<FactorTensor> factor_tensor(const SafeTensor& tensor) {
@@ -65,7 +66,7 @@ Result<FactorTensor> factor_tensor(const SafeTensor& tensor) {
 
 // Puts one tensor where its name says, and checks it against the configuration.
 Result<void> place_tensor(const SafeTensor& tensor, const PeftConfig& config,
-                          const AdaptableModules& modules, std::vector<ModuleFactors>& factors) {
+                          const AdaptableModules& modules, FactorFile& file) {
   const bool is_a = tensor.name.ends_with(kSuffixA);
   if (!tensor.name.starts_with(kPrefix) || !(is_a || tensor.name.ends_with(kSuffixB))) {
     return unknown_tensor(tensor.name);
@@ -76,7 +77,10 @@ Result<void> place_tensor(const SafeTensor& tensor, const PeftConfig& config,
   path.remove_suffix(kSuffixA.size());
   const auto name = module_from_peft(path);
   if (!name) return unknown_tensor(tensor.name);
-  const auto index = find_module(modules, gguf_module_name(*name));
+  // What a file of this architecture calls so may be another module: up_proj and gate_up_proj.
+  const std::string tensor_name = gguf_module_name(*name);
+  const bool exists = module_from_gguf(tensor_name, file.architecture) == name;
+  const auto index = exists ? find_module(modules, tensor_name) : std::nullopt;
   if (!index) {
     return invalid(cat(path,
                        ": this base model has no such layer: the adapter was made for "
@@ -92,7 +96,7 @@ Result<void> place_tensor(const SafeTensor& tensor, const PeftConfig& config,
     return invalid(cat(factor.name, " has rank ", rank, ", but ", kConfigName, " gives it rank ",
                        config.rank(path), "; the two files don't belong together"));
   }
-  ModuleFactors& module = factors[*index];
+  ModuleFactors& module = file.factors[*index];
   (is_a ? module.a : module.b) = factor;
   module.alpha = config.alpha(path);
   return {};
@@ -142,7 +146,7 @@ Result<Adapter> read_peft_adapter(const fs::path& folder, const std::string& arc
                   .scaling = config.scaling(),
                   .factors = std::vector<ModuleFactors>(modules.size())};
   for (const SafeTensor& tensor : tensors.tensors()) {
-    if (auto placed = place_tensor(tensor, config, modules, file.factors); !placed) {
+    if (auto placed = place_tensor(tensor, config, modules, file); !placed) {
       return std::move(placed).error().with_context(file.name);
     }
   }
@@ -172,7 +176,8 @@ Result<void> write_peft_adapter(const fs::path& folder, const Adapter& adapter,
   for (std::size_t t = 0; t < adapter.targets(); ++t) {
     const AdapterTarget& target = adapter.spec().targets[t];
     // Names were found when the configuration was written.
-    const std::string path = peft_module_path(module_from_gguf(target.tensor).value());
+    const std::string path =
+        peft_module_path(module_from_gguf(target.tensor, adapter.spec().architecture).value());
     const std::span<const float> b =
         turned[t].empty() ? adapter.b(t) : std::span<const float>(turned[t]);
     entries.push_back({cat(kPrefix, path, kSuffixA), {target.rank, target.in}, adapter.a(t)});

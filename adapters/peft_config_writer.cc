@@ -22,7 +22,7 @@ Json alpha_number(float alpha) {
 Result<std::vector<ModuleName>> module_names(const AdapterSpec& spec) {
   std::vector<ModuleName> names;
   for (const AdapterTarget& target : spec.targets) {
-    const auto name = module_from_gguf(target.tensor);
+    const auto name = module_from_gguf(target.tensor, spec.architecture);
     if (!name) {
       return Error{ErrorCode::kUnsupported,
                    cat(target.tensor, " has no name in PEFT; write the adapter in another format")};

@@ -35,7 +35,7 @@ Result<Parts> collect_parts(std::span<const Adapter* const> adapters) {
     }
     for (std::size_t t = 0; t < adapter->targets(); ++t) {
       const AdapterTarget& target = adapter->spec().targets[t];
-      const auto module = module_from_gguf(target.tensor);
+      const auto module = module_from_gguf(target.tensor, adapter->spec().architecture);
       auto& same = parts[{!module.has_value(), module.value_or(ModuleName{}), target.tensor}];
       if (!same.empty()) {
         const AdapterTarget& first = same.front().shape();

@@ -17,8 +17,10 @@ namespace {
 constexpr const char* kPeftConfig = "adapter_config.json";
 constexpr const char* kPeftTensors = "adapter_model.safetensors";
 constexpr std::string_view kPeftPrefix = "base_model.model.";
-// Without a base model at hand: the one architecture whose modules PEFT's names below stand for.
-constexpr const char* kDefaultArchitecture = "llama";
+// Without a base model at hand a PEFT folder doesn't say what it was trained on: the architectures
+// that its modules' names stand for.
+constexpr const char* kUsualArchitecture = "llama";
+constexpr const char* kFusedArchitecture = "phi3";
 
 // One factor's shape, as some file spells its name.
 struct FactorShape {
@@ -44,7 +46,12 @@ AdaptableModules modules_of(const std::vector<FactorShape>& factors) {
   return modules;
 }
 
-Result<AdaptableModules> modules_of_peft(const fs::path& folder) {
+struct PeftModules {
+  const char* architecture = kUsualArchitecture;
+  AdaptableModules modules;
+};
+
+Result<PeftModules> modules_of_peft(const fs::path& folder) {
   const auto file = COPPICE_TRY(SafetensorsFile::open(folder / kPeftTensors));
   std::vector<FactorShape> factors;
   for (const SafeTensor& tensor : file.tensors()) {
@@ -57,26 +64,31 @@ Result<AdaptableModules> modules_of_peft(const fs::path& folder) {
     const auto module = module_from_peft(name);
     if (module) factors.push_back({*module, is_a, tensor.shape[1], tensor.shape[0]});
   }
-  return modules_of(factors);
+  PeftModules found{.modules = modules_of(factors)};
+  const auto fused = [](const FactorShape& factor) { return is_fused(factor.module); };
+  if (std::ranges::any_of(factors, fused)) found.architecture = kFusedArchitecture;
+  return found;
 }
 
-AdaptableModules modules_of_gguf(const GgufFile& file) {
+AdaptableModules modules_of_gguf(const GgufFile& file, std::string_view architecture) {
   std::vector<FactorShape> factors;
   for (const GgufTensor& tensor : file.tensors()) {
     std::string_view name = tensor.name;
     const bool is_a = name.ends_with(".weight.lora_a");
     if ((!is_a && !name.ends_with(".weight.lora_b")) || tensor.dims.size() != 2) continue;
     name.remove_suffix(std::string_view(".weight.lora_a").size());
-    const auto module = module_from_gguf(name);
+    const auto module = module_from_gguf(name, architecture);
     if (module) factors.push_back({*module, is_a, tensor.dims[0], tensor.dims[1]});
   }
   return modules_of(factors);
 }
 
+// Rows of q and k differ in order between PEFT's files and those of this architecture.
 bool has_rope_modules(const AdapterSpec& spec) {
-  return std::ranges::any_of(spec.targets, [](const AdapterTarget& target) {
-    return target.tensor.ends_with("attn_q") || target.tensor.ends_with("attn_k");
-  });
+  return file_layout(spec.architecture).interleaved_heads &&
+         std::ranges::any_of(spec.targets, [](const AdapterTarget& target) {
+           return target.tensor.ends_with("attn_q") || target.tensor.ends_with("attn_k");
+         });
 }
 
 // What the readers of the other kinds check against the base, for our own files.
@@ -124,24 +136,26 @@ Result<LoadedAdapter> load_alone(const fs::path& path, AdapterFormat format, Pef
     return LoadedAdapter{COPPICE_TRY(read_adapter_file(path)), format};
   }
   if (format == AdapterFormat::kPeft) {
-    const AdaptableModules modules = COPPICE_TRY(modules_of_peft(path));
+    const PeftModules found = COPPICE_TRY(modules_of_peft(path));
     Adapter adapter =
-        COPPICE_TRY(read_peft_adapter(path, kDefaultArchitecture, modules, PeftRows::kGguf));
+        COPPICE_TRY(read_peft_adapter(path, found.architecture, found.modules, PeftRows::kGguf));
     const bool known = !has_rope_modules(adapter.spec()) || rows == PeftRows::kGguf;
     return LoadedAdapter{std::move(adapter), format, known};
   }
   const GgufFile file = COPPICE_TRY(GgufFile::open(path));
   const std::string architecture(COPPICE_TRY(file.get_string("general.architecture")));
-  return LoadedAdapter{COPPICE_TRY(read_gguf_adapter(path, architecture, modules_of_gguf(file))),
-                       format};
+  return LoadedAdapter{
+      COPPICE_TRY(read_gguf_adapter(path, architecture, modules_of_gguf(file, architecture))),
+      format};
 }
 
 // Rows of q and k are in base order, but how many heads they make up isn't known.
 bool heads_unknown(const AdapterSpec& spec) {
-  return std::ranges::any_of(spec.targets, [](const AdapterTarget& target) {
-    return target.rope_heads == 0 &&
-           (target.tensor.ends_with("attn_q") || target.tensor.ends_with("attn_k"));
-  });
+  return has_rope_modules(spec) &&
+         std::ranges::any_of(spec.targets, [](const AdapterTarget& target) {
+           return target.rope_heads == 0 &&
+                  (target.tensor.ends_with("attn_q") || target.tensor.ends_with("attn_k"));
+         });
 }
 
 Error needs_model(std::string_view what) {

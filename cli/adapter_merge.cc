@@ -4,10 +4,10 @@
 
 #include "base/text.h"
 #include "cli/commands.h"
+#include "cli/engine_choice.h"
 #include "cli/model_options.h"
 #include "cli/table.h"
 #include "cli/text_documents.h"
-#include "model/engine_module.h"
 #include "model/merge.h"
 
 namespace coppice {
@@ -89,8 +89,8 @@ Result<ExitCode> merge(Context& context, const MergeOptions& options) {
   COPPICE_TRY(write_merged_model(*model.base, model.uses(), options.out, type));
   model.engine.reset();
   const auto merged_base = COPPICE_TRY(BaseModel::open(options.out));
-  const auto merged =
-      COPPICE_TRY(open_graph_engine(merged_base, {.threads = threads_of(options.model)}));
+  const auto merged = COPPICE_TRY(
+      open_engine(options.model.engine, merged_base, {.threads = threads_of(options.model)}));
   losses.merged = COPPICE_TRY(score_with_progress(console, *merged, {}, text, "merged"));
   tell(console, options, losses);
   return ExitCode::kOk;
@@ -118,7 +118,7 @@ void add_adapter_merge_command(CLI::App& parent, Context& context) {
       ->capture_default_str();
   command.add_option("--data", options->data, "Text to tell the loss on; else a sample paragraph")
       ->type_name("PATH");
-  add_threads_option(command, options->model);
+  add_compute_options(command, options->model);
 }
 
 } // namespace coppice

@@ -225,7 +225,7 @@ void add_bench_train_step_command(CLI::App& parent, Context& context) {
   add_count(command, "--window", options->window, 2, "Tokens of a sequence at most");
   add_count(command, "--rank", options->rank, 1, "Rank of the adapter, on all linear layers");
   add_count(command, "--steps", options->steps, 1, "Steps timed; the middle one counts");
-  add_threads_option(command, options->model);
+  add_compute_options(command, options->model);
 }
 
 void add_bench_generate_command(CLI::App& parent, Context& context) {
@@ -242,7 +242,7 @@ void add_bench_generate_command(CLI::App& parent, Context& context) {
   add_count(command, "--prompt-tokens", options->prompt_tokens, 1, "Tokens of the prompt");
   add_count(command, "--steps", options->steps, 1, "Runs that count, after one that doesn't");
   add_adapter_options(command, options->model, "Adapter to decode with; several add up");
-  add_threads_option(command, options->model);
+  add_compute_options(command, options->model);
 }
 
 } // namespace coppice

@@ -115,8 +115,10 @@ Result<ExitCode> run(Context& context, const RunOptions& options) {
   if (options.constant_delta) {
     agent_options.trainer = constant_trainer(*options.constant_delta);
   } else {
+    const ResourceSettings& resources = agent_options.settings.resources;
     agent_options.engine =
-        engine_factory(agent_options.settings.model, agent_options.settings.resources.threads);
+        engine_factory(resources.engine, agent_options.settings.model,
+                       {.threads = resources.threads, .activation_bytes = resources.memory_bytes});
   }
   const SystemClock clock;
   auto agent =

@@ -32,6 +32,7 @@ struct DemoOptions {
   std::string keep;
   bool dp = false;
   std::vector<std::string> set;
+  std::string engine = kNativeEngine;
 };
 
 Result<std::vector<DemoDevice>> invented_people(const DemoOptions& options, const fs::path& root) {
@@ -138,8 +139,9 @@ struct Samples {
 
 // The same prompt, a stretch of the first device's report text, with the base and with what serves
 // there.
-Result<Samples> sample_text(const DemoDevice& device, const fs::path& model) {
-  const auto engine = COPPICE_TRY(engine_factory(model, 1)());
+Result<Samples> sample_text(const DemoDevice& device, const fs::path& model,
+                            const std::string& engine) {
+  const auto engine = COPPICE_TRY(engine_factory(engine, model, {.threads = 1})());
   const Tokenizer& tokenizer = engine->base().tokenizer();
   std::string prompt;
   for (const Piece& piece : COPPICE_TRY(read_pieces(device.data, {}, nullptr))) {
@@ -188,7 +190,8 @@ DemoFleetOptions fleet_options(const DemoOptions& options, const fs::path& root,
   made.model = model;
   made.rounds = privacy == nullptr ? options.rounds : privacy->rounds_paid;
   made.aggregator = demo_settings(options, devices, privacy);
-  made.device_arguments = {"--set", "personal.max_steps=40"};
+  made.device_arguments = {"--set", "personal.max_steps=40", "--set",
+                           "resources.engine=" + options.engine};
   made.kill_round = std::min(2U, made.rounds);
   made.kills = planned_kills(made.kill_round, devices);
   if (privacy != nullptr) { // it would go on, if its budget let it
@@ -232,7 +235,8 @@ Result<DemoOutcome> collect(const DemoFleet& fleet, const DemoFleetOptions& opti
   if (privacy != nullptr) {
     outcome.privacy = COPPICE_TRY(collect_demo_privacy(fleet, *privacy, true));
   } else {
-    const Samples samples = COPPICE_TRY(sample_text(fleet.devices().front(), options.model));
+    const Samples samples =
+        COPPICE_TRY(sample_text(fleet.devices().front(), options.model, options.engine));
     outcome.report.sample_before = samples.before;
     outcome.report.sample_after = samples.after;
   }
@@ -311,6 +315,7 @@ void add_demo_command(CLI::App& parent, Context& context) {
   command.add_option("--keep", options->keep, "Keep every process's folder here")->type_name("DIR");
   command.add_flag("--dp", options->dp,
                    "With noise: spend a small privacy budget, and show that it stays spent");
+  add_engine_option(command, options->engine);
   command.add_option("--set", options->set, "Any setting of aggregator.toml: section.key=value")
       ->type_name("KEY=VALUE");
 }

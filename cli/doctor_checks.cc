@@ -10,6 +10,7 @@
 #include "crypto/hash.h"
 #include "model/base_model.h"
 #include "model/model_info.h"
+#include "model/native/cpu_level.h"
 #include "model/quantized_blocks.h"
 
 namespace coppice {
@@ -28,15 +29,18 @@ Finding check_instructions() {
   return {"instruction set", Health::kGood, std::string(instruction_level_name(level))};
 }
 
+// The native engine is part of the program; LibTorch's is a module that may be missing.
 Finding check_engine() {
+  const auto level = native::choose_cpu_level();
+  if (!level) {
+    return {"engine", Health::kFault, level.error().message, "unset COPPICE_ENGINE_CPU"};
+  }
   const char* named = std::getenv("COPPICE_GRAPH_MODULE");
   const fs::path beside = this_program().parent_path() / "libcoppice_graph.so";
   std::error_code code;
-  if (fs::exists(beside, code)) return {"engine", Health::kGood, beside.string()};
-  if (named != nullptr && fs::exists(named, code)) return {"engine", Health::kGood, named};
-  return {
-      "engine", Health::kFault, cat("there is no ", beside.string()),
-      "build with COPPICE_GRAPH=ON, or set COPPICE_GRAPH_MODULE; an aggregator needs no engine"};
+  const bool graph = fs::exists(beside, code) || (named != nullptr && fs::exists(named, code));
+  return {"engine", Health::kGood,
+          cat("native, ", native::cpu_level_name(*level), graph ? "; graph" : "")};
 }
 
 Finding check_descriptors() {

@@ -87,7 +87,7 @@ void add_evaluate_command(CLI::App& parent, Context& context) {
       command, options->model,
       "Adapter to compare with the bare base: a PEFT folder, a GGUF file or our own; "
       "several add up");
-  add_threads_option(command, options->model);
+  add_compute_options(command, options->model);
 }
 
 } // namespace coppice

@@ -160,7 +160,7 @@ void add_generate_command(CLI::App& parent, Context& context) {
   command.add_option("-s,--seed", options->sampler.seed, "The same seed gives the same text")
       ->type_name("N")
       ->capture_default_str();
-  add_threads_option(command, options->model);
+  add_compute_options(command, options->model);
 }
 
 } // namespace coppice

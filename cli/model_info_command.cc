@@ -26,6 +26,36 @@ Json shapes_json(const ModelConfig& config) {
           {"rope_base", config.rope.base},   {"tied_output", config.tied_output}};
 }
 
+// What sets the architecture apart from a plain llama, in words.
+std::vector<std::string> features_of(const ModelConfig& config) {
+  std::vector<std::string> features;
+  const auto add = [&features](bool present, std::string text) {
+    if (present) features.push_back(std::move(text));
+  };
+  add(config.fused_qkv, "q, k and v in one matrix");
+  add(config.fused_gate_up, "gate and up in one matrix");
+  add(config.qkv_bias, "biases on q, k and v");
+  add(config.qk_norm, "norms of q and k");
+  add(config.post_norms, "norms after the blocks");
+  add(config.sub_norms, "norms inside the blocks");
+  add(config.activation != Activation::kSilu, std::string(activation_name(config.activation)));
+  add(config.window > 0 && config.global_every != 1,
+      cat("window of ", config.window, " tokens in ",
+          config.global_every == 0
+              ? std::string("all layers")
+              : cat(config.global_every - 1, " of ", config.global_every, " layers")));
+  add(config.unrotated_every != 0, cat("no RoPE in 1 of ", config.unrotated_every, " layers"));
+  add(config.rope_width != config.head_width,
+      cat("RoPE on ", config.rope_width, " of ", config.head_width, " columns"));
+  add(config.rope.linear_factor != 1.0F, cat("positions divided by ", config.rope.linear_factor));
+  add(config.rope.short_context != 0,
+      cat("LongRoPE beyond ", config.rope.short_context, " tokens"));
+  add(config.has_local_rope, cat("RoPE of base ", config.local_rope.base, " in windows"));
+  add(config.attention_cap > 0, cat("scores capped at ", config.attention_cap));
+  add(config.output_cap > 0, cat("logits capped at ", config.output_cap));
+  return features;
+}
+
 std::string dims_text(const std::vector<std::uint64_t>& dims) {
   std::vector<std::string> parts;
   for (const std::uint64_t dim : dims) parts.push_back(std::to_string(dim));
@@ -63,6 +93,8 @@ void print_summary(Console& console, const BaseModel& base, const Sha256& hash) 
   line("heads",
        cat(config.heads, " of ", config.head_width, ", ", config.kv_heads, " for keys and values"));
   line("context", cat(grouped(config.context), " tokens"));
+  const std::vector<std::string> features = features_of(config);
+  if (!features.empty()) line("features", join(features, ", "));
   line("output", config.tied_output ? "shares the embedding's weights" : "has weights of its own");
   line("SHA-256", hash.hex());
 }
@@ -109,6 +141,7 @@ Result<ExitCode> info(Context& context, const InfoOptions& options) {
                       {"chat_format", chat_family_name(detect_chat_family(*base))},
                       {"sha256", hash.hex()},
                       {"shapes", shapes_json(base->config())},
+                      {"features", features_of(base->config())},
                       {"types", std::move(types_json)},
                       {"tensors", tensors_json(file)}});
   return ExitCode::kOk;

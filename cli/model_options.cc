@@ -7,7 +7,7 @@
 #include <thread>
 
 #include "base/text.h"
-#include "model/engine_module.h"
+#include "cli/engine_choice.h"
 
 namespace coppice {
 
@@ -33,11 +33,12 @@ void add_rows_option(CLI::App& command, ModelOptions& options) {
       ->capture_default_str();
 }
 
-void add_threads_option(CLI::App& command, ModelOptions& options) {
+void add_compute_options(CLI::App& command, ModelOptions& options) {
   command.add_option("-t,--threads", options.threads, "Threads that compute")
       ->type_name("N")
       ->check(in_range(1U, 1024U))
       ->default_str("one a core");
+  add_engine_option(command, options.engine);
 }
 
 unsigned threads_of(const ModelOptions& options) {
@@ -61,7 +62,8 @@ Result<OpenModel> open_model(const ModelOptions& options) {
   for (const std::string& path : options.adapters) {
     model.adapters.push_back(COPPICE_TRY(load_adapter(path, model.base.get(), rows)).adapter);
   }
-  model.engine = COPPICE_TRY(open_graph_engine(model.base, {.threads = threads_of(options)}));
+  model.engine =
+      COPPICE_TRY(open_engine(options.engine, model.base, {.threads = threads_of(options)}));
   return model;
 }
 

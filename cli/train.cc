@@ -235,7 +235,7 @@ void add_train_command(CLI::App& parent, Context& context) {
       .add_option("--config", options->config,
                   "An aggregator.toml, for what no flag says: [lora] and [training] count")
       ->type_name("FILE");
-  add_threads_option(command, options->model);
+  add_compute_options(command, options->model);
 }
 
 } // namespace coppice

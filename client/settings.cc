@@ -44,6 +44,10 @@ constexpr KeySpec kKeys[] = {
     {"eligibility", "min_train_bytes", kSize, "2kB", "Own text needed to take part."},
 
     {"resources", "threads", kInt, "1", "Threads of training.", 1, 256},
+    {"resources", "memory", kSize, "256MB",
+     "Memory of a training step, beside the weights and the adapter."},
+    {"resources", "engine", kChoice, "native",
+     "What computes: native, made for devices, or graph, by LibTorch.", 0, 0, "native|graph"},
     {"resources", "nice", kInt, "10", "Priority given up while working, as of nice(1).", 0, 19},
 
     {"personal", "enabled", kBool, "true", "Train an adapter that never leaves this device."},
@@ -112,6 +116,8 @@ Result<ClientSettings> client_settings(const Settings& settings) {
       .max_bytes_per_day = settings.get_size("floors.max_bytes_per_day"),
   };
   made.resources.threads = static_cast<unsigned>(settings.get_int("resources.threads"));
+  made.resources.memory_bytes = settings.get_size("resources.memory");
+  made.resources.engine = settings.get_string("resources.engine");
   made.resources.nice = static_cast<int>(settings.get_int("resources.nice"));
   made.personal = personal_settings(settings);
   if (made.model.empty() || made.data.empty()) {

@@ -24,6 +24,8 @@ struct OwnerFloors {
 
 struct ResourceSettings {
   unsigned threads = 1;
+  std::uint64_t memory_bytes = 256'000'000; // of a training step, beside weights and adapter
+  std::string engine = "native";
   int nice = 10;
 };
 

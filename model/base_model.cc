@@ -11,34 +11,69 @@
 namespace coppice {
 namespace {
 
-constexpr char kRopeTable[] = "rope_freqs.weight"; // divides RoPE's frequencies
-
-// A linear layer that may carry LoRA: its name in GGUF files and in PEFT's.
-struct LinearName {
-  const char* tensor;
-  const char* peft;
-};
-constexpr LinearName kLinears[] = {
-    {"attn_q", "q_proj"},      {"attn_k", "k_proj"},      {"attn_v", "v_proj"},
-    {"attn_output", "o_proj"}, {"ffn_gate", "gate_proj"}, {"ffn_up", "up_proj"},
-    {"ffn_down", "down_proj"},
-};
+// What divides RoPE's frequencies: no weights, so not counted among them.
+constexpr char kRopeTable[] = "rope_freqs.weight";
+constexpr char kLongTable[] = "rope_factors_long.weight";
+constexpr char kShortTable[] = "rope_factors_short.weight";
 constexpr char kAllLinear[] = "all-linear";
 
-// in and out of a linear layer.
-AdapterTarget linear_shape(const ModelConfig& config, std::string_view name) {
+// A linear layer that may carry LoRA: its name in GGUF files and in PEFT's, and its shape.
+struct Linear {
+  const char* tensor;
+  const char* peft;
+  std::uint32_t in;
+  std::uint32_t out;
+  std::uint32_t rope_heads = 0; // of rows that lie in pairs
+};
+
+// Of a block, in the order of adapters.
+std::vector<Linear> linears_of(const ModelConfig& config) {
+  const std::uint32_t d = config.width;
+  const std::uint32_t f = config.feed_forward;
   const std::uint32_t q = config.heads * config.head_width;
   const std::uint32_t kv = config.kv_heads * config.head_width;
-  AdapterTarget shape;
-  shape.in = config.width;
-  shape.out = config.width;
-  if (name == "attn_q") shape.out = q, shape.rope_heads = config.heads;
-  if (name == "attn_k") shape.out = kv, shape.rope_heads = config.kv_heads;
-  if (name == "attn_v") shape.out = kv;
-  if (name == "attn_output") shape.in = q;
-  if (name == "ffn_gate" || name == "ffn_up") shape.out = config.feed_forward;
-  if (name == "ffn_down") shape.in = config.feed_forward;
-  return shape;
+  const bool pairs = config.rope_order == RopeOrder::kAdjacentPairs;
+  std::vector<Linear> linears;
+  if (config.fused_qkv) {
+    linears.push_back({"attn_qkv", "qkv_proj", d, q + 2 * kv});
+  } else {
+    linears.push_back({"attn_q", "q_proj", d, q, pairs ? config.heads : 0});
+    linears.push_back({"attn_k", "k_proj", d, kv, pairs ? config.kv_heads : 0});
+    linears.push_back({"attn_v", "v_proj", d, kv});
+  }
+  linears.push_back({"attn_output", "o_proj", q, d});
+  if (config.fused_gate_up) {
+    linears.push_back({"ffn_up", "gate_up_proj", d, 2 * f});
+  } else {
+    linears.push_back({"ffn_gate", "gate_proj", d, f});
+    linears.push_back({"ffn_up", "up_proj", d, f});
+  }
+  linears.push_back({"ffn_down", "down_proj", f, d});
+  return linears;
+}
+
+// A vector of a block, with its name in the file.
+struct BlockVector {
+  const char* tensor;
+  std::uint32_t width;
+};
+
+std::vector<BlockVector> vectors_of(const ModelConfig& config) {
+  const std::uint32_t q = config.heads * config.head_width;
+  const std::uint32_t kv = config.kv_heads * config.head_width;
+  std::vector<BlockVector> vectors = {{"attn_norm.weight", config.width},
+                                      {"ffn_norm.weight", config.width}};
+  const auto add = [&vectors](bool wanted, std::initializer_list<BlockVector> more) {
+    if (wanted) vectors.insert(vectors.end(), more);
+  };
+  add(config.qkv_bias, {{"attn_q.bias", q}, {"attn_k.bias", kv}, {"attn_v.bias", kv}});
+  add(config.qk_norm,
+      {{"attn_q_norm.weight", config.head_width}, {"attn_k_norm.weight", config.head_width}});
+  add(config.post_norms,
+      {{"post_attention_norm.weight", config.width}, {"post_ffw_norm.weight", config.width}});
+  add(config.sub_norms,
+      {{"attn_sub_norm.weight", q}, {"ffn_sub_norm.weight", config.feed_forward}});
+  return vectors;
 }
 
 std::string dims_text(std::span<const std::uint64_t> dims) {
@@ -90,27 +125,22 @@ Result<void> check_tensors(const GgufFile& file, const ModelConfig& config) {
   COPPICE_TRY(check.expect("token_embd.weight", {width, config.vocabulary}));
   COPPICE_TRY(check.expect("output_norm.weight", {width}));
   if (!config.tied_output) COPPICE_TRY(check.expect("output.weight", {width, config.vocabulary}));
-  if (file.has_tensor(kRopeTable)) {
+  if (config.rope.short_context != 0) {
+    COPPICE_TRY(check.expect(kLongTable, {config.rope_width / 2}));
+    COPPICE_TRY(check.expect(kShortTable, {config.rope_width / 2}));
+  } else if (file.has_tensor(kRopeTable)) {
     COPPICE_TRY(check.expect(kRopeTable, {config.rope_width / 2}));
   }
   for (std::uint32_t layer = 0; layer < config.layers; ++layer) {
-    COPPICE_TRY(check.expect(cat("blk.", layer, ".attn_norm.weight"), {width}));
-    COPPICE_TRY(check.expect(cat("blk.", layer, ".ffn_norm.weight"), {width}));
-    for (const LinearName& linear : kLinears) {
-      const AdapterTarget shape = linear_shape(config, linear.tensor);
+    for (const BlockVector& vector : vectors_of(config)) {
+      COPPICE_TRY(check.expect(cat("blk.", layer, ".", vector.tensor), {vector.width}));
+    }
+    for (const Linear& linear : linears_of(config)) {
       COPPICE_TRY(
-          check.expect(cat("blk.", layer, ".", linear.tensor, ".weight"), {shape.in, shape.out}));
+          check.expect(cat("blk.", layer, ".", linear.tensor, ".weight"), {linear.in, linear.out}));
     }
   }
   return check.expect_no_more();
-}
-
-// "" for what is no PEFT name of ours.
-std::string tensor_of(std::string_view peft) {
-  for (const LinearName& linear : kLinears) {
-    if (peft == linear.peft) return linear.tensor;
-  }
-  return {};
 }
 
 } // namespace
@@ -134,7 +164,9 @@ Result<std::shared_ptr<const BaseModel>> BaseModel::open(const fs::path& path) {
 std::uint64_t BaseModel::parameters() const {
   std::uint64_t elements = 0;
   for (const GgufTensor& tensor : file_.tensors()) {
-    if (tensor.name != kRopeTable) elements += tensor.elements();
+    const bool table =
+        tensor.name == kRopeTable || tensor.name == kLongTable || tensor.name == kShortTable;
+    if (!table) elements += tensor.elements();
   }
   return elements;
 }
@@ -142,9 +174,11 @@ std::uint64_t BaseModel::parameters() const {
 AdaptableModules BaseModel::adaptable_modules() const {
   AdaptableModules modules;
   for (std::uint32_t layer = 0; layer < config_.layers; ++layer) {
-    for (const LinearName& linear : kLinears) {
-      modules.push_back(linear_shape(config_, linear.tensor));
-      modules.back().tensor = cat("blk.", layer, ".", linear.tensor);
+    for (const Linear& linear : linears_of(config_)) {
+      modules.push_back({.tensor = cat("blk.", layer, ".", linear.tensor),
+                         .in = linear.in,
+                         .out = linear.out,
+                         .rope_heads = linear.rope_heads});
     }
   }
   return modules;
@@ -152,23 +186,23 @@ AdaptableModules BaseModel::adaptable_modules() const {
 
 Result<AdapterSpec> BaseModel::make_spec(std::uint32_t rank, float alpha, LoraScaling scaling,
                                          std::span<const std::string> targets) const {
+  const std::vector<Linear> linears = linears_of(config_);
   std::vector<std::string> names = {kAllLinear};
-  for (const LinearName& linear : kLinears) names.emplace_back(linear.peft);
+  for (const Linear& linear : linears) names.emplace_back(linear.peft);
   std::unordered_set<std::string> wanted;
   for (const std::string& target : targets) {
-    if (target == kAllLinear) {
-      for (const LinearName& linear : kLinears) wanted.insert(linear.tensor);
-      continue;
+    bool found = false;
+    for (const Linear& linear : linears) {
+      if (target != kAllLinear && target != linear.peft) continue;
+      wanted.insert(linear.tensor);
+      found = true;
     }
-    const std::string tensor = tensor_of(target);
-    if (tensor.empty()) {
-      const std::string near = nearest_name(target, names);
-      return Error{ErrorCode::kInvalidArgument,
-                   cat("there is no target module ", target,
-                       near.empty() ? cat("; known are ", join(names, ", "))
-                                    : cat("; did you mean ", near, "?"))};
-    }
-    wanted.insert(tensor);
+    if (found) continue;
+    const std::string near = nearest_name(target, names);
+    return Error{ErrorCode::kInvalidArgument,
+                 cat("there is no target module ", target, " in this model",
+                     near.empty() ? std::string() : cat("; did you mean ", near, "?"), " (it has ",
+                     join(names, ", "), ")")};
   }
   AdapterSpec spec{.architecture = config_.architecture, .scaling = scaling, .targets = {}};
   for (AdapterTarget& module : adaptable_modules()) {

@@ -23,6 +23,7 @@ enum class RopeOrder : std::uint8_t { kAdjacentPairs, kHalves };
 
 // What the gated feed-forward block applies to its gate before the product with up.
 enum class Activation : std::uint8_t { kSilu, kGeluTanh, kSquaredRelu };
+std::string_view activation_name(Activation activation); // "silu", "gelu_pytorch_tanh", "relu2"
 
 // The angles of one kind of layer: position / (base^(2i / width) factor_i), and cosine and sine
 // times `magnitude`.
@@ -52,8 +53,8 @@ struct ModelConfig {
 
   RopeOrder rope_order = RopeOrder::kAdjacentPairs;
   std::uint32_t rope_width = 0; // rotated columns of a head, its first
-  RopeConfig rope;
-  RopeConfig local_rope;             // of layers with a window, where `has_local_rope`
+  RopeConfig rope{};
+  RopeConfig local_rope{};           // of layers with a window, where `has_local_rope`
   bool has_local_rope = false;       // gemma3
   std::uint32_t unrotated_every = 0; // smollm3: layers i with (i + 1) % this == 0 have no RoPE
 
@@ -97,10 +98,12 @@ class BaseModel {
   std::uint64_t parameters() const; // elements of all tensors of the file but rope tables
 
   // Every linear layer that may carry LoRA: blk.N.{attn_q, attn_k, attn_v, attn_output, ffn_gate,
-  // ffn_up, ffn_down}, layer by layer in that order, rank and alpha 0.
+  // ffn_up, ffn_down}, layer by layer in that order, rank and alpha 0. Where the file fuses them,
+  // attn_qkv stands for the first three, and ffn_up for gate and up.
   AdaptableModules adaptable_modules() const;
-  // `targets` are PEFT's names (q_proj, k_proj, v_proj, o_proj, gate_proj, up_proj, down_proj) or
-  // "all-linear"; unknown names are refused with the nearest one.
+  // `targets` are PEFT's names (q_proj, k_proj, v_proj, o_proj, gate_proj, up_proj, down_proj; for
+  // fused ones qkv_proj, gate_up_proj) or "all-linear"; names that this model lacks are refused
+  // with the nearest one.
   Result<AdapterSpec> make_spec(std::uint32_t rank, float alpha, LoraScaling scaling,
                                 std::span<const std::string> targets) const;
 

@@ -95,6 +95,9 @@ struct GenerateRequest {
   std::vector<TokenId> prompt; // not empty
   std::uint32_t max_tokens = 128;
   SamplerSettings sampler{};
+  // Decoding may round activations to int8, 32 to a scale, where that is faster: a logit moves by
+  // about a hundredth of its size.
+  bool int8_activations = false;
   // Called after each token; false stops. May be empty.
   std::function<bool(TokenId)> on_token{};
 };
@@ -139,6 +142,8 @@ struct EngineOptions {
   // What a training step may hold between its forward and backward pass. A step that needs more is
   // computed in several passes, with the same loss; one sequence is always computed whole.
   std::uint64_t activation_bytes = std::uint64_t{256} << 20U;
+  // Products of float32 throughout, where the native engine would round their inputs to bfloat16.
+  bool exact = false;
 };
 
 // How client/ and others get an engine without knowing which: opened when work begins, closed

@@ -7,8 +7,8 @@
 #include <algorithm>
 #include <cmath>
 
-#include "model/graph/kernels.h"
 #include "model/graph/linear.h"
+#include "model/row_kernels.h"
 
 namespace coppice::graph {
 namespace {

@@ -7,8 +7,9 @@
 #include <chrono>
 
 #include "base/text.h"
-#include "model/graph/sampler.h"
 #include "model/graph/sequences.h"
+#include "model/input_checks.h"
+#include "model/sampler.h"
 
 namespace coppice::graph {
 namespace {

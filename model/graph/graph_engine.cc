@@ -15,6 +15,7 @@
 #include "model/graph/guard.h"
 #include "model/graph/sequences.h"
 #include "model/graph/train_session.h"
+#include "model/input_checks.h"
 
 namespace coppice::graph {
 namespace {

@@ -7,7 +7,7 @@
 #include <cmath>
 
 #include "model/graph/autograd.h"
-#include "model/graph/kernels.h"
+#include "model/row_kernels.h"
 
 namespace coppice::graph {
 namespace {

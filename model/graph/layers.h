@@ -16,7 +16,7 @@ namespace coppice::graph {
 at::Tensor embed(WorkerPool& pool, const QuantizedMatrix& embedding,
                  std::span<const std::int32_t> tokens);
 
-// See kernels.h: rms_norm_row. `weight` (width) outlives the backward pass.
+// See row_kernels.h: rms_norm_row. `weight` (width) outlives the backward pass.
 at::Tensor rms_norm(WorkerPool& pool, const at::Tensor& x, std::span<const float> weight,
                     float epsilon);
 

@@ -8,7 +8,7 @@
 #include <algorithm>
 
 #include "model/graph/autograd.h"
-#include "model/graph/kernels.h"
+#include "model/row_kernels.h"
 
 namespace coppice::graph {
 namespace {

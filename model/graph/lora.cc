@@ -1,22 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "model/graph/lora.h"
 
-#include <cmath>
-#include <unordered_map>
-
-#include "base/text.h"
+#include "model/input_checks.h"
 
 namespace coppice::graph {
-namespace {
-
-std::unordered_map<std::string, std::size_t> index_by_name(const AdaptableModules& modules) {
-  std::unordered_map<std::string, std::size_t> indices;
-  for (std::size_t i = 0; i < modules.size(); ++i) indices.emplace(modules[i].tensor, i);
-  return indices;
-}
-
-} // namespace
-
 LoraStack::LoraStack(std::size_t layers, std::size_t clients)
     : clients_(clients), linears_(layers * kModules) {
   for (auto& linear : linears_) linear.frozen.resize(clients);
@@ -35,41 +22,6 @@ void LoraStack::add_frozen(const BaseModel& base, std::size_t client,
            .scale = use.strength * adapter.spec().scale(target)});
     }
   }
-}
-
-Result<void> check_fits(const AdapterSpec& spec, const BaseModel& base) {
-  COPPICE_TRY(spec.validate());
-  if (spec.architecture != base.config().architecture) {
-    return Error{ErrorCode::kInvalidArgument,
-                 cat("the adapter is for architecture ", spec.architecture, ", the base model is ",
-                     base.config().architecture, "; use the base that it was trained on")};
-  }
-  const AdaptableModules modules = base.adaptable_modules();
-  const auto indices = index_by_name(modules);
-  for (const AdapterTarget& target : spec.targets) {
-    const auto found = indices.find(target.tensor);
-    if (found == indices.end()) {
-      return Error{ErrorCode::kInvalidArgument,
-                   cat("the adapter's target ", target.tensor,
-                       " is no module of the base model; use the base that it was trained on")};
-    }
-    const AdapterTarget& module = modules[found->second];
-    if (target.in != module.in || target.out != module.out) {
-      return Error{ErrorCode::kInvalidArgument,
-                   cat("the adapter's target ", target.tensor, " is ", target.out, " x ", target.in,
-                       ", the base model's is ", module.out, " x ", module.in,
-                       "; use the base that it was trained on")};
-    }
-  }
-  return {};
-}
-
-std::vector<std::size_t> module_indices(const AdapterSpec& spec, const BaseModel& base) {
-  const auto by_name = index_by_name(base.adaptable_modules());
-  std::vector<std::size_t> indices;
-  indices.reserve(spec.targets.size());
-  for (const auto& target : spec.targets) indices.push_back(by_name.at(target.tensor));
-  return indices;
 }
 
 } // namespace coppice::graph

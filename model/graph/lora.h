@@ -71,11 +71,4 @@ class LoraStack {
   std::vector<LinearLora> linears_; // layer by layer, in the order of Module
 };
 
-// Refuses an adapter of another architecture, for a module that the base doesn't have, or of
-// another shape (kInvalidArgument), with the module's name.
-Result<void> check_fits(const AdapterSpec& spec, const BaseModel& base);
-
-// The place of each target in BaseModel::adaptable_modules(). `spec` must fit.
-std::vector<std::size_t> module_indices(const AdapterSpec& spec, const BaseModel& base);
-
 } // namespace coppice::graph

@@ -6,15 +6,9 @@
 #include <vector>
 
 #include "model/graph/transformer.h"
+#include "model/input_checks.h"
 
 namespace coppice::graph {
-
-// Refuses an empty sequence, one longer than the context, an id outside the vocabulary, targets of
-// another length, and a target at the first token (kInvalidArgument).
-Result<void> check_sequence(const Sequence& sequence, const ModelConfig& config);
-Result<void> check_tokens(std::span<const TokenId> tokens, const ModelConfig& config);
-
-std::uint64_t predicted_tokens(const Sequence& sequence);
 
 // A sequence and whose it is; `index` counts within the client's batch.
 struct OwnedSequence {

@@ -10,45 +10,15 @@
 #include <cmath>
 
 #include "base/text.h"
+#include "model/adapter_optimizer.h"
 #include "model/graph/guard.h"
-#include "model/graph/kernels.h"
 #include "model/graph/sequences.h"
+#include "model/input_checks.h"
 
 namespace coppice::graph {
 namespace {
 
 Error invalid(std::string message) { return {ErrorCode::kInvalidArgument, std::move(message)}; }
-
-Result<void> check_optimizer(const OptimizerSettings& settings) {
-  const auto in_unit = [](float beta) { return beta >= 0 && beta < 1; };
-  const auto not_negative = [](float x) { return std::isfinite(x) && x >= 0; };
-  if (!not_negative(settings.learning_rate)) return invalid("the learning rate must be 0 or more");
-  if (!in_unit(settings.beta1) || !in_unit(settings.beta2)) {
-    return invalid("AdamW's betas must be at least 0 and below 1");
-  }
-  if (!not_negative(settings.epsilon) || !not_negative(settings.weight_decay) ||
-      !not_negative(settings.max_gradient_norm) || !not_negative(settings.proximal_mu)) {
-    return invalid(
-        "AdamW's epsilon, weight decay, gradient norm and proximal mu must be 0 or more");
-  }
-  if (!settings.train_a && !settings.train_b) {
-    return invalid("neither A nor B is trained; set train_a or train_b");
-  }
-  return {};
-}
-
-Result<void> check_jobs(const std::vector<TrainJob>& jobs, const BaseModel& base) {
-  if (jobs.empty()) return invalid("there is nothing to train; give at least one job");
-  COPPICE_TRY(check_fits(jobs[0].start.spec(), base));
-  for (const TrainJob& job : jobs) {
-    if (job.start.spec() != jobs[0].start.spec()) {
-      return invalid("jobs that train together need adapters of one spec");
-    }
-    for (const AdapterUse& use : job.frozen) COPPICE_TRY(check_fits(use.adapter->spec(), base));
-    COPPICE_TRY(check_optimizer(job.optimizer));
-  }
-  return {};
-}
 
 // What a token's forward pass leaves for the backward pass, over all layers.
 std::uint64_t activation_bytes_per_token(const ModelConfig& config) {
@@ -60,45 +30,33 @@ std::uint64_t activation_bytes_per_token(const ModelConfig& config) {
          (4 * width + 2 * q + 2 * kv + 3 * std::uint64_t{config.feed_forward});
 }
 
-// A client's row of the (K, P) arrays, and its optimizer's state.
-struct Client {
-  OptimizerSettings optimizer;
-  std::vector<float> start;
-  std::vector<float> first; // moments
-  std::vector<float> second;
-  std::uint64_t steps = 0;
-};
-
 class GraphTrainSession final : public TrainSession {
  public:
   GraphTrainSession(Transformer& transformer, std::vector<TrainJob> jobs,
                     std::uint64_t activation_bytes);
 
-  std::size_t clients() const override { return clients_.size(); }
+  std::size_t clients() const override { return optimizers_.size(); }
   Result<std::vector<StepResult>> step(std::span<const Batch> batches) override;
   Result<Adapter> gradient(std::size_t client, const Batch& batch) override;
   Result<Adapter> adapter(std::size_t client) const override;
 
  private:
-  Result<void> check_batch(std::size_t client, const Batch& batch) const;
   // Fills gradients_ and gives each client's loss. Clients whose batch is null have no part.
   Result<std::vector<StepResult>> forward_backward(std::span<const Batch* const> batches);
   void run_pass(const Pass& pass, std::span<const std::uint64_t> predicted,
                 std::vector<StepResult>& results);
   void bind_trainable(const AdapterSpec& spec);
-  double prepare_gradient(std::size_t client);
-  void update(std::size_t client, float rate_factor);
-  float* row(std::vector<float>& values, std::size_t client) {
-    return &values[client * parameters_];
+  std::span<float> row(std::vector<float>& values, std::size_t client) {
+    return std::span(values).subspan(client * parameters_, parameters_);
   }
 
   Transformer& transformer_;
   std::uint64_t pass_tokens_;
   std::shared_ptr<const AdapterSpec> spec_;
-  std::size_t parameters_;       // P
-  std::vector<float> values_;    // (K, P)
-  std::vector<float> gradients_; // (K, P)
-  std::vector<Client> clients_;
+  std::size_t parameters_;                   // P
+  std::vector<float> values_;                // (K, P)
+  std::vector<float> gradients_;             // (K, P)
+  std::vector<AdapterOptimizer> optimizers_; // one a client
   LoraStack adapters_;
   struct Leaf {
     at::Tensor values;   // autograd adds up its gradient,
@@ -118,10 +76,7 @@ GraphTrainSession::GraphTrainSession(Transformer& transformer, std::vector<Train
     const auto start = jobs[client].start.values();
     adapters_.add_frozen(transformer.base(), client, jobs[client].frozen);
     values_.insert(values_.end(), start.begin(), start.end());
-    clients_.push_back({.optimizer = jobs[client].optimizer,
-                        .start = {start.begin(), start.end()},
-                        .first = std::vector<float>(parameters_),
-                        .second = std::vector<float>(parameters_)});
+    optimizers_.emplace_back(spec_, jobs[client].optimizer, start);
   }
   gradients_.resize(values_.size());
   bind_trainable(*spec_);
@@ -138,14 +93,15 @@ at::Tensor slot_tensor(std::vector<float>& values, std::size_t clients, std::siz
 
 void GraphTrainSession::bind_trainable(const AdapterSpec& spec) {
   const auto any = [&](bool OptimizerSettings::*wanted) {
-    return std::any_of(clients_.begin(), clients_.end(),
-                       [&](const Client& client) { return client.optimizer.*wanted; });
+    return std::ranges::any_of(optimizers_, [&](const AdapterOptimizer& optimizer) {
+      return optimizer.settings().*wanted;
+    });
   };
   const auto leaf = [&](std::size_t offset, std::int64_t rows, std::int64_t columns, bool wanted) {
-    at::Tensor tensor = slot_tensor(values_, clients_.size(), offset, rows, columns);
+    at::Tensor tensor = slot_tensor(values_, clients(), offset, rows, columns);
     if (wanted) {
       tensor.requires_grad_();
-      leaves_.push_back({tensor, slot_tensor(gradients_, clients_.size(), offset, rows, columns)});
+      leaves_.push_back({tensor, slot_tensor(gradients_, clients(), offset, rows, columns)});
     }
     return tensor;
   };
@@ -162,29 +118,13 @@ void GraphTrainSession::bind_trainable(const AdapterSpec& spec) {
   }
 }
 
-Result<void> GraphTrainSession::check_batch(std::size_t client, const Batch& batch) const {
-  std::uint64_t predicted = 0;
-  for (const Sequence& sequence : batch.sequences) {
-    COPPICE_TRY(check_sequence(sequence, transformer_.base().config()));
-    predicted += predicted_tokens(sequence);
-  }
-  if (predicted == 0) {
-    return invalid(
-        cat("the batch of client ", client, " predicts no token; give it text with targets"));
-  }
-  if (!std::isfinite(batch.learning_rate_factor) || batch.learning_rate_factor < 0) {
-    return invalid("the learning rate's factor must be 0 or more");
-  }
-  return {};
-}
-
 Result<std::vector<StepResult>> GraphTrainSession::forward_backward(
     std::span<const Batch* const> batches) {
   std::vector<OwnedSequence> owned;
   std::vector<std::uint64_t> predicted(clients());
   for (std::size_t client = 0; client < batches.size(); ++client) {
     if (batches[client] == nullptr) continue;
-    COPPICE_TRY(check_batch(client, *batches[client]));
+    COPPICE_TRY(check_batch(client, *batches[client], transformer_.base().config()));
     for (std::size_t i = 0; i < batches[client]->sequences.size(); ++i) {
       const Sequence& sequence = batches[client]->sequences[i];
       owned.push_back({&sequence, client, i});
@@ -235,64 +175,6 @@ void GraphTrainSession::run_pass(const Pass& pass, std::span<const std::uint64_t
   normed.backward(loss.dhidden);
 }
 
-// Adds the proximal pull, clears what isn't trained, clips. Returns the norm before clipping.
-double GraphTrainSession::prepare_gradient(std::size_t client) {
-  const Client& state = clients_[client];
-  const OptimizerSettings& settings = state.optimizer;
-  float* gradient = row(gradients_, client);
-  const float* values = row(values_, client);
-  for (std::size_t i = 0; settings.proximal_mu > 0 && i < parameters_; ++i) {
-    gradient[i] += settings.proximal_mu * (values[i] - state.start[i]);
-  }
-  std::size_t offset = 0;
-  for (const AdapterTarget& target : spec_->targets) {
-    if (!settings.train_a) std::fill_n(gradient + offset, target.a_elements(), 0.0F);
-    offset += target.a_elements();
-    if (!settings.train_b) std::fill_n(gradient + offset, target.b_elements(), 0.0F);
-    offset += target.b_elements();
-  }
-  double squares = 0;
-  for (std::size_t i = 0; i < parameters_; ++i) {
-    squares += static_cast<double>(gradient[i]) * static_cast<double>(gradient[i]);
-  }
-  const double norm = std::sqrt(squares);
-  const auto limit = static_cast<double>(settings.max_gradient_norm);
-  // PyTorch's clip_grad_norm_: the 1e-6 keeps a norm of zero from dividing.
-  if (limit > 0 && norm > limit)
-    scale_row(gradient, static_cast<float>(limit / (norm + 1e-6)), parameters_);
-  return norm;
-}
-
-void GraphTrainSession::update(std::size_t client, float rate_factor) {
-  Client& state = clients_[client];
-  const OptimizerSettings& settings = state.optimizer;
-  ++state.steps;
-  const double rate =
-      static_cast<double>(settings.learning_rate) * static_cast<double>(rate_factor);
-  const auto bias = [&](float beta) {
-    return 1.0 - std::pow(static_cast<double>(beta), static_cast<double>(state.steps));
-  };
-  const AdamStep adam{
-      .decay = static_cast<float>(1.0 - rate * static_cast<double>(settings.weight_decay)),
-      .beta1 = settings.beta1,
-      .beta2 = settings.beta2,
-      .step_size = static_cast<float>(rate / bias(settings.beta1)),
-      .root_bias = static_cast<float>(std::sqrt(bias(settings.beta2))),
-      .epsilon = settings.epsilon};
-  std::size_t offset = 0;
-  const auto slot = [&](std::size_t elements, bool trained) {
-    if (trained) {
-      adam_update(adam, row(gradients_, client) + offset, elements, &state.first[offset],
-                  &state.second[offset], row(values_, client) + offset);
-    }
-    offset += elements;
-  };
-  for (const AdapterTarget& target : spec_->targets) {
-    slot(target.a_elements(), settings.train_a);
-    slot(target.b_elements(), settings.train_b);
-  }
-}
-
 Result<std::vector<StepResult>> GraphTrainSession::step(std::span<const Batch> batches) {
   if (batches.size() != clients()) {
     return invalid(
@@ -303,7 +185,8 @@ Result<std::vector<StepResult>> GraphTrainSession::step(std::span<const Batch> b
     for (const Batch& batch : batches) all.push_back(&batch);
     auto results = COPPICE_TRY(forward_backward(all));
     for (std::size_t client = 0; client < clients(); ++client) {
-      results[client].gradient_norm = prepare_gradient(client);
+      results[client].gradient_norm =
+          optimizers_[client].prepare(row(values_, client), row(gradients_, client));
       if (!std::isfinite(results[client].gradient_norm)) {
         return Error{ErrorCode::kFailedPrecondition, cat("the gradient of client ", client,
                                                          " is not finite; start again with a "
@@ -311,7 +194,8 @@ Result<std::vector<StepResult>> GraphTrainSession::step(std::span<const Batch> b
       }
     }
     for (std::size_t client = 0; client < clients(); ++client) {
-      update(client, batches[client].learning_rate_factor);
+      optimizers_[client].update(row(gradients_, client), batches[client].learning_rate_factor,
+                                 row(values_, client));
     }
     return results;
   });
@@ -324,7 +208,7 @@ Result<Adapter> GraphTrainSession::gradient(std::size_t client, const Batch& bat
     one[client] = &batch;
     COPPICE_TRY(forward_backward(one));
     Adapter result(spec_);
-    std::copy_n(row(gradients_, client), parameters_, result.values().begin());
+    std::ranges::copy(row(gradients_, client), result.values().begin());
     return result;
   });
 }

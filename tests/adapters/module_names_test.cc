@@ -18,9 +18,9 @@ TEST(ModuleNamesTest, EveryModuleHasItsNameInBothWorlds) {
       {"ffn_gate", "mlp.gate_proj"},  {"ffn_up", "mlp.up_proj"},
       {"ffn_down", "mlp.down_proj"},
   };
-  ModuleName before{.layer = 11, .kind = 6};
+  ModuleName before{.layer = 11, .kind = 8};
   for (const auto& [gguf, peft] : names) {
-    const auto module = module_from_gguf("blk.12." + gguf);
+    const auto module = module_from_gguf("blk.12." + gguf, "llama");
     ASSERT_TRUE(module.has_value()) << gguf;
     EXPECT_LT(before, *module); // layer by layer, q k v o gate up down
     EXPECT_EQ(module_from_peft("model.layers.12." + peft), module);
@@ -31,17 +31,35 @@ TEST(ModuleNamesTest, EveryModuleHasItsNameInBothWorlds) {
   }
 }
 
+TEST(ModuleNamesTest, FusedFilesHaveTheirOwnModules) {
+  const auto fused = module_from_gguf("blk.3.attn_qkv", "phi3");
+  ASSERT_TRUE(fused.has_value());
+  EXPECT_TRUE(is_fused(*fused));
+  EXPECT_EQ(peft_module_path(*fused), "model.layers.3.self_attn.qkv_proj");
+  EXPECT_FALSE(module_from_gguf("blk.3.attn_qkv", "llama").has_value());
+  EXPECT_FALSE(module_from_gguf("blk.3.attn_q", "phi3").has_value());
+  // One name in GGUF, two modules.
+  const auto up = module_from_gguf("blk.3.ffn_up", "llama");
+  const auto gate_up = module_from_gguf("blk.3.ffn_up", "phi3");
+  ASSERT_TRUE(up.has_value() && gate_up.has_value());
+  EXPECT_NE(*up, *gate_up);
+  EXPECT_EQ(peft_short_name(*gate_up), "gate_up_proj");
+  EXPECT_EQ(module_from_peft("model.layers.3.mlp.gate_up_proj"), gate_up);
+  EXPECT_EQ(gguf_module_name(*gate_up), "blk.3.ffn_up");
+  EXPECT_FALSE(is_fused(*up));
+}
+
 TEST(ModuleNamesTest, OtherNamesAreNoModules) {
   for (const std::string name :
        {"", "blk.", "blk.1", "blk.1.", "blk..attn_q", "blk.01.attn_q", "blk.-1.attn_q",
         "blk.+1.attn_q", "blk.4294967296.attn_q", "blk.1.attn_q.weight", "blk.1.attn_norm",
         "BLK.1.attn_q", "output", "model.layers.1.self_attn.q_proj"}) {
-    EXPECT_FALSE(module_from_gguf(name).has_value()) << name;
+    EXPECT_FALSE(module_from_gguf(name, "llama").has_value()) << name;
   }
   EXPECT_FALSE(module_from_peft("model.layers.0.mlp.q_proj").has_value());
   EXPECT_FALSE(module_from_peft("layers.0.self_attn.q_proj").has_value());
-  EXPECT_TRUE(module_from_gguf("blk.0.attn_q").has_value());
-  EXPECT_TRUE(module_from_gguf("blk.4294967295.attn_q").has_value());
+  EXPECT_TRUE(module_from_gguf("blk.0.attn_q", "llama").has_value());
+  EXPECT_TRUE(module_from_gguf("blk.4294967295.attn_q", "llama").has_value());
 }
 
 TEST(RopeRowsTest, RowsOfAPairBecomeNeighbours) {

@@ -5,7 +5,7 @@
 #include <array>
 #include <cmath>
 
-#include "model/graph/sampler.h"
+#include "model/sampler.h"
 #include "tests/model/graph/tiny_model.h"
 
 namespace coppice::graph {

@@ -5,7 +5,6 @@
 #include <cmath>
 
 #include "base/text.h"
-#include "model/graph/graph_engine.h"
 #include "tests/model/graph/reference_model.h"
 #include "tests/model/graph/tiny_model.h"
 
@@ -137,9 +136,11 @@ TEST(Gradient, IsTheReferenceSlopeWithATiedHead) {
 
 TEST(Gradient, OfAStepInSeveralPassesIsThatOfOne) {
   const auto base = mixed_tiny_model();
-  const auto roomy = make_graph_engine(base, {.threads = 2}).value();
-  // Room for no sequence at all: each is a pass of its own.
-  const auto narrow = make_graph_engine(base, {.threads = 2, .activation_bytes = 1}).value();
+  const auto roomy = open_engine(base, {.threads = 2, .exact = true}).value();
+  // Room for one sequence at most: each is a pass of its own.
+  const auto narrow =
+      open_engine(base, {.threads = 2, .activation_bytes = kLeastActivationBytes, .exact = true})
+          .value();
   Batch batch;
   for (std::uint64_t i = 0; i < 5; ++i) {
     batch.sequences.push_back(random_sequence(*base, 10 + 7 * i, i));

@@ -5,7 +5,6 @@
 
 #include <cmath>
 
-#include "model/graph/graph_engine.h"
 #include "tests/model/graph/tiny_model.h"
 
 namespace coppice::graph {
@@ -96,7 +95,7 @@ TEST_F(EngineInput, SettingsWithoutMeaningAreRefused) {
   expect_refused(engine_->start_training(job(start, {.weight_decay = -1.0F})), "weight decay");
   expect_refused(engine_->start_training(job(start, {.train_a = false, .train_b = false})),
                  "train_a");
-  expect_refused(make_graph_engine(base_, {.threads = 0}), "at least one thread");
+  expect_refused(open_engine(base_, {.threads = 0}), "at least one thread");
 }
 
 TEST_F(EngineInput, BatchesThatTeachNothingAreRefused) {

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "model/graph/kernels.h"
+#include "model/row_kernels.h"
 
 #include <gtest/gtest.h>
 

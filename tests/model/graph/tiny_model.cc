@@ -10,7 +10,6 @@
 #include "base/text.h"
 #include "formats/gguf_writer.h"
 #include "formats/half.h"
-#include "model/graph/graph_engine.h"
 #include "tests/model/tiny_model.h"
 
 namespace coppice::graph {
@@ -183,7 +182,7 @@ std::shared_ptr<const BaseModel> repository_model() {
 }
 
 std::unique_ptr<Engine> engine_for(std::shared_ptr<const BaseModel> base, unsigned threads) {
-  return make_graph_engine(std::move(base), {.threads = threads}).value();
+  return open_engine(std::move(base), {.threads = threads, .exact = true}).value();
 }
 
 Adapter random_adapter(const BaseModel& base, std::uint32_t rank, std::uint64_t seed,

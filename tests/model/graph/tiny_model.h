@@ -20,7 +20,13 @@ std::shared_ptr<const BaseModel> float_tiny_model();
 // The model in the repository.
 std::shared_ptr<const BaseModel> repository_model();
 
+// The engine that this test program is about: graph_engine_under_test.cc or the native one's.
+Result<std::unique_ptr<Engine>> open_engine(std::shared_ptr<const BaseModel> base,
+                                            const EngineOptions& options);
 std::unique_ptr<Engine> engine_for(std::shared_ptr<const BaseModel> base, unsigned threads = 2);
+
+// The least with which it trains the tiny models' sequences one by one.
+extern const std::uint64_t kLeastActivationBytes;
 
 // All seven modules, A and B random and non-zero.
 Adapter random_adapter(const BaseModel& base, std::uint32_t rank, std::uint64_t seed,

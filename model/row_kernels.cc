@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "model/graph/kernels.h"
+#include "model/row_kernels.h"
 
 #include <bit>
 #include <cmath>
@@ -15,7 +15,7 @@
 #endif
 #define COPPICE_INLINE inline __attribute__((always_inline))
 
-namespace coppice::graph {
+namespace coppice {
 namespace {
 
 constexpr std::size_t kLanes = 16;
@@ -55,6 +55,14 @@ COPPICE_INLINE float exponential_inline(float x) {
   const auto power = (std::bit_cast<std::uint32_t>(shifted) + 127U) << 23U;
   return y * std::bit_cast<float>(power);
 }
+
+// 1 - 2 / (e^2x + 1), exact to float32's precision relative to 1.
+COPPICE_INLINE float tanh_inline(float x) {
+  return 1.0F - 2.0F / (exponential_inline(2.0F * x) + 1.0F);
+}
+
+constexpr float kGeluRoot = 0.7978845608F; // sqrt(2 / pi)
+constexpr float kGeluCube = 0.044715F;
 
 } // namespace
 
@@ -97,6 +105,65 @@ COPPICE_LEVELS void rms_norm_backward_row(const float* x, const float* w, float 
   for (std::size_t i = 0; i < n; ++i) dx[i] = factor * (dx[i] - x[i] * along);
 }
 
+COPPICE_LEVELS float normalize_row(const float* x, float epsilon, std::size_t n, float* y) {
+  const float factor = 1.0F / std::sqrt(dot(x, x, n) / static_cast<float>(n) + epsilon);
+  for (std::size_t i = 0; i < n; ++i) y[i] = x[i] * factor;
+  return factor;
+}
+
+COPPICE_LEVELS void normalize_backward_row(const float* y, float factor, const float* g,
+                                           std::size_t n, float* dx) {
+  const float mean = dot(g, y, n) / static_cast<float>(n);
+  for (std::size_t i = 0; i < n; ++i) dx[i] = factor * (g[i] - y[i] * mean);
+}
+
+COPPICE_LEVELS void multiply_row(const float* x, const float* w, std::size_t n, float* y) {
+  for (std::size_t i = 0; i < n; ++i) y[i] = x[i] * w[i];
+}
+
+COPPICE_LEVELS void add_row(const float* x, std::size_t n, float* y) {
+  for (std::size_t i = 0; i < n; ++i) y[i] += x[i];
+}
+
+COPPICE_LEVELS void add_scaled_row(const float* x, float factor, std::size_t n, float* y) {
+  for (std::size_t i = 0; i < n; ++i) y[i] += factor * x[i];
+}
+
+COPPICE_LEVELS void geglu(const float* gate, const float* up, std::size_t n, float* y) {
+  for (std::size_t i = 0; i < n; ++i) {
+    const float g = gate[i];
+    const float t = tanh_inline(kGeluRoot * (g + kGeluCube * g * g * g));
+    y[i] = 0.5F * g * (1.0F + t) * up[i];
+  }
+}
+
+COPPICE_LEVELS void geglu_backward(const float* gate, const float* up, const float* dy,
+                                   std::size_t n, float* dgate, float* dup) {
+  for (std::size_t i = 0; i < n; ++i) {
+    const float g = gate[i];
+    const float t = tanh_inline(kGeluRoot * (g + kGeluCube * g * g * g));
+    const float inner = kGeluRoot * (1.0F + 3.0F * kGeluCube * g * g);
+    dup[i] = dy[i] * 0.5F * g * (1.0F + t);
+    dgate[i] = dy[i] * up[i] * (0.5F * (1.0F + t) + 0.5F * g * (1.0F - t * t) * inner);
+  }
+}
+
+COPPICE_LEVELS void squared_reglu(const float* gate, const float* up, std::size_t n, float* y) {
+  for (std::size_t i = 0; i < n; ++i) {
+    const float g = gate[i] > 0.0F ? gate[i] : 0.0F;
+    y[i] = g * g * up[i];
+  }
+}
+
+COPPICE_LEVELS void squared_reglu_backward(const float* gate, const float* up, const float* dy,
+                                           std::size_t n, float* dgate, float* dup) {
+  for (std::size_t i = 0; i < n; ++i) {
+    const float g = gate[i] > 0.0F ? gate[i] : 0.0F;
+    dup[i] = dy[i] * g * g;
+    dgate[i] = dy[i] * up[i] * 2.0F * g;
+  }
+}
+
 COPPICE_LEVELS void swiglu(const float* gate, const float* up, std::size_t n, float* y) {
   for (std::size_t i = 0; i < n; ++i) {
     y[i] = gate[i] / (1.0F + exponential_inline(-gate[i])) * up[i];
@@ -120,10 +187,42 @@ COPPICE_LEVELS void rotate_row(const float* x, const float* cosines, const float
     float* out = y + head * shape.head_width;
     for (std::size_t i = 0; i < shape.pairs; ++i) {
       const float sine = sign * sines[i];
-      out[2 * i] = in[2 * i] * cosines[i] - in[2 * i + 1] * sine;
-      out[2 * i + 1] = in[2 * i] * sine + in[2 * i + 1] * cosines[i];
+      const float a = in[2 * i];
+      const float b = in[2 * i + 1];
+      out[2 * i] = a * cosines[i] - b * sine;
+      out[2 * i + 1] = a * sine + b * cosines[i];
     }
     for (std::size_t i = 2 * shape.pairs; i < shape.head_width; ++i) out[i] = in[i];
+  }
+}
+
+COPPICE_LEVELS void rotate_halves_row(const float* x, const float* cosines, const float* sines,
+                                      float sign, const RopeShape& shape, float* y) {
+  for (std::size_t head = 0; head < shape.heads; ++head) {
+    const float* low = x + head * shape.head_width;
+    const float* high = low + shape.pairs;
+    float* out = y + head * shape.head_width;
+    for (std::size_t i = 0; i < shape.pairs; ++i) {
+      const float sine = sign * sines[i];
+      const float a = low[i];
+      const float b = high[i];
+      out[i] = a * cosines[i] - b * sine;
+      out[shape.pairs + i] = a * sine + b * cosines[i];
+    }
+    for (std::size_t i = 2 * shape.pairs; i < shape.head_width; ++i) out[i] = low[i];
+  }
+}
+
+COPPICE_LEVELS void cap_row(float* x, float cap, std::size_t n) {
+  const float inverse = 1.0F / cap;
+  for (std::size_t i = 0; i < n; ++i) x[i] = cap * tanh_inline(x[i] * inverse);
+}
+
+COPPICE_LEVELS void cap_slope_row(const float* capped, float cap, std::size_t n, float* slope) {
+  const float inverse = 1.0F / cap;
+  for (std::size_t i = 0; i < n; ++i) {
+    const float share = capped[i] * inverse;
+    slope[i] = 1.0F - share * share;
   }
 }
 
@@ -176,4 +275,4 @@ COPPICE_LEVELS void adam_update(const AdamStep& step, const float* gradient, std
   }
 }
 
-} // namespace coppice::graph
+} // namespace coppice

@@ -9,7 +9,7 @@
 #include <cstddef>
 #include <cstdint>
 
-namespace coppice::graph {
+namespace coppice {
 
 float dot(const float* a, const float* b, std::size_t n);
 
@@ -23,14 +23,31 @@ float rms_norm_row(const float* x, const float* w, float epsilon, std::size_t n,
 void rms_norm_backward_row(const float* x, const float* w, float factor, const float* dy,
                            std::size_t n, float* dx);
 
+// The same in two steps, for engines that keep the normalized row: y = x factor, factor = 1 /
+// sqrt(mean(x^2) + epsilon), which is returned; and its dx from the gradient g of y, with y itself.
+float normalize_row(const float* x, float epsilon, std::size_t n, float* y);
+void normalize_backward_row(const float* y, float factor, const float* g, std::size_t n, float* dx);
+void multiply_row(const float* x, const float* w, std::size_t n, float* y);
+void add_row(const float* x, std::size_t n, float* y);                      // y += x
+void add_scaled_row(const float* x, float factor, std::size_t n, float* y); // y += factor x
+
 // SwiGLU (Shazeer 2020): y = gate / (1 + e^-gate) * up.
 void swiglu(const float* gate, const float* up, std::size_t n, float* y);
 void swiglu_backward(const float* gate, const float* up, const float* dy, std::size_t n,
                      float* dgate, float* dup);
 
+// The same with other activations of the gate: GELU by tanh (Hendrycks and Gimpel 2016), and the
+// square of ReLU (So et al. 2021).
+void geglu(const float* gate, const float* up, std::size_t n, float* y);
+void geglu_backward(const float* gate, const float* up, const float* dy, std::size_t n,
+                    float* dgate, float* dup);
+void squared_reglu(const float* gate, const float* up, std::size_t n, float* y);
+void squared_reglu_backward(const float* gate, const float* up, const float* dy, std::size_t n,
+                            float* dgate, float* dup);
+
 // RoPE (Su et al. 2021, eq. 34) in the order of GGUF's llama rows: within each of `heads` heads,
-// columns (2i, 2i + 1) for i < pairs turn by the i-th angle. `sign` -1 turns back (the backward
-// pass).
+// columns (2i, 2i + 1) for i < pairs turn by the i-th angle, in place if y is x. `sign` -1 turns
+// back (the backward pass).
 struct RopeShape {
   std::size_t heads = 0;
   std::size_t head_width = 0;
@@ -38,6 +55,14 @@ struct RopeShape {
 };
 void rotate_row(const float* x, const float* cosines, const float* sines, float sign,
                 const RopeShape& shape, float* y);
+
+// The same in the usual order: columns (i, pairs + i) turn together.
+void rotate_halves_row(const float* x, const float* cosines, const float* sines, float sign,
+                       const RopeShape& shape, float* y);
+
+// Soft-capping (Gemma 2): x = cap tanh(x / cap), in place; and its slope from the capped value.
+void cap_row(float* x, float cap, std::size_t n);
+void cap_slope_row(const float* capped, float cap, std::size_t n, float* slope);
 
 float maximum(const float* x, std::size_t n);
 // x = e^(x - shift), in place. Returns their sum.
@@ -58,4 +83,4 @@ struct AdamStep {
 void adam_update(const AdamStep& step, const float* gradient, std::size_t n, float* first,
                  float* second, float* values);
 
-} // namespace coppice::graph
+} // namespace coppice

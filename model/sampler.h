@@ -10,7 +10,7 @@
 #include "base/random.h"
 #include "model/engine.h"
 
-namespace coppice::graph {
+namespace coppice {
 
 class Sampler {
  public:
@@ -24,4 +24,4 @@ class Sampler {
   KeyedRandom random_;
 };
 
-} // namespace coppice::graph
+} // namespace coppice

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "model/graph/sampler.h"
+#include "model/sampler.h"
 
 #include <algorithm>
 #include <cmath>
@@ -8,7 +8,7 @@
 
 #include "base/text.h"
 
-namespace coppice::graph {
+namespace coppice {
 
 Sampler::Sampler(const SamplerSettings& settings)
     : settings_(settings),
@@ -61,4 +61,4 @@ TokenId Sampler::sample(std::span<const float> logits) {
   return ids[count - 1];
 }
 
-} // namespace coppice::graph
+} // namespace coppice

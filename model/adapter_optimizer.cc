@@ -1,0 +1,67 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "model/adapter_optimizer.h"
+
+#include <cmath>
+
+#include "model/row_kernels.h"
+
+namespace coppice {
+
+AdapterOptimizer::AdapterOptimizer(std::shared_ptr<const AdapterSpec> spec,
+                                   const OptimizerSettings& settings, std::span<const float> start)
+    : spec_(std::move(spec)),
+      settings_(settings),
+      start_(start.begin(), start.end()),
+      first_(start.size()),
+      second_(start.size()) {}
+
+double AdapterOptimizer::prepare(std::span<const float> values, std::span<float> gradient) const {
+  for (std::size_t i = 0; settings_.proximal_mu > 0 && i < gradient.size(); ++i) {
+    gradient[i] += settings_.proximal_mu * (values[i] - start_[i]);
+  }
+  float* slot = gradient.data();
+  for (const AdapterTarget& target : spec_->targets) {
+    if (!settings_.train_a) std::fill_n(slot, target.a_elements(), 0.0F);
+    slot += target.a_elements();
+    if (!settings_.train_b) std::fill_n(slot, target.b_elements(), 0.0F);
+    slot += target.b_elements();
+  }
+  double squares = 0;
+  for (const float value : gradient) squares += static_cast<double>(value) * double{value};
+  const double norm = std::sqrt(squares);
+  const auto limit = static_cast<double>(settings_.max_gradient_norm);
+  // PyTorch's clip_grad_norm_: the 1e-6 keeps a norm of zero from dividing.
+  if (limit > 0 && norm > limit) {
+    scale_row(gradient.data(), static_cast<float>(limit / (norm + 1e-6)), gradient.size());
+  }
+  return norm;
+}
+
+void AdapterOptimizer::update(std::span<const float> gradient, float rate_factor,
+                              std::span<float> values) {
+  ++steps_;
+  const double rate = double{settings_.learning_rate} * double{rate_factor};
+  const auto bias = [&](float beta) {
+    return 1.0 - std::pow(double{beta}, static_cast<double>(steps_));
+  };
+  const AdamStep adam{.decay = static_cast<float>(1.0 - rate * double{settings_.weight_decay}),
+                      .beta1 = settings_.beta1,
+                      .beta2 = settings_.beta2,
+                      .step_size = static_cast<float>(rate / bias(settings_.beta1)),
+                      .root_bias = static_cast<float>(std::sqrt(bias(settings_.beta2))),
+                      .epsilon = settings_.epsilon};
+  std::size_t offset = 0;
+  const auto slot = [&](std::size_t elements, bool trained) {
+    if (trained) {
+      adam_update(adam, &gradient[offset], elements, &first_[offset], &second_[offset],
+                  &values[offset]);
+    }
+    offset += elements;
+  };
+  for (const AdapterTarget& target : spec_->targets) {
+    slot(target.a_elements(), settings_.train_a);
+    slot(target.b_elements(), settings_.train_b);
+  }
+}
+
+} // namespace coppice

@@ -1,0 +1,36 @@
+// SPDX-License-Identifier: Apache-2.0
+// AdamW on one client's adapter (Loshchilov and Hutter 2019, algorithm 2, as PyTorch computes it),
+// with the proximal pull and clipping of OptimizerSettings. Shared by the engines.
+//
+// Values and gradients are in the order of Adapter::values(). Thread-compatible.
+#pragma once
+
+#include <memory>
+#include <span>
+#include <vector>
+
+#include "model/engine.h"
+
+namespace coppice {
+
+class AdapterOptimizer {
+ public:
+  AdapterOptimizer(std::shared_ptr<const AdapterSpec> spec, const OptimizerSettings& settings,
+                   std::span<const float> start);
+
+  const OptimizerSettings& settings() const { return settings_; }
+  // Adds the proximal pull, clears what isn't trained, clips. Returns the norm before clipping.
+  double prepare(std::span<const float> values, std::span<float> gradient) const;
+  // One step; `rate_factor` multiplies the learning rate.
+  void update(std::span<const float> gradient, float rate_factor, std::span<float> values);
+
+ private:
+  std::shared_ptr<const AdapterSpec> spec_;
+  OptimizerSettings settings_;
+  std::vector<float> start_;
+  std::vector<float> first_; // moments
+  std::vector<float> second_;
+  std::uint64_t steps_ = 0;
+};
+
+} // namespace coppice

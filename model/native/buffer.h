@@ -1,0 +1,111 @@
+// SPDX-License-Identifier: Apache-2.0
+// Memory of the engine: aligned, uninitialized, counted; and views of rows in it.
+#pragma once
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <cstdlib>
+#include <memory>
+#include <new>
+
+#include "base/check.h"
+
+namespace coppice::native {
+
+// Bytes aligned for any vector, and not initialized. Grows only by being made anew.
+class Buffer {
+ public:
+  static constexpr std::size_t kAlignment = 64;
+  Buffer() = default;
+  explicit Buffer(std::size_t bytes) : size_(bytes) {
+    if (bytes == 0) return;
+    const std::size_t whole = (bytes + kAlignment - 1) / kAlignment * kAlignment;
+    data_.reset(static_cast<std::byte*>(std::aligned_alloc(kAlignment, whole)));
+    if (data_ == nullptr) throw std::bad_alloc();
+  }
+  std::byte* data() { return data_.get(); }
+  const std::byte* data() const { return data_.get(); }
+  float* floats() { return reinterpret_cast<float*>(data_.get()); }
+  const float* floats() const { return reinterpret_cast<const float*>(data_.get()); }
+  std::size_t size() const { return size_; }
+  // At least `bytes`; what was in it is lost when it grows.
+  void reserve(std::size_t bytes) {
+    if (bytes <= size_) return;
+    *this = Buffer();
+    *this = Buffer(bytes);
+  }
+
+ private:
+  struct Free {
+    void operator()(std::byte* bytes) const { std::free(bytes); }
+  };
+  std::unique_ptr<std::byte, Free> data_;
+  std::size_t size_ = 0;
+};
+
+// Row-major float32 that somebody else owns.
+struct FloatRows {
+  float* data = nullptr;
+  std::size_t rows = 0;
+  std::size_t columns = 0;
+  std::size_t stride = 0; // floats from one row to the next
+  float* row(std::size_t i) const { return data + i * stride; }
+};
+
+// Row-major elements of a precision (product_kernels.h) that somebody else owns.
+struct ElementRows {
+  std::byte* data = nullptr;
+  std::size_t rows = 0;
+  std::size_t columns = 0;
+  std::size_t stride = 0; // elements from one row to the next
+  std::size_t bytes = 0;  // of an element
+  std::byte* at(std::size_t row, std::size_t column = 0) const {
+    return data + (row * stride + column) * bytes;
+  }
+  ElementRows column_range(std::size_t begin, std::size_t count) const {
+    return {data + begin * bytes, rows, count, stride, bytes};
+  }
+  ElementRows row_range(std::size_t begin, std::size_t count) const {
+    return {data + begin * stride * bytes, count, columns, stride, bytes};
+  }
+};
+
+// What one thread needs for the length of a task. A slot's memory is kept from task to task.
+enum class Slot : std::size_t {
+  kWeights,
+  kRows,
+  kPanel,
+  kPanelB,
+  kOutput,
+  kScores,
+  kScoresB,
+  kScoresC,
+  kTransposed,
+  kTransposedB,
+  kSums,
+  kSumsB,
+  kCount
+};
+
+class Scratch {
+ public:
+  std::byte* bytes(Slot slot, std::size_t count) {
+    Buffer& buffer = slots_[static_cast<std::size_t>(slot)];
+    buffer.reserve(count);
+    return buffer.data();
+  }
+  float* floats(Slot slot, std::size_t count) {
+    return reinterpret_cast<float*>(bytes(slot, count * sizeof(float)));
+  }
+  std::uint64_t bytes() const {
+    std::uint64_t total = 0;
+    for (const Buffer& slot : slots_) total += slot.size();
+    return total;
+  }
+
+ private:
+  std::array<Buffer, static_cast<std::size_t>(Slot::kCount)> slots_;
+};
+
+} // namespace coppice::native

@@ -1,0 +1,32 @@
+// SPDX-License-Identifier: Apache-2.0
+// Which instructions the engine's kernels may use, found out at run time.
+//
+// COPPICE_ENGINE_CPU=scalar|avx2|avx512|amx|neon forces one. Thread-safe.
+#pragma once
+
+#include <cstdint>
+#include <string_view>
+#include <vector>
+
+#include "base/result.h"
+
+namespace coppice::native {
+
+enum class CpuLevel : std::uint8_t {
+  kScalar, // plain C++
+  kNeon,   // arm64: NEON
+  kAvx2,   // AVX2, FMA and F16C
+  kAvx512, // AVX-512 F, BW, DQ, VL and VNNI; bfloat16 products where the processor has AVX512_BF16
+  kAmx,    // the above and AMX tiles of bfloat16 and int8
+};
+
+std::string_view cpu_level_name(CpuLevel level); // "scalar", "neon", ...
+// What this processor and its operating system support, ascending; kScalar is always there.
+std::vector<CpuLevel> supported_cpu_levels();
+// Whether VDPBF16PS is there besides.
+bool has_bfloat16_products();
+// The highest, or what COPPICE_ENGINE_CPU says: kInvalidArgument for a name that isn't one,
+// kUnavailable for a level that this machine hasn't.
+Result<CpuLevel> choose_cpu_level();
+
+} // namespace coppice::native

@@ -1,0 +1,91 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "model/native/cross_entropy.h"
+
+#include <cmath>
+
+#include "model/native/row_blocks.h"
+#include "model/row_kernels.h"
+
+namespace coppice::native {
+namespace {
+
+// Rows at once: as many as have logits of 16 MiB, but enough that packing the head pays.
+constexpr std::size_t kChunkBytes = std::size_t{16} << 20U;
+constexpr std::size_t kFewestRows = 64;
+
+std::size_t chunk_rows(std::size_t vocabulary, std::size_t rows) {
+  return std::min(rows, std::max(kFewestRows, kChunkBytes / (vocabulary * sizeof(float))));
+}
+
+void write_logits(WorkerPool& pool, const ProductKernels& kernels, const OutputHead& head,
+                  const ElementRows& hidden, float* logits) {
+  const std::size_t vocabulary = head.weight.rows();
+  forward_product(pool, kernels, hidden, head.weight, nullptr, 0, {},
+                  [&](std::size_t column, const FloatRows& tile) {
+                    for (std::size_t i = 0; i < tile.rows; ++i) {
+                      std::copy_n(tile.row(i), tile.columns, logits + i * vocabulary + column);
+                    }
+                  });
+}
+
+} // namespace
+
+void output_logits(WorkerPool& pool, const ProductKernels& kernels, const OutputHead& head,
+                   const ElementRows& hidden, float* logits) {
+  write_logits(pool, kernels, head, hidden, logits);
+  if (head.cap <= 0) return;
+  for_rows(pool, hidden.rows, [&](std::size_t row, Scratch&) {
+    cap_row(logits + row * head.weight.rows(), head.cap, head.weight.rows());
+  });
+}
+
+std::uint64_t cross_entropy_bytes(std::size_t vocabulary, std::size_t rows) {
+  return chunk_rows(vocabulary, rows) * vocabulary * sizeof(float);
+}
+
+void cross_entropy(WorkerPool& pool, const ProductKernels& kernels, const OutputHead& head,
+                   const CrossEntropy& work, Buffer& memory) {
+  const std::size_t vocabulary = head.weight.rows();
+  const std::size_t chunk = chunk_rows(vocabulary, work.hidden.rows);
+  memory.reserve(chunk * vocabulary * sizeof(float));
+  float* logits = memory.floats();
+  for (std::size_t begin = 0; begin < work.hidden.rows; begin += chunk) {
+    const std::size_t rows = std::min(chunk, work.hidden.rows - begin);
+    output_logits(pool, kernels, head, work.hidden.row_range(begin, rows), logits);
+    for_rows(pool, rows, [&](std::size_t i, Scratch& scratch) {
+      float* row = logits + i * vocabulary;
+      const auto target = static_cast<std::size_t>(work.targets[begin + i]);
+      const double target_logit = row[target];
+      float* slopes = nullptr;
+      if (head.cap > 0 && !work.weights.empty()) {
+        slopes = scratch.floats(Slot::kScores, vocabulary);
+        cap_slope_row(row, head.cap, vocabulary, slopes);
+      }
+      const float top = maximum(row, vocabulary);
+      const float sum = exponentiate_row(row, top, vocabulary);
+      work.nats[begin + i] = std::log(double{sum}) + double{top} - target_logit;
+      if (work.weights.empty()) return;
+      const float weight = work.weights[begin + i];
+      scale_row(row, weight / sum, vocabulary);
+      row[target] -= weight;
+      if (slopes != nullptr) multiply_row(row, slopes, vocabulary, row);
+      // In place: an element is never wider than the float it was, and rows keep their places.
+      kernels.from_float(row, vocabulary, reinterpret_cast<std::byte*>(row));
+    });
+    if (work.weights.empty()) continue;
+    const BackwardTerm term{.dy = {.data = memory.data(),
+                                   .rows = rows,
+                                   .columns = vocabulary,
+                                   .stride = vocabulary * sizeof(float) / kernels.element_bytes,
+                                   .bytes = kernels.element_bytes},
+                            .w = &head.weight};
+    backward_product(
+        pool, kernels, {&term, 1}, nullptr, {}, [&](std::size_t column, const FloatRows& tile) {
+          for (std::size_t i = 0; i < tile.rows; ++i) {
+            std::copy_n(tile.row(i), tile.columns, work.d_hidden.row(begin + i) + column);
+          }
+        });
+  }
+}
+
+} // namespace coppice::native

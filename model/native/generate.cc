@@ -1,0 +1,88 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "model/native/generate.h"
+
+#include <algorithm>
+#include <chrono>
+
+#include "model/input_checks.h"
+#include "model/native/decode.h"
+#include "model/sampler.h"
+
+namespace coppice::native {
+namespace {
+
+constexpr std::size_t kPromptChunk = 512; // tokens of the prompt computed at once
+
+double seconds_since(std::chrono::steady_clock::time_point start) {
+  return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+}
+
+// The prompt's tokens through all layers, some hundreds at a time; the logits (V) after the last.
+std::vector<float> read_prompt(Transformer& transformer, const ModelLora& lora, KvCache& cache,
+                               std::span<const TokenId> tokens) {
+  const std::size_t width = transformer.config().width;
+  Buffer x_memory, normed_memory;
+  FloatRows x;
+  for (std::size_t begin = 0; begin < tokens.size(); begin += kPromptChunk) {
+    const auto chunk = tokens.subspan(begin, std::min(kPromptChunk, tokens.size() - begin));
+    PassShape pass;
+    pass.add(chunk.size(), cache.length());
+    x = float_rows(x_memory, chunk.size(), width);
+    transformer.embed(chunk, x);
+    transformer.forward(pass, lora, x, &cache);
+  }
+  const std::size_t last = x.rows - 1;
+  const ElementRows normed = element_rows(transformer.kernels(), normed_memory, 1, width);
+  transformer.final_norm(x, {&last, 1}, normed, nullptr);
+  std::vector<float> logits(transformer.head().weight.rows());
+  output_logits(transformer.pool(), transformer.kernels(), transformer.head(), normed,
+                logits.data());
+  return logits;
+}
+
+} // namespace
+
+Result<GenerateResult> generate(Transformer& transformer, CpuLevel level,
+                                const GenerateRequest& request) {
+  const ModelConfig& config = transformer.config();
+  COPPICE_TRY(check_tokens(request.prompt, config));
+  ModelLora lora = transformer.no_adapters();
+  for (const AdapterUse& use : request.adapters) {
+    COPPICE_TRY(check_fits(use.adapter->spec(), transformer.base()));
+    lora.add(use);
+  }
+  lora.prepare(transformer.kernels(), transformer.layers());
+  Sampler sampler = COPPICE_TRY(Sampler::make(request.sampler));
+
+  const std::size_t room = config.context - request.prompt.size();
+  const std::size_t wanted = std::min<std::size_t>(request.max_tokens, room);
+  GenerateResult result;
+  result.stop = wanted < request.max_tokens ? GenerateStop::kContextFull : GenerateStop::kMaxTokens;
+  const std::size_t capacity = request.prompt.size() + wanted;
+  transformer.prepare_positions(capacity);
+  KvCache cache(config, transformer.kernels(), capacity);
+  auto start = std::chrono::steady_clock::now();
+  const std::vector<float> first = read_prompt(transformer, lora, cache, request.prompt);
+  std::span<const float> logits = first;
+  result.prefill_seconds = seconds_since(start);
+
+  TokenDecoder decoder(transformer, lora, cache, level, request.int8_activations);
+  start = std::chrono::steady_clock::now();
+  while (result.tokens.size() < wanted) {
+    const TokenId token = sampler.sample(logits);
+    if (transformer.base().tokenizer().ends_generation(token)) {
+      result.stop = GenerateStop::kEndToken;
+      break;
+    }
+    result.tokens.push_back(token);
+    if (request.on_token && !request.on_token(token)) {
+      result.stop = GenerateStop::kCaller;
+      break;
+    }
+    if (result.tokens.size() < wanted) logits = decoder.advance(token);
+  }
+  result.decode_seconds = seconds_since(start);
+  return result;
+}
+
+} // namespace coppice::native

@@ -1,0 +1,13 @@
+// SPDX-License-Identifier: Apache-2.0
+// Writing text token by token, with the keys and values of what came before kept.
+#pragma once
+
+#include "model/native/transformer.h"
+
+namespace coppice::native {
+
+// Errors as Engine::generate.
+Result<GenerateResult> generate(Transformer& transformer, CpuLevel level,
+                                const GenerateRequest& request);
+
+} // namespace coppice::native

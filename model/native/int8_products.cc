@@ -1,0 +1,109 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "model/native/int8_products.h"
+
+#include <algorithm>
+#include <cmath>
+#include <cstring>
+
+#include "formats/half.h"
+
+namespace coppice::native {
+namespace {
+
+constexpr std::size_t kBlock = Int8Row::kBlock;
+constexpr std::size_t kGroup = 4; // blocks of by_nibble
+
+float half_at(const std::uint8_t* bytes) {
+  std::uint16_t half;
+  std::memcpy(&half, bytes, sizeof half);
+  return half_to_float(half);
+}
+
+} // namespace
+
+void Int8Row::assign(const float* x, std::size_t n) {
+  values.resize(n);
+  by_nibble.resize(n);
+  scales.resize(n / kBlock);
+  eighths.resize(n / kBlock);
+  for (std::size_t block = 0; block < n / kBlock; ++block) {
+    const float* from = x + block * kBlock;
+    std::int8_t* to = values.data() + block * kBlock;
+    float most = 0;
+    for (std::size_t i = 0; i < kBlock; ++i) most = std::max(most, std::abs(from[i]));
+    const float scale = most / 127.0F;
+    const float inverse = most > 0 ? 127.0F / most : 0.0F;
+    int sum = 0;
+    for (std::size_t i = 0; i < kBlock; ++i) {
+      const int rounded = static_cast<int>(std::nearbyintf(from[i] * inverse));
+      to[i] = static_cast<std::int8_t>(rounded);
+      sum += rounded;
+    }
+    scales[block] = scale;
+    eighths[block] = -8.0F * scale * static_cast<float>(sum);
+  }
+  const std::size_t whole = n / kBlock / kGroup * kGroup;
+  for (std::size_t block = 0; block < n / kBlock; ++block) {
+    const std::int8_t* from = values.data() + block * kBlock;
+    if (block >= whole) {
+      std::copy_n(from, kBlock, by_nibble.data() + block * kBlock);
+      continue;
+    }
+    std::int8_t* group = by_nibble.data() + block / kGroup * kGroup * kBlock;
+    std::copy_n(from, kBlock / 2, group + block % kGroup * (kBlock / 2));
+    std::copy_n(from + kBlock / 2, kBlock / 2, group + (kGroup + block % kGroup) * (kBlock / 2));
+  }
+}
+
+namespace levels {
+
+void q4_0_scalar(const std::uint8_t* rows, std::size_t row_bytes, std::size_t count,
+                 const Int8Row& x, float* out) {
+  for (std::size_t row = 0; row < count; ++row) {
+    const std::uint8_t* at = rows + row * row_bytes;
+    float sum = 0;
+    for (std::size_t block = 0; block < x.blocks(); ++block, at += 18) {
+      const std::int8_t* values = x.values.data() + block * kBlock;
+      int dot = 0;
+      for (std::size_t i = 0; i < kBlock / 2; ++i) {
+        dot += (at[2 + i] & 15) * values[i] + (at[2 + i] >> 4U) * values[i + kBlock / 2];
+      }
+      const float scale = half_at(at);
+      sum += scale * x.scales[block] * static_cast<float>(dot) + scale * x.eighths[block];
+    }
+    out[row] = sum;
+  }
+}
+
+void q8_0_scalar(const std::uint8_t* rows, std::size_t row_bytes, std::size_t count,
+                 const Int8Row& x, float* out) {
+  for (std::size_t row = 0; row < count; ++row) {
+    const std::uint8_t* at = rows + row * row_bytes;
+    float sum = 0;
+    for (std::size_t block = 0; block < x.blocks(); ++block, at += 34) {
+      const std::int8_t* values = x.values.data() + block * kBlock;
+      int dot = 0;
+      for (std::size_t i = 0; i < kBlock; ++i) {
+        dot += static_cast<std::int8_t>(at[2 + i]) * values[i];
+      }
+      sum += half_at(at) * x.scales[block] * static_cast<float>(dot);
+    }
+    out[row] = sum;
+  }
+}
+
+} // namespace levels
+
+Int8Products* int8_products(BlockType type, CpuLevel level) {
+  const bool avx512 = level == CpuLevel::kAvx512 || level == CpuLevel::kAmx;
+#if defined(__x86_64__)
+  if (avx512 && type == BlockType::kQ4_0) return levels::q4_0_avx512;
+  if (avx512 && type == BlockType::kQ8_0) return levels::q8_0_avx512;
+#endif
+  (void)avx512;
+  if (type == BlockType::kQ4_0) return levels::q4_0_scalar;
+  if (type == BlockType::kQ8_0) return levels::q8_0_scalar;
+  return nullptr;
+}
+
+} // namespace coppice::native

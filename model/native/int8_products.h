@@ -1,0 +1,47 @@
+// SPDX-License-Identifier: Apache-2.0
+// Products of quantized weight rows with one row of activations rounded to int8, 32 to a scale:
+// what decoding spends its time on. Sums of a block are exact integers; blocks add up in float32.
+//
+// Rounding the activations moves a product of n weights by about 2^-8 / sqrt(3) of its size (each
+// is off by up to half a step of max / 127). Training and scoring never do it. Pure functions:
+// thread-safe.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <vector>
+
+#include "formats/block_type.h"
+#include "model/native/buffer.h"
+#include "model/native/cpu_level.h"
+
+namespace coppice::native {
+
+// n activations, n a multiple of 32. Note [Order of nibbles]
+// A Q4_0 block holds its first 16 weights in the low nibbles of its bytes, the others in the high
+// ones. So that the nibbles of four blocks can be multiplied as they lie, `by_nibble` holds the
+// first halves of four blocks after one another, then their second halves.
+struct Int8Row {
+  static constexpr std::size_t kBlock = 32;
+  void assign(const float* x, std::size_t n);
+  std::size_t blocks() const { return scales.size(); }
+  std::vector<std::int8_t> values;    // (n)
+  std::vector<std::int8_t> by_nibble; // (n), of whole groups of four blocks; others as `values`
+  std::vector<float> scales;          // (n / 32)
+  std::vector<float> eighths;         // (n / 32): -8 scale sum(values), Q4_0's offset
+};
+
+// out[i] = row i of `rows` times x; rows are row_bytes apart.
+using Int8Products = void(const std::uint8_t* rows, std::size_t row_bytes, std::size_t count,
+                          const Int8Row& x, float* out);
+// nullptr where there is no such product for the type: activations then stay floats.
+Int8Products* int8_products(BlockType type, CpuLevel level);
+
+namespace levels {
+Int8Products q4_0_scalar, q8_0_scalar;
+#if defined(__x86_64__)
+Int8Products q4_0_avx512, q8_0_avx512;
+#endif
+} // namespace levels
+
+} // namespace coppice::native

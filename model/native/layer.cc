@@ -1,0 +1,214 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "model/native/layer.h"
+
+#include <cstring>
+
+#include "model/native/gating.h"
+#include "model/native/linear.h"
+#include "model/native/row_blocks.h"
+
+namespace coppice::native {
+
+Layer::Layer(const BaseModel& base, std::uint32_t index, const ProductKernels& kernels,
+             WorkerPool& pool, const RopeTables& rope)
+    : config_(base.config()),
+      index_(index),
+      kernels_(kernels),
+      pool_(pool),
+      rope_(rope),
+      weights_(load_layer(base, index)) {}
+
+AttentionShape Layer::attention_shape() const {
+  return {.heads = config_.heads,
+          .kv_heads = config_.kv_heads,
+          .head_width = config_.head_width,
+          .scale = config_.attention_scale,
+          .cap = config_.attention_cap,
+          .window = config_.has_window(index_) ? config_.window : 0};
+}
+
+std::vector<AttentionSequence> Layer::attention_sequences(const PassShape& pass,
+                                                          const LayerActivations& kept,
+                                                          KvCache* cache) const {
+  const std::size_t q = kept.mixed.columns;
+  const std::size_t kv = (kept.qkv.columns - q) / 2;
+  std::vector<AttentionSequence> sequences;
+  for (const TokenRange& range : pass.sequences) {
+    const ElementRows rows = kept.qkv.row_range(range.begin, range.count);
+    sequences.push_back({.q = rows.column_range(0, q),
+                         .k = rows.column_range(q, kv),
+                         .v = rows.column_range(q + kv, kv),
+                         .out = kept.mixed.row_range(range.begin, range.count),
+                         .log_sums = kept.log_sums + range.begin * config_.heads,
+                         .offset = range.offset});
+    if (cache == nullptr) continue;
+    // The new rows behind the old ones, and attention reads them all from there.
+    AttentionSequence& sequence = sequences.back();
+    const auto append = [&](const ElementRows& all, const ElementRows& added) {
+      for (std::size_t i = 0; i < added.rows; ++i) {
+        std::memcpy(all.at(range.offset + i), added.at(i), added.columns * added.bytes);
+      }
+      return all;
+    };
+    const std::size_t length = range.offset + range.count;
+    sequence.k = append(cache->keys(index_, length), sequence.k);
+    sequence.v = append(cache->values(index_, length), sequence.v);
+  }
+  return sequences;
+}
+
+void Layer::project(Group which, const LayerLora& lora, const ElementRows& x, const FloatRows& y,
+                    PassMemory& memory) const {
+  const ProjectionGroup& group = weights_.group(which);
+  const LoraGroup& adapters = lora.group(which);
+  adapters.project(pool_, x, memory.h);
+  for (std::size_t p = 0; p < group.projections.size(); ++p) {
+    const Projection& projection = group.projections[p];
+    forward_product(pool_, kernels_, x, projection.weight, &adapters, p, memory.h,
+                    [&](std::size_t column, const FloatRows& tile) {
+                      for (std::size_t i = 0; i < tile.rows; ++i) {
+                        float* to = y.row(i) + projection.column + column;
+                        std::copy_n(tile.row(i), tile.columns, to);
+                        if (!projection.bias.empty()) {
+                          add_row(projection.bias.data() + column, tile.columns, to);
+                        }
+                      }
+                    });
+  }
+}
+
+// normed = x / rms(x), and its product with the norm's weight if that is wanted.
+void Layer::normalize(const FloatRows& x, const Norm& norm, const ElementRows* out) const {
+  for_rows(pool_, x.rows, [&](std::size_t row, Scratch& scratch) {
+    float* y = scratch.floats(Slot::kRows, x.columns);
+    norm.factors[row] = normalize_row(x.row(row), config_.norm_epsilon, x.columns, y);
+    kernels_.from_float(y, x.columns, norm.normed.at(row));
+  });
+  if (out != nullptr) weighted(norm, *out);
+}
+
+void Layer::weighted(const Norm& norm, const ElementRows& out) const {
+  const std::size_t n = norm.normed.columns;
+  for_rows(pool_, norm.normed.rows, [&](std::size_t row, Scratch& scratch) {
+    float* y = scratch.floats(Slot::kRows, n);
+    kernels_.to_float(norm.normed.at(row), n, y);
+    multiply_row(y, norm.weight->data(), n, y);
+    kernels_.from_float(y, n, out.at(row));
+  });
+}
+
+// Norms of q and k, RoPE, and what attention reads.
+void Layer::finish_qkv(const PassShape& pass, const FloatRows& qkv, LayerActivations& kept) const {
+  const std::size_t width = config_.head_width;
+  const std::size_t heads = config_.heads + config_.kv_heads;
+  for (const TokenRange& range : pass.sequences) {
+    for_rows(pool_, range.count, [&](std::size_t i, Scratch&) {
+      float* row = qkv.row(range.begin + i);
+      if (config_.qk_norm) {
+        float* factors = kept.qk_factors + (range.begin + i) * heads;
+        for (std::size_t head = 0; head < heads; ++head) {
+          float* part = row + head * width;
+          factors[head] = normalize_row(part, config_.norm_epsilon, width, part);
+        }
+        kernels_.from_float(row, heads * width, kept.qk_normed.at(range.begin + i));
+        for (std::size_t head = 0; head < heads; ++head) {
+          const auto& weight = head < config_.heads ? weights_.query_norm : weights_.key_norm;
+          multiply_row(row + head * width, weight.data(), width, row + head * width);
+        }
+      }
+      rope_.rotate(index_, range.offset + i, range.offset + range.count, 1.0F, heads, row);
+      kernels_.from_float(row, qkv.columns, kept.qkv.at(range.begin + i));
+    });
+  }
+}
+
+// Attention's output as its projection reads it.
+void Layer::attention_input(const LayerActivations& kept, const ElementRows& out) const {
+  const std::size_t n = kept.mixed.columns;
+  for_rows(pool_, kept.mixed.rows, [&](std::size_t row, Scratch& scratch) {
+    float* y = scratch.floats(Slot::kRows, n);
+    kernels_.to_float(kept.mixed.at(row), n, y);
+    kept.mixed_factors[row] = normalize_row(y, config_.norm_epsilon, n, y);
+    multiply_row(y, weights_.attention_sub_norm.data(), n, y);
+    kernels_.from_float(y, n, out.at(row));
+  });
+}
+
+// act(gate) * up, normalized where there is a sub norm.
+void Layer::gate(const LayerActivations& kept, const ElementRows& out) const {
+  const std::size_t f = config_.feed_forward;
+  for_rows(pool_, out.rows, [&](std::size_t row, Scratch& scratch) {
+    float* both = scratch.floats(Slot::kRows, 2 * f);
+    float* y = scratch.floats(Slot::kWeights, f);
+    kernels_.to_float(kept.gate_up.at(row), 2 * f, both);
+    gated(config_.activation, both, both + f, f, y);
+    if (config_.sub_norms) {
+      kept.gated_factors[row] = normalize_row(y, config_.norm_epsilon, f, y);
+      multiply_row(y, weights_.feed_forward_sub_norm.data(), f, y);
+    }
+    kernels_.from_float(y, f, out.at(row));
+  });
+}
+
+// x += y, or its post norm; the norm's rows are kept.
+void Layer::add_projected(const FloatRows& y, const Norm& post, const FloatRows& x) const {
+  for_rows(pool_, x.rows, [&](std::size_t row, Scratch&) {
+    float* values = y.row(row);
+    if (config_.post_norms) {
+      post.factors[row] = normalize_row(values, config_.norm_epsilon, x.columns, values);
+      kernels_.from_float(values, x.columns, post.normed.at(row));
+      multiply_row(values, post.weight->data(), x.columns, values);
+    }
+    add_row(values, x.columns, x.row(row));
+  });
+}
+
+void Layer::forward(const PassShape& pass, const LayerLora& lora, const FloatRows& x,
+                    LayerActivations& kept, PassMemory& memory, KvCache* cache) const {
+  const std::size_t tokens = pass.tokens;
+  const auto input = [&](std::size_t columns) {
+    return ElementRows{.data = memory.input.data(),
+                       .rows = tokens,
+                       .columns = columns,
+                       .stride = kernels_.padded(columns),
+                       .bytes = kernels_.element_bytes};
+  };
+  const auto floats = [&](Buffer& buffer, std::size_t columns) {
+    return FloatRows{
+        .data = buffer.floats(), .rows = tokens, .columns = columns, .stride = columns};
+  };
+  const std::size_t d = config_.width;
+  const ElementRows normed = input(d);
+
+  normalize(x, {&weights_.attention_norm, kept.normed1, kept.factors1}, &normed);
+  const FloatRows qkv = floats(memory.wide, kept.qkv.columns);
+  project(Group::kQkv, lora, normed, qkv, memory);
+  finish_qkv(pass, qkv, kept);
+  attention_forward(pool_, kernels_, attention_shape(), attention_sequences(pass, kept, cache));
+  if (config_.sub_norms) attention_input(kept, input(kept.mixed.columns));
+  const FloatRows out = floats(memory.narrow, d);
+  project(Group::kOutput, lora, config_.sub_norms ? input(kept.mixed.columns) : kept.mixed, out,
+          memory);
+  add_projected(out, {&weights_.post_attention_norm, kept.projected, kept.projected_factors}, x);
+
+  normalize(x, {&weights_.feed_forward_norm, kept.normed2, kept.factors2}, &normed);
+  const ProjectionGroup& gate_up = weights_.group(Group::kGateUp);
+  const LoraGroup& adapters = lora.group(Group::kGateUp);
+  adapters.project(pool_, normed, memory.h);
+  for (std::size_t p = 0; p < gate_up.projections.size(); ++p) {
+    forward_product(pool_, kernels_, normed, gate_up.projections[p].weight, &adapters, p, memory.h,
+                    [&](std::size_t column, const FloatRows& tile) {
+                      for (std::size_t i = 0; i < tile.rows; ++i) {
+                        kernels_.from_float(
+                            tile.row(i), tile.columns,
+                            kept.gate_up.at(i, gate_up.projections[p].column + column));
+                      }
+                    });
+  }
+  const ElementRows gated = input(config_.feed_forward);
+  gate(kept, gated);
+  project(Group::kDown, lora, gated, out, memory);
+  add_projected(out, {&weights_.post_feed_forward_norm, kept.fed, kept.fed_factors}, x);
+}
+
+} // namespace coppice::native

@@ -1,0 +1,166 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "model/native/native_engine.h"
+
+#include <algorithm>
+
+#include "base/text.h"
+#include "model/input_checks.h"
+#include "model/native/cpu_level.h"
+#include "model/native/generate.h"
+#include "model/native/train_session.h"
+
+namespace coppice {
+namespace native {
+namespace {
+
+constexpr std::size_t kScoringTokens = 2048; // tokens of a scoring pass, but for longer sequences
+constexpr std::size_t kMaxLogitRows = 4096;
+
+class NativeEngine final : public Engine {
+ public:
+  NativeEngine(std::shared_ptr<const BaseModel> base, const EngineOptions& options, CpuLevel level,
+               const ProductKernels& kernels)
+      : options_(options), level_(level), transformer_(std::move(base), kernels, options.threads) {}
+
+  EngineInfo info() const override {
+    return {.name = "native",
+            .device = "cpu",
+            .instruction_level =
+                cat(cpu_level_name(level_),
+                    transformer_.kernels().precision == Precision::kBfloat16 ? "-bf16" : "")};
+  }
+  const BaseModel& base() const override { return transformer_.base(); }
+  Result<std::vector<Score>> score(std::span<const AdapterUse> adapters,
+                                   std::span<const Sequence> sequences) override;
+  Result<std::vector<float>> logits(std::span<const AdapterUse> adapters,
+                                    std::span<const TokenId> tokens) override;
+  Result<std::unique_ptr<TrainSession>> start_training(std::vector<TrainJob> jobs) override {
+    return start_train_session(transformer_, std::move(jobs), options_.activation_bytes);
+  }
+  Result<GenerateResult> generate(const GenerateRequest& request) override {
+    return native::generate(transformer_, level_, request);
+  }
+
+ private:
+  Result<ModelLora> adapted(std::span<const AdapterUse> adapters);
+  void score_pass(std::span<const Sequence> sequences, const ModelLora& lora,
+                  std::span<Score> scores);
+
+  EngineOptions options_;
+  CpuLevel level_;
+  Transformer transformer_;
+};
+
+Result<ModelLora> NativeEngine::adapted(std::span<const AdapterUse> adapters) {
+  ModelLora lora = transformer_.no_adapters();
+  for (const AdapterUse& use : adapters) {
+    COPPICE_TRY(check_fits(use.adapter->spec(), base()));
+    lora.add(use);
+  }
+  lora.prepare(transformer_.kernels(), transformer_.layers());
+  return lora;
+}
+
+void NativeEngine::score_pass(std::span<const Sequence> sequences, const ModelLora& lora,
+                              std::span<Score> scores) {
+  PassShape pass;
+  std::vector<TokenId> tokens;
+  std::vector<TokenId> targets;
+  std::vector<std::size_t> rows;
+  std::vector<std::size_t> owners;
+  std::size_t longest = 0;
+  for (std::size_t s = 0; s < sequences.size(); ++s) {
+    const Sequence& sequence = sequences[s];
+    for (std::size_t i = 1; i < sequence.tokens.size(); ++i) {
+      if (sequence.targets[i] == 0) continue;
+      rows.push_back(tokens.size() + i - 1);
+      targets.push_back(sequence.tokens[i]);
+      owners.push_back(s);
+    }
+    tokens.insert(tokens.end(), sequence.tokens.begin(), sequence.tokens.end());
+    pass.add(sequence.tokens.size());
+    longest = std::max(longest, sequence.tokens.size());
+  }
+  transformer_.prepare_positions(longest);
+  Buffer x_memory, normed_memory, logits;
+  const std::size_t width = base().config().width;
+  const FloatRows x = float_rows(x_memory, tokens.size(), width);
+  transformer_.embed(tokens, x);
+  transformer_.forward(pass, lora, x, nullptr);
+  const ElementRows normed =
+      element_rows(transformer_.kernels(), normed_memory, rows.size(), width);
+  transformer_.final_norm(x, rows, normed, nullptr);
+  std::vector<double> nats(rows.size());
+  cross_entropy(transformer_.pool(), transformer_.kernels(), transformer_.head(),
+                {.hidden = normed, .targets = targets, .weights = {}, .nats = nats, .d_hidden = {}},
+                logits);
+  for (std::size_t i = 0; i < nats.size(); ++i) {
+    scores[owners[i]].nats += nats[i];
+    ++scores[owners[i]].tokens;
+  }
+}
+
+Result<std::vector<Score>> NativeEngine::score(std::span<const AdapterUse> adapters,
+                                               std::span<const Sequence> sequences) {
+  for (const Sequence& sequence : sequences) {
+    COPPICE_TRY(check_sequence(sequence, base().config()));
+  }
+  const ModelLora lora = COPPICE_TRY(adapted(adapters));
+  std::vector<Score> scores(sequences.size());
+  for (std::size_t begin = 0; begin < sequences.size();) {
+    std::size_t end = begin;
+    std::size_t tokens = 0;
+    while (end < sequences.size() &&
+           (end == begin || tokens + sequences[end].tokens.size() <= kScoringTokens)) {
+      tokens += sequences[end++].tokens.size();
+    }
+    score_pass(sequences.subspan(begin, end - begin), lora,
+               std::span(scores).subspan(begin, end - begin));
+    begin = end;
+  }
+  return scores;
+}
+
+Result<std::vector<float>> NativeEngine::logits(std::span<const AdapterUse> adapters,
+                                                std::span<const TokenId> tokens) {
+  COPPICE_TRY(check_tokens(tokens, base().config()));
+  if (tokens.size() > kMaxLogitRows) {
+    return Error{ErrorCode::kTooLarge, cat("logits of ", tokens.size(), " tokens were asked for, ",
+                                           kMaxLogitRows, " is the limit; use score()")};
+  }
+  const ModelLora lora = COPPICE_TRY(adapted(adapters));
+  transformer_.prepare_positions(tokens.size());
+  PassShape pass;
+  pass.add(tokens.size());
+  Buffer x_memory, normed_memory;
+  const std::size_t width = base().config().width;
+  const FloatRows x = float_rows(x_memory, tokens.size(), width);
+  transformer_.embed(tokens, x);
+  transformer_.forward(pass, lora, x, nullptr);
+  std::vector<std::size_t> rows(tokens.size());
+  for (std::size_t i = 0; i < rows.size(); ++i) rows[i] = i;
+  const ElementRows normed =
+      element_rows(transformer_.kernels(), normed_memory, rows.size(), width);
+  transformer_.final_norm(x, rows, normed, nullptr);
+  std::vector<float> values(tokens.size() * transformer_.head().weight.rows());
+  output_logits(transformer_.pool(), transformer_.kernels(), transformer_.head(), normed,
+                values.data());
+  return values;
+}
+
+} // namespace
+} // namespace native
+
+Result<std::unique_ptr<Engine>> open_native_engine(std::shared_ptr<const BaseModel> base,
+                                                   const EngineOptions& options) {
+  using namespace native;
+  if (options.threads == 0) {
+    return Error{ErrorCode::kInvalidArgument, "the engine needs at least one thread"};
+  }
+  const CpuLevel level = COPPICE_TRY(choose_cpu_level());
+  const Precision precision = options.exact ? Precision::kFloat32 : Precision::kBfloat16;
+  return std::unique_ptr<Engine>(std::make_unique<NativeEngine>(std::move(base), options, level,
+                                                                product_kernels(level, precision)));
+}
+
+} // namespace coppice

@@ -1,0 +1,24 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "model/native/product_kernels.h"
+
+namespace coppice::native {
+
+const ProductKernels& product_kernels(CpuLevel level, Precision precision) {
+#if defined(__x86_64__)
+  switch (level) {
+    case CpuLevel::kAmx:
+    case CpuLevel::kAvx512:
+      if (precision == Precision::kBfloat16 && has_bfloat16_products()) {
+        return levels::kAvx512Bfloat16;
+      }
+      return levels::kAvx512Float32;
+    case CpuLevel::kAvx2: return levels::kAvx2Float32;
+    default: break;
+  }
+#endif
+  // The scalar reference multiplies bfloat16 too, so that both can be compared everywhere.
+  return level == CpuLevel::kScalar && precision == Precision::kBfloat16 ? levels::kScalarBfloat16
+                                                                         : levels::kScalarFloat32;
+}
+
+} // namespace coppice::native

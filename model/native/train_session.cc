@@ -1,0 +1,279 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "model/native/train_session.h"
+
+#include <algorithm>
+#include <cmath>
+#include <cstring>
+
+#include "base/text.h"
+#include "model/adapter_optimizer.h"
+#include "model/input_checks.h"
+#include "model/native/memory_plan.h"
+
+namespace coppice::native {
+namespace {
+
+Error invalid(std::string message) { return {ErrorCode::kInvalidArgument, std::move(message)}; }
+
+// Sequences that are computed together, and what they predict.
+struct Pass {
+  PassShape shape;
+  std::vector<TokenId> tokens;
+  std::vector<std::size_t> rows; // that predict
+  std::vector<TokenId> targets;  // what they predict
+};
+
+std::vector<Pass> make_passes(const Batch& batch, std::size_t most_tokens) {
+  std::vector<Pass> passes;
+  for (const Sequence& sequence : batch.sequences) {
+    if (predicted_tokens(sequence) == 0) continue;
+    if (passes.empty() || passes.back().tokens.size() + sequence.tokens.size() > most_tokens) {
+      passes.emplace_back();
+    }
+    Pass& pass = passes.back();
+    const std::size_t begin = pass.tokens.size();
+    pass.shape.add(sequence.tokens.size());
+    pass.tokens.insert(pass.tokens.end(), sequence.tokens.begin(), sequence.tokens.end());
+    for (std::size_t i = 1; i < sequence.tokens.size(); ++i) {
+      if (sequence.targets[i] == 0) continue;
+      pass.rows.push_back(begin + i - 1);
+      pass.targets.push_back(sequence.tokens[i]);
+    }
+  }
+  return passes;
+}
+
+// The memory of a pass, kept from step to step.
+class PassRunner {
+ public:
+  explicit PassRunner(Transformer& transformer) : transformer_(transformer) {}
+  // Nats over the pass's targets; gradients of sum(weight * nats) go where `lora` says.
+  double run(const Pass& pass, const ModelLora& lora, const MemoryPlan& plan, float weight);
+
+ private:
+  void reserve(const Pass& pass, const MemoryPlan& plan);
+  LayerActivations activations(std::size_t layer, std::size_t tokens);
+  bool keeps(std::size_t layer) const;
+  double loss(const Pass& pass, const FloatRows& x, const FloatRows& dx, float weight);
+
+  Transformer& transformer_;
+  MemoryPlan plan_;
+  std::size_t reserved_tokens_ = 0;
+  Buffer kept_;   // activations of the kept layers, and one place for the others
+  Buffer inputs_; // of the others, float32
+  Buffer x_, dx_, normed_, d_normed_, factors_, logits_;
+  std::unique_ptr<PassMemory> memory_;
+};
+
+bool PassRunner::keeps(std::size_t layer) const {
+  return layer >= transformer_.layers().size() - plan_.kept_layers;
+}
+
+void PassRunner::reserve(const Pass& pass, const MemoryPlan& plan) {
+  plan_ = plan;
+  if (pass.shape.tokens > reserved_tokens_) {
+    reserved_tokens_ = pass.shape.tokens;
+    memory_ = nullptr;
+    memory_ = std::make_unique<PassMemory>(transformer_.config(), transformer_.kernels(),
+                                           reserved_tokens_, true);
+  }
+  const std::size_t others = transformer_.layers().size() - plan.kept_layers;
+  std::uint64_t bytes = 0;
+  (void)LayerActivations::at(transformer_.config(), transformer_.kernels(), pass.shape.tokens,
+                             nullptr, &bytes);
+  kept_.reserve((plan.kept_layers + (others > 0 ? 1 : 0)) * bytes);
+  inputs_.reserve(others * pass.shape.tokens * transformer_.config().width * sizeof(float));
+}
+
+LayerActivations PassRunner::activations(std::size_t layer, std::size_t tokens) {
+  std::uint64_t bytes = 0;
+  (void)LayerActivations::at(transformer_.config(), transformer_.kernels(), tokens, nullptr,
+                             &bytes);
+  // Kept layers are the upper ones; the place of the others is the first.
+  const std::size_t others = transformer_.layers().size() - plan_.kept_layers;
+  const std::size_t place = keeps(layer) ? layer - others + (others > 0 ? 1 : 0) : 0;
+  return LayerActivations::at(transformer_.config(), transformer_.kernels(), tokens,
+                              kept_.data() + place * bytes, &bytes);
+}
+
+double PassRunner::loss(const Pass& pass, const FloatRows& x, const FloatRows& dx, float weight) {
+  const std::size_t width = transformer_.config().width;
+  const ElementRows normed = element_rows(transformer_.kernels(), normed_, pass.rows.size(), width);
+  const FloatRows d_normed = float_rows(d_normed_, pass.rows.size(), width);
+  factors_.reserve(pass.rows.size() * sizeof(float));
+  transformer_.final_norm(x, pass.rows, normed, factors_.floats());
+  std::vector<double> nats(pass.rows.size());
+  const std::vector<float> weights(pass.rows.size(), weight);
+  cross_entropy(transformer_.pool(), transformer_.kernels(), transformer_.head(),
+                {.hidden = normed,
+                 .targets = pass.targets,
+                 .weights = weights,
+                 .nats = nats,
+                 .d_hidden = d_normed},
+                logits_);
+  transformer_.final_norm_back(d_normed, pass.rows, x, factors_.floats(), dx);
+  double sum = 0;
+  for (const double nat : nats) sum += nat;
+  return sum;
+}
+
+double PassRunner::run(const Pass& pass, const ModelLora& lora, const MemoryPlan& plan,
+                       float weight) {
+  const std::size_t tokens = pass.shape.tokens;
+  const std::size_t width = transformer_.config().width;
+  const std::vector<Layer>& layers = transformer_.layers();
+  reserve(pass, plan);
+  std::size_t longest = 0;
+  for (const TokenRange& range : pass.shape.sequences) longest = std::max(longest, range.count);
+  transformer_.prepare_positions(longest);
+
+  const FloatRows x = float_rows(x_, tokens, width);
+  const FloatRows dx = float_rows(dx_, tokens, width);
+  const std::size_t bytes = tokens * width * sizeof(float);
+  transformer_.embed(pass.tokens, x);
+  for (std::size_t layer = 0; layer < layers.size(); ++layer) {
+    LayerActivations kept = activations(layer, tokens);
+    if (!keeps(layer)) std::memcpy(inputs_.data() + layer * bytes, x.data, bytes);
+    layers[layer].forward(pass.shape, lora.layer(layer), x, kept, *memory_);
+  }
+  const double nats = loss(pass, x, dx, weight);
+  const std::size_t lowest = lora.lowest_trained();
+  for (std::size_t layer = layers.size(); layer-- > lowest;) {
+    LayerActivations kept = activations(layer, tokens);
+    if (!keeps(layer)) {
+      std::memcpy(x.data, inputs_.data() + layer * bytes, bytes);
+      layers[layer].forward(pass.shape, lora.layer(layer), x, kept, *memory_);
+    }
+    layers[layer].backward(pass.shape, lora.layer(layer), kept, dx, layer > lowest, *memory_);
+  }
+  return nats;
+}
+
+class NativeTrainSession final : public TrainSession {
+ public:
+  NativeTrainSession(Transformer& transformer, std::vector<TrainJob> jobs,
+                     std::uint64_t activation_bytes);
+  std::size_t clients() const override { return clients_.size(); }
+  Result<std::vector<StepResult>> step(std::span<const Batch> batches) override;
+  Result<Adapter> gradient(std::size_t client, const Batch& batch) override;
+  Result<Adapter> adapter(std::size_t client) const override;
+
+ private:
+  struct Client {
+    std::vector<float> values;
+    AdapterOptimizer optimizer;
+    std::unique_ptr<ModelLora> lora;
+  };
+  // Fills gradients_.
+  Result<StepResult> forward_backward(std::size_t client, const Batch& batch);
+
+  Transformer& transformer_;
+  std::uint64_t activation_bytes_;
+  std::vector<TrainJob> jobs_; // the frozen adapters' list
+  std::shared_ptr<const AdapterSpec> spec_;
+  std::vector<float> gradients_; // of the client at work
+  std::vector<Client> clients_;
+  PassRunner runner_;
+};
+
+NativeTrainSession::NativeTrainSession(Transformer& transformer, std::vector<TrainJob> jobs,
+                                       std::uint64_t activation_bytes)
+    : transformer_(transformer),
+      activation_bytes_(activation_bytes),
+      jobs_(std::move(jobs)),
+      spec_(jobs_[0].start.shared_spec()),
+      gradients_(spec_->parameters()),
+      runner_(transformer) {
+  clients_.reserve(jobs_.size());
+  for (const TrainJob& job : jobs_) {
+    const auto start = job.start.values();
+    clients_.push_back({.values = {start.begin(), start.end()},
+                        .optimizer = AdapterOptimizer(spec_, job.optimizer, start),
+                        .lora = std::make_unique<ModelLora>(transformer.no_adapters())});
+    Client& client = clients_.back();
+    for (const AdapterUse& use : job.frozen) client.lora->add(use);
+    client.lora->add_trainable(*spec_, client.values.data(), gradients_.data(),
+                               job.optimizer.train_a, job.optimizer.train_b);
+  }
+}
+
+Result<StepResult> NativeTrainSession::forward_backward(std::size_t client, const Batch& batch) {
+  COPPICE_TRY(check_batch(client, batch, transformer_.config()));
+  StepResult result;
+  std::size_t longest = 0;
+  std::size_t total = 0;
+  for (const Sequence& sequence : batch.sequences) {
+    result.tokens += predicted_tokens(sequence);
+    longest = std::max(longest, sequence.tokens.size());
+    total += sequence.tokens.size();
+  }
+  const MemoryPlan plan =
+      COPPICE_TRY(plan_memory(transformer_.config(), transformer_.kernels(),
+                              transformer_.pool().threads(), longest, total, activation_bytes_));
+  std::ranges::fill(gradients_, 0.0F);
+  ModelLora& lora = *clients_[client].lora;
+  lora.prepare(transformer_.kernels(), transformer_.layers());
+  const auto weight = static_cast<float>(1.0 / static_cast<double>(result.tokens));
+  for (const Pass& pass : make_passes(batch, plan.tokens)) {
+    result.loss += runner_.run(pass, lora, plan, weight);
+  }
+  result.loss /= static_cast<double>(result.tokens);
+  if (!std::isfinite(result.loss)) {
+    return Error{ErrorCode::kFailedPrecondition,
+                 cat("the loss of client ", client,
+                     " is no finite number any more; start again with a lower learning rate or "
+                     "with gradient clipping")};
+  }
+  return result;
+}
+
+Result<std::vector<StepResult>> NativeTrainSession::step(std::span<const Batch> batches) {
+  if (batches.size() != clients()) {
+    return invalid(
+        cat("a step needs a batch for each of the ", clients(), " clients, not ", batches.size()));
+  }
+  for (std::size_t client = 0; client < clients(); ++client) {
+    COPPICE_TRY(check_batch(client, batches[client], transformer_.config()));
+  }
+  std::vector<StepResult> results;
+  for (std::size_t i = 0; i < clients(); ++i) {
+    StepResult result = COPPICE_TRY(forward_backward(i, batches[i]));
+    Client& client = clients_[i];
+    result.gradient_norm = client.optimizer.prepare(client.values, gradients_);
+    if (!std::isfinite(result.gradient_norm)) {
+      return Error{ErrorCode::kFailedPrecondition,
+                   cat("the gradient of client ", i,
+                       " is not finite; start again with a lower learning rate")};
+    }
+    client.optimizer.update(gradients_, batches[i].learning_rate_factor, client.values);
+    results.push_back(result);
+  }
+  return results;
+}
+
+Result<Adapter> NativeTrainSession::gradient(std::size_t client, const Batch& batch) {
+  if (client >= clients()) return invalid(cat("there is no client ", client, " in this session"));
+  COPPICE_TRY(forward_backward(client, batch));
+  Adapter result(spec_);
+  std::ranges::copy(gradients_, result.values().begin());
+  return result;
+}
+
+Result<Adapter> NativeTrainSession::adapter(std::size_t client) const {
+  if (client >= clients()) return invalid(cat("there is no client ", client, " in this session"));
+  Adapter result(spec_);
+  std::ranges::copy(clients_[client].values, result.values().begin());
+  return result;
+}
+
+} // namespace
+
+Result<std::unique_ptr<TrainSession>> start_train_session(Transformer& transformer,
+                                                          std::vector<TrainJob> jobs,
+                                                          std::uint64_t activation_bytes) {
+  COPPICE_TRY(check_jobs(jobs, transformer.base()));
+  return std::unique_ptr<TrainSession>(
+      std::make_unique<NativeTrainSession>(transformer, std::move(jobs), activation_bytes));
+}
+
+} // namespace coppice::native

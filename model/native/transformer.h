@@ -1,0 +1,88 @@
+// SPDX-License-Identifier: Apache-2.0
+// The whole model: embedding, blocks, final norm and head, under a list of adapters.
+#pragma once
+
+#include <memory>
+#include <span>
+#include <vector>
+
+#include "model/engine.h"
+#include "model/native/cross_entropy.h"
+#include "model/native/kv_cache.h"
+#include "model/native/layer.h"
+
+namespace coppice::native {
+
+// The adapters of all layers: where each module's factors are, and the same ready for products.
+// Factors may change their values; prepare() then takes them anew.
+class ModelLora {
+ public:
+  // Without adapters.
+  ModelLora(const BaseModel& base, const std::vector<Layer>& layers);
+  // They must fit the base (check_fits) and outlive this.
+  void add(const AdapterUse& use);
+  // `values` and, where not null, `gradients` in the order of Adapter::values().
+  void add_trainable(const AdapterSpec& spec, const float* values, float* gradients, bool train_a,
+                     bool train_b);
+  void prepare(const ProductKernels& kernels, const std::vector<Layer>& layers);
+  const LayerLora& layer(std::size_t i) const { return prepared_[i]; }
+  const LayerFactors& factors(std::size_t i) const { return factors_[i]; }
+  // The lowest layer that is trained; the number of layers if none is.
+  std::size_t lowest_trained() const;
+
+ private:
+  struct Place {
+    std::size_t layer, group, projection;
+  };
+  std::vector<LoraFactor>& at(std::size_t module);
+  const BaseModel& base_;
+  std::vector<Place> places_; // of each of BaseModel::adaptable_modules()
+  std::vector<LayerFactors> factors_;
+  std::vector<LayerLora> prepared_;
+};
+
+class Transformer {
+ public:
+  Transformer(std::shared_ptr<const BaseModel> base, const ProductKernels& kernels,
+              unsigned threads);
+
+  const BaseModel& base() const { return *base_; }
+  const ModelConfig& config() const { return base_->config(); }
+  const ProductKernels& kernels() const { return kernels_; }
+  WorkerPool& pool() { return pool_; }
+  const std::vector<Layer>& layers() const { return layers_; }
+  const OutputHead& head() const { return head_; }
+  const RopeTables& rope() const { return rope_; }
+  std::span<const float> output_norm() const { return output_norm_; }
+  ModelLora no_adapters() const { return {*base_, layers_}; }
+
+  // Before a pass: angles for so many positions.
+  void prepare_positions(std::size_t positions) { rope_.ensure(positions); }
+  // x (T, d)
+  void embed(std::span<const TokenId> tokens, const FloatRows& x);
+  // Through all blocks, keeping nothing; with a cache, for one sequence that goes on from it.
+  void forward(const PassShape& pass, const ModelLora& lora, const FloatRows& x, KvCache* cache);
+  // The final norm of rows of x, as elements (rows, d); factors (rows) for the way back, or null.
+  void final_norm(const FloatRows& x, std::span<const std::size_t> rows, const ElementRows& normed,
+                  float* factors);
+  // dx rows = back through it, from d_normed (rows, d), which is overwritten. Other rows are zero.
+  void final_norm_back(const FloatRows& d_normed, std::span<const std::size_t> rows,
+                       const FloatRows& x, const float* factors, const FloatRows& dx);
+
+ private:
+  std::shared_ptr<const BaseModel> base_;
+  const ProductKernels& kernels_;
+  WorkerPool pool_;
+  RopeTables rope_;
+  WeightMatrix embedding_;
+  std::vector<Layer> layers_;
+  std::vector<float> output_norm_;
+  OutputHead head_;
+};
+
+// A (rows, columns) view of elements in a buffer.
+ElementRows element_rows(const ProductKernels& kernels, Buffer& buffer, std::size_t rows,
+                         std::size_t columns);
+FloatRows float_rows(Buffer& buffer, std::size_t rows, std::size_t columns);
+
+} // namespace coppice::native
