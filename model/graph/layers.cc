@@ -86,7 +86,7 @@ at::Tensor swiglu(WorkerPool& pool, const at::Tensor& gate, const at::Tensor& up
   const MatrixView out = MatrixView::of(y);
   const auto width = static_cast<std::size_t>(g.columns);
   for_rows(pool, g.rows, [&](std::int64_t row) {
-    swiglu(g.data + row * g.stride, u.data + row * u.stride, width, out.data + row * out.stride);
+    coppice::swiglu(g.data + row * g.stride, u.data + row * u.stride, width, out.data + row * out.stride);
   });
   if (!needs_gradient({gate, up})) return y;
   return record(
