@@ -21,11 +21,7 @@ void write_logits(WorkerPool& pool, const ProductKernels& kernels, const OutputH
                   const ElementRows& hidden, float* logits) {
   const std::size_t vocabulary = head.weight.rows();
   forward_product(pool, kernels, hidden, head.weight, nullptr, 0, {},
-                  [&](std::size_t column, const FloatRows& tile) {
-                    for (std::size_t i = 0; i < tile.rows; ++i) {
-                      std::copy_n(tile.row(i), tile.columns, logits + i * vocabulary + column);
-                    }
-                  });
+                  IntoRows{{logits, hidden.rows, vocabulary, vocabulary}});
 }
 
 } // namespace
@@ -80,11 +76,8 @@ void cross_entropy(WorkerPool& pool, const ProductKernels& kernels, const Output
                                    .bytes = kernels.element_bytes},
                             .w = &head.weight};
     backward_product(
-        pool, kernels, {&term, 1}, nullptr, {}, [&](std::size_t column, const FloatRows& tile) {
-          for (std::size_t i = 0; i < tile.rows; ++i) {
-            std::copy_n(tile.row(i), tile.columns, work.d_hidden.row(begin + i) + column);
-          }
-        });
+        pool, kernels, {&term, 1}, nullptr, {},
+        IntoRows{{work.d_hidden.row(begin), rows, work.d_hidden.columns, work.d_hidden.stride}});
   }
 }
 

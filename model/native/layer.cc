@@ -64,16 +64,12 @@ void Layer::project(Group which, const LayerLora& lora, const ElementRows& x, co
   adapters.project(pool_, x, memory.h);
   for (std::size_t p = 0; p < group.projections.size(); ++p) {
     const Projection& projection = group.projections[p];
-    forward_product(pool_, kernels_, x, projection.weight, &adapters, p, memory.h,
-                    [&](std::size_t column, const FloatRows& tile) {
-                      for (std::size_t i = 0; i < tile.rows; ++i) {
-                        float* to = y.row(i) + projection.column + column;
-                        std::copy_n(tile.row(i), tile.columns, to);
-                        if (!projection.bias.empty()) {
-                          add_row(projection.bias.data() + column, tile.columns, to);
-                        }
-                      }
-                    });
+    const FloatRows out{y.data + projection.column, y.rows, projection.weight.rows(), y.stride};
+    forward_product(pool_, kernels_, x, projection.weight, &adapters, p, memory.h, IntoRows{out});
+    if (projection.bias.empty()) continue;
+    for_rows(pool_, out.rows, [&](std::size_t row, Scratch&) {
+      add_row(projection.bias.data(), out.columns, out.row(row));
+    });
   }
 }
 
@@ -196,14 +192,14 @@ void Layer::forward(const PassShape& pass, const LayerLora& lora, const FloatRow
   const LoraGroup& adapters = lora.group(Group::kGateUp);
   adapters.project(pool_, normed, memory.h);
   for (std::size_t p = 0; p < gate_up.projections.size(); ++p) {
-    forward_product(pool_, kernels_, normed, gate_up.projections[p].weight, &adapters, p, memory.h,
-                    [&](std::size_t column, const FloatRows& tile) {
-                      for (std::size_t i = 0; i < tile.rows; ++i) {
-                        kernels_.from_float(
-                            tile.row(i), tile.columns,
+    const auto keep = [&](std::size_t column, const FloatRows& tile) {
+      for (std::size_t i = 0; i < tile.rows; ++i) {
+        kernels_.from_float(tile.row(i), tile.columns,
                             kept.gate_up.at(i, gate_up.projections[p].column + column));
-                      }
-                    });
+      }
+    };
+    forward_product(pool_, kernels_, normed, gate_up.projections[p].weight, &adapters, p, memory.h,
+                    Then{tokens, keep});
   }
   const ElementRows gated = input(config_.feed_forward);
   gate(kept, gated);

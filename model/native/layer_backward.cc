@@ -30,12 +30,7 @@ void Layer::project_back(Group which, const LayerLora& lora, const ElementRows& 
     }
   }
   if (dx == nullptr) return;
-  backward_product(pool_, kernels_, terms, &adapters, memory.dh,
-                   [&](std::size_t column, const FloatRows& tile) {
-                     for (std::size_t i = 0; i < tile.rows; ++i) {
-                       std::copy_n(tile.row(i), tile.columns, dx->row(i) + column);
-                     }
-                   });
+  backward_product(pool_, kernels_, terms, &adapters, memory.dh, IntoRows{*dx});
 }
 
 void Layer::normalize_back(const FloatRows& g, const Norm& norm, const FloatRows& dx,

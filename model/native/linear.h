@@ -2,8 +2,8 @@
 // The products of frozen quantized linear layers with LoRA, forward and backward.
 //
 // A task has some columns of the result to itself: it packs the weights that they need, once for
-// all tokens, multiplies, and hands the finished columns to `finish(column, tile)`, tile (T,
-// columns), which stores, adds or goes on with them while they are in the cache.
+// all tokens, and multiplies. Where the result goes is the caller's: IntoRows, or a Then, which
+// goes on with the finished columns while they are in the cache.
 #pragma once
 
 #include <algorithm>
@@ -18,19 +18,39 @@ namespace coppice::native {
 inline constexpr std::size_t kDepthChunk = 2048;
 inline constexpr std::size_t kBackwardDepthChunk = 512;
 
-// y (T, out) = x W^T, plus the module's LoRA by h where `lora` has some.
+// Floats (T, columns) of somebody else's.
+struct IntoRows {
+  FloatRows out;
+  FloatRows place(std::size_t column, std::size_t count, Scratch&) const {
+    return {out.data + column, out.rows, count, out.stride};
+  }
+  void finish(std::size_t, const FloatRows&) const {}
+};
+
+// finish(column, tile), tile (T, columns).
 template <typename Finish>
+struct Then {
+  std::size_t rows;
+  Finish act;
+  FloatRows place(std::size_t, std::size_t count, Scratch& scratch) const {
+    const std::size_t stride = (count + kPanelColumns - 1) / kPanelColumns * kPanelColumns;
+    return {scratch.floats(Slot::kOutput, rows * stride), rows, count, stride};
+  }
+  void finish(std::size_t column, const FloatRows& tile) const { act(column, tile); }
+};
+template <typename Finish>
+Then(std::size_t, Finish) -> Then<Finish>;
+
+// y (T, out) = x W^T, plus the module's LoRA by h where `lora` has some.
+template <typename Target>
 void forward_product(WorkerPool& pool, const ProductKernels& kernels, const ElementRows& x,
                      const WeightMatrix& w, const LoraGroup* lora, std::size_t module,
-                     const LoraHidden& h, const Finish& finish) {
+                     const LoraHidden& h, const Target& target) {
   const std::size_t tasks = (w.rows() + kPanelColumns - 1) / kPanelColumns;
   pool.run(tasks, [&](std::size_t task, Scratch& scratch) {
     const std::size_t row = task * kPanelColumns;
     const std::size_t count = std::min(kPanelColumns, w.rows() - row);
-    const FloatRows tile{.data = scratch.floats(Slot::kOutput, x.rows * kPanelColumns),
-                         .rows = x.rows,
-                         .columns = count,
-                         .stride = kPanelColumns};
+    const FloatRows tile = target.place(row, count, scratch);
     const std::size_t deepest = std::min(kDepthChunk, w.columns());
     std::byte* panel = scratch.bytes(Slot::kPanel, kernels.panel_bytes(deepest));
     for (std::size_t at = 0; at < w.columns(); at += kDepthChunk) {
@@ -44,7 +64,7 @@ void forward_product(WorkerPool& pool, const ProductKernels& kernels, const Elem
       const std::size_t used = segments[1].depth > 0 ? 2 : 1;
       kernels.multiply(x.rows, count, {segments, used}, tile.data, tile.stride, at > 0);
     }
-    finish(row, tile);
+    target.finish(row, tile);
   });
 }
 
@@ -54,10 +74,10 @@ struct BackwardTerm {
 };
 
 // dx (T, in) = sum over terms of dy W, plus dh A where `lora` has some.
-template <typename Finish>
+template <typename Target>
 void backward_product(WorkerPool& pool, const ProductKernels& kernels,
                       std::span<const BackwardTerm> terms, const LoraGroup* lora,
-                      const LoraHidden& dh, const Finish& finish) {
+                      const LoraHidden& dh, const Target& target) {
   const std::size_t in = terms[0].w->columns();
   const std::size_t rows = terms[0].dy.rows;
   std::size_t step = kPanelColumns; // a task's columns: whole blocks of every weight
@@ -67,10 +87,7 @@ void backward_product(WorkerPool& pool, const ProductKernels& kernels,
   pool.run((in + width - 1) / width, [&](std::size_t task, Scratch& scratch) {
     const std::size_t column = task * width;
     const std::size_t count = std::min(width, in - column);
-    const FloatRows tile{.data = scratch.floats(Slot::kOutput, rows * width),
-                         .rows = rows,
-                         .columns = count,
-                         .stride = width};
+    const FloatRows tile = target.place(column, count, scratch);
     const auto multiply = [&](Segment segment, std::size_t part, bool add) {
       kernels.multiply(rows, std::min(kPanelColumns, count - part), {&segment, 1}, tile.data + part,
                        tile.stride, add);
@@ -99,7 +116,7 @@ void backward_product(WorkerPool& pool, const ProductKernels& kernels,
           lora->backward_segment(dh, column + part, std::min(kPanelColumns, count - part), scratch),
           part, true);
     }
-    finish(column, tile);
+    target.finish(column, tile);
   });
 }
 

@@ -1,0 +1,83 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "model/native/int8_products.h"
+
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <cstring>
+
+#include "base/random.h"
+#include "formats/half.h"
+#include "model/quantized_blocks.h"
+
+namespace coppice::native {
+namespace {
+
+struct Rows {
+  Rows(BlockType type, std::size_t rows, std::size_t columns) : bytes(row_bytes(type, columns)) {
+    KeyedRandom random({.experiment = 5, .purpose = RandomPurpose::kTest});
+    const std::size_t block = block_type_info(type).block_bytes;
+    data.resize(rows * bytes + 64);
+    for (std::uint8_t& byte : data) byte = static_cast<std::uint8_t>(random.below(256));
+    for (std::size_t at = 0; at < rows * bytes; at += block) {
+      const std::uint16_t scale = float_to_half(0.01F + 0.02F * random.uniform_float());
+      std::memcpy(data.data() + at, &scale, sizeof scale);
+    }
+    x.resize(columns);
+    for (float& value : x) value = 4 * random.uniform_float() - 2;
+  }
+  std::size_t bytes;
+  std::vector<std::uint8_t> data;
+  std::vector<float> x;
+};
+
+// The integers of a block are exact; what is left is float32's rounding of the blocks' sum, at
+// every level, for row lengths with and without a rest.
+TEST(Int8Products, AreTheProductsOfTheRoundedActivations) {
+  constexpr std::size_t kRows = 5;
+  for (const BlockType type : {BlockType::kQ4_0, BlockType::kQ8_0}) {
+    for (const std::size_t columns : {32U, 96U, 128U, 352U, 1536U}) {
+      const Rows rows(type, kRows, columns);
+      Int8Row rounded;
+      rounded.assign(rows.x.data(), columns);
+      for (const CpuLevel level : supported_cpu_levels()) {
+        float out[kRows];
+        int8_products(type, level)(rows.data.data(), rows.bytes, kRows, rounded, out);
+        for (std::size_t row = 0; row < kRows; ++row) {
+          std::vector<float> weights(columns);
+          dequantize_row(type, ByteSpan(rows.data).subspan(row * rows.bytes, rows.bytes), weights);
+          double expected = 0;
+          double size = 0;
+          for (std::size_t i = 0; i < columns; ++i) {
+            const double value = double{rounded.scales[i / 32]} * rounded.values[i];
+            expected += double{weights[i]} * value;
+            size += std::abs(double{weights[i]} * value);
+          }
+          EXPECT_NEAR(out[row], expected, 1e-6 * size + 1e-6)
+              << block_type_name(type) << " " << columns << " " << cpu_level_name(level);
+        }
+      }
+    }
+  }
+}
+
+TEST(Int8Products, RoundingIsWithinHalfAStep) {
+  const Rows rows(BlockType::kQ8_0, 1, 256);
+  Int8Row rounded;
+  rounded.assign(rows.x.data(), rows.x.size());
+  for (std::size_t i = 0; i < rows.x.size(); ++i) {
+    const float step = rounded.scales[i / 32];
+    EXPECT_NEAR(rounded.values[i] * step, rows.x[i], 0.5001F * step);
+  }
+}
+
+TEST(Int8Products, ZerosStayZero) {
+  Int8Row rounded;
+  const std::vector<float> zeros(64);
+  rounded.assign(zeros.data(), zeros.size());
+  EXPECT_EQ(rounded.scales, std::vector<float>(2, 0.0F));
+  EXPECT_EQ(rounded.values, std::vector<std::int8_t>(64, 0));
+}
+
+} // namespace
+} // namespace coppice::native
