@@ -176,4 +176,81 @@ COPPICE_LEVELS void adam_update(const AdamStep& step, const float* gradient, std
   }
 }
 
+COPPICE_LEVELS void rotate_halves_row(const float* x, const float* cosines, const float* sines,
+                                      float sign, const RopeShape& shape, float* y) {
+  const std::size_t pairs = shape.pairs;
+  for (std::size_t head = 0; head < shape.heads; ++head) {
+    const float* in = x + head * shape.head_width;
+    float* out = y + head * shape.head_width;
+    for (std::size_t i = 0; i < pairs; ++i) {
+      const float sine = sign * sines[i];
+      out[i] = in[i] * cosines[i] - in[i + pairs] * sine;
+      out[i + pairs] = in[i] * sine + in[i + pairs] * cosines[i];
+    }
+    for (std::size_t i = 2 * pairs; i < shape.head_width; ++i) out[i] = in[i];
+  }
+}
+
+namespace {
+
+constexpr float kRootTwoOverPi = 0.797884561F;
+constexpr float kCubic = 0.044715F;
+
+// (1 + tanh u) / 2 is the logistic function of 2 u.
+COPPICE_INLINE float gelu_share(float x) {
+  const float u = kRootTwoOverPi * (x + kCubic * x * x * x);
+  return 1.0F / (1.0F + exponential_inline(-2.0F * u));
+}
+
+} // namespace
+
+COPPICE_LEVELS void geglu(const float* gate, const float* up, std::size_t n, float* y) {
+  for (std::size_t i = 0; i < n; ++i) y[i] = gate[i] * gelu_share(gate[i]) * up[i];
+}
+
+COPPICE_LEVELS void geglu_backward(const float* gate, const float* up, const float* dy,
+                                   std::size_t n, float* dgate, float* dup) {
+  for (std::size_t i = 0; i < n; ++i) {
+    const float x = gate[i];
+    const float share = gelu_share(x);
+    const float du = kRootTwoOverPi * (1.0F + 3.0F * kCubic * x * x);
+    dup[i] = dy[i] * (x * share);
+    dgate[i] = dy[i] * up[i] * (share + x * (share * (1.0F - share)) * (2.0F * du));
+  }
+}
+
+COPPICE_LEVELS void squared_reglu(const float* gate, const float* up, std::size_t n, float* y) {
+  for (std::size_t i = 0; i < n; ++i) {
+    const float positive = gate[i] > 0 ? gate[i] : 0.0F;
+    y[i] = positive * positive * up[i];
+  }
+}
+
+COPPICE_LEVELS void squared_reglu_backward(const float* gate, const float* up, const float* dy,
+                                           std::size_t n, float* dgate, float* dup) {
+  for (std::size_t i = 0; i < n; ++i) {
+    const float positive = gate[i] > 0 ? gate[i] : 0.0F;
+    dup[i] = dy[i] * (positive * positive);
+    dgate[i] = dy[i] * up[i] * (2.0F * positive);
+  }
+}
+
+COPPICE_LEVELS void cap_row(float* x, float cap, std::size_t n) {
+  const float twice = 2.0F / cap;
+  for (std::size_t i = 0; i < n; ++i) {
+    x[i] = cap * (1.0F - 2.0F / (1.0F + exponential_inline(twice * x[i])));
+  }
+}
+
+COPPICE_LEVELS void cap_slope_row(const float* y, float cap, std::size_t n, float* slope) {
+  for (std::size_t i = 0; i < n; ++i) {
+    const float share = y[i] / cap;
+    slope[i] = 1.0F - share * share;
+  }
+}
+
+COPPICE_LEVELS void multiply_row(const float* y, std::size_t n, float* x) {
+  for (std::size_t i = 0; i < n; ++i) x[i] *= y[i];
+}
+
 } // namespace coppice::graph

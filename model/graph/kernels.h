@@ -58,4 +58,27 @@ struct AdamStep {
 void adam_update(const AdamStep& step, const float* gradient, std::size_t n, float* first,
                  float* second, float* values);
 
+// RoPE with a head's columns in halves: columns (i, i + pairs) turn by the i-th angle; those beyond
+// the first 2 pairs stay.
+void rotate_halves_row(const float* x, const float* cosines, const float* sines, float sign,
+                       const RopeShape& shape, float* y);
+
+// GeGLU (Shazeer 2020) with the tanh form of GELU (Hendrycks and Gimpel 2016):
+// y = gate / 2 (1 + tanh(sqrt(2 / pi) (gate + 0.044715 gate^3))) up.
+void geglu(const float* gate, const float* up, std::size_t n, float* y);
+void geglu_backward(const float* gate, const float* up, const float* dy, std::size_t n,
+                    float* dgate, float* dup);
+
+// y = max(gate, 0)^2 up (So et al. 2021).
+void squared_reglu(const float* gate, const float* up, std::size_t n, float* y);
+void squared_reglu_backward(const float* gate, const float* up, const float* dy, std::size_t n,
+                            float* dgate, float* dup);
+
+// x = cap tanh(x / cap), in place.
+void cap_row(float* x, float cap, std::size_t n);
+// The slope of the above at each capped value y: 1 - (y / cap)^2.
+void cap_slope_row(const float* y, float cap, std::size_t n, float* slope);
+// x *= y
+void multiply_row(const float* y, std::size_t n, float* x);
+
 } // namespace coppice::graph
