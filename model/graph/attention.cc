@@ -16,47 +16,76 @@ namespace {
 
 constexpr std::int64_t kQueryBlock = 64;
 
-// One head of one sequence. The i-th of the n queries sees the first m - n + i + 1 of the m keys.
+// One head of one sequence. The i-th of the n queries is the token of the (m - n + i)-th of the m
+// keys.
 struct HeadInput {
   MatrixView q; // (n, head_width)
   MatrixView k; // (m, head_width)
   MatrixView v; // (m, head_width)
-  std::int64_t visible(std::int64_t query) const { return k.rows - q.rows + query + 1; }
-};
+  const AttentionShape& shape;
 
-float score_scale(const HeadInput& head) {
-  return 1.0F / std::sqrt(static_cast<float>(head.q.columns));
-}
-
-// A block of queries against the keys that its last query sees.
-struct ScoreBlock {
-  ScoreBlock(const HeadInput& head, std::int64_t block)
-      : queries(block, kQueryBlock, head.q.rows), keys(head.visible(queries.end - 1)) {}
-  MatrixView view(ScratchSlot slot) const {
-    return {scratch(slot, static_cast<std::size_t>(kQueryBlock * keys)), queries.count(), keys,
-            keys};
+  // The keys that a query sees.
+  TokenRange visible(std::int64_t query) const {
+    const std::int64_t end = k.rows - q.rows + query + 1;
+    return {shape.window > 0 ? std::max(end - shape.window, std::int64_t{0}) : 0, end};
   }
-  BlockRange queries;
-  std::int64_t keys;
 };
+
+// A block of queries against the keys that any of them sees.
+struct ScoreBlock {
+  ScoreBlock(const HeadInput& input, std::int64_t block)
+      : head(input),
+        queries(block, kQueryBlock, input.q.rows),
+        keys{input.visible(queries.begin).begin, input.visible(queries.end - 1).end} {}
+
+  MatrixView view(ScratchSlot slot) const {
+    return {scratch(slot, static_cast<std::size_t>(kQueryBlock * keys.count())), queries.count(),
+            keys.count(), keys.count()};
+  }
+  // q k^T, scaled and capped; where a query doesn't see a key the value means nothing.
+  void compute_scores(const MatrixView& scores) const {
+    multiply_transposed(head.q.row_range(queries.begin, queries.end),
+                        head.k.row_range(keys.begin, keys.end), scores, Into::kReplace,
+                        head.shape.scale);
+    if (head.shape.cap <= 0) return;
+    for (std::int64_t row = 0; row < scores.rows; ++row) {
+      cap_row(scores.data + row * scores.stride, head.shape.cap,
+              static_cast<std::size_t>(scores.columns));
+    }
+  }
+  // The columns that a query sees.
+  TokenRange seen(std::int64_t query) const {
+    const TokenRange visible = head.visible(query);
+    return {visible.begin - keys.begin, visible.end - keys.begin};
+  }
+
+  const HeadInput& head;
+  BlockRange queries;
+  TokenRange keys;
+};
+
+void clear_unseen(float* row, const TokenRange& seen, std::int64_t columns) {
+  std::fill(row, row + seen.begin, 0.0F);
+  std::fill(row + seen.end, row + columns, 0.0F);
+}
 
 void softmax_forward(const HeadInput& head, const MatrixView& out, float* log_sums) {
   for (std::int64_t index = 0; index < block_count(head.q.rows, kQueryBlock); ++index) {
     const ScoreBlock block(head, index);
     const auto [begin, end] = block.queries;
     const MatrixView p = block.view(ScratchSlot::kScores);
-    multiply_transposed(head.q.row_range(begin, end), head.k.row_range(0, block.keys), p,
-                        Into::kReplace, score_scale(head));
+    block.compute_scores(p);
     for (std::int64_t query = begin; query < end; ++query) {
       float* row = p.data + (query - begin) * p.stride;
-      const auto seen = static_cast<std::size_t>(head.visible(query));
-      const float top = maximum(row, seen);
-      const float sum = exponentiate_row(row, top, seen);
-      scale_row(row, 1.0F / sum, seen);
-      std::fill(row + seen, row + p.columns, 0.0F);
+      const TokenRange seen = block.seen(query);
+      const auto count = static_cast<std::size_t>(seen.count());
+      const float top = maximum(row + seen.begin, count);
+      const float sum = exponentiate_row(row + seen.begin, top, count);
+      scale_row(row + seen.begin, 1.0F / sum, count);
+      clear_unseen(row, seen, p.columns);
       log_sums[query] = top + std::log(sum);
     }
-    multiply(p, head.v.row_range(0, block.keys), out.row_range(begin, end));
+    multiply(p, head.v.row_range(block.keys.begin, block.keys.end), out.row_range(begin, end));
   }
 }
 
@@ -66,34 +95,45 @@ struct HeadGradient {
   MatrixView dv; // (m, head_width), added to
 };
 
+// Turns a query's scores, `p`, into its weights, and the gradient of its weights, `d`, into that of
+// q k. `mean` is sum(p d).
+void softmax_backward_query(const AttentionShape& shape, float log_sum, float mean, std::size_t n,
+                            float* p, float* d) {
+  float* slope = shape.cap > 0 ? scratch(ScratchSlot::kWeights, n) : nullptr;
+  if (slope != nullptr) cap_slope_row(p, shape.cap, n, slope);
+  exponentiate_row(p, log_sum, n);
+  softmax_backward_row(p, mean, shape.scale, n, d);
+  if (slope != nullptr) multiply_row(d, slope, n, d);
+}
+
 void softmax_backward(const HeadInput& head, const MatrixView& out, const float* log_sums,
                       const MatrixView& dout, const HeadGradient& gradient) {
-  const float scale = score_scale(head);
   const auto width = static_cast<std::size_t>(head.q.columns);
   for (std::int64_t index = 0; index < block_count(head.q.rows, kQueryBlock); ++index) {
     const ScoreBlock block(head, index);
     const auto [begin, end] = block.queries;
-    const MatrixView q = head.q.row_range(begin, end);
-    const MatrixView k = head.k.row_range(0, block.keys);
+    const auto [first, last] = block.keys;
     const MatrixView p = block.view(ScratchSlot::kScores);
     const MatrixView d = block.view(ScratchSlot::kGradients);
-    multiply_transposed(q, k, p, Into::kReplace, scale);
-    multiply_transposed(dout.row_range(begin, end), head.v.row_range(0, block.keys), d);
+    block.compute_scores(p);
+    multiply_transposed(dout.row_range(begin, end), head.v.row_range(first, last), d);
     for (std::int64_t query = begin; query < end; ++query) {
       float* p_row = p.data + (query - begin) * p.stride;
       float* d_row = d.data + (query - begin) * d.stride;
-      const auto seen = static_cast<std::size_t>(head.visible(query));
-      exponentiate_row(p_row, log_sums[query], seen);
+      const TokenRange seen = block.seen(query);
       // sum(p dp) over the keys equals out . dout, which is shorter.
       const float mean = dot(out.data + query * out.stride, dout.data + query * dout.stride, width);
-      softmax_backward_row(p_row, mean, scale, seen, d_row);
-      std::fill(p_row + seen, p_row + p.columns, 0.0F);
-      std::fill(d_row + seen, d_row + d.columns, 0.0F);
+      softmax_backward_query(head.shape, log_sums[query], mean,
+                             static_cast<std::size_t>(seen.count()), p_row + seen.begin,
+                             d_row + seen.begin);
+      clear_unseen(p_row, seen, p.columns);
+      clear_unseen(d_row, seen, d.columns);
     }
-    transposed_multiply(p, dout.row_range(begin, end), gradient.dv.row_range(0, block.keys),
+    transposed_multiply(p, dout.row_range(begin, end), gradient.dv.row_range(first, last),
                         Into::kAdd);
-    multiply(d, k, gradient.dq.row_range(begin, end));
-    transposed_multiply(d, q, gradient.dk.row_range(0, block.keys), Into::kAdd);
+    multiply(d, head.k.row_range(first, last), gradient.dq.row_range(begin, end));
+    transposed_multiply(d, head.q.row_range(begin, end), gradient.dk.row_range(first, last),
+                        Into::kAdd);
   }
 }
 
@@ -106,7 +146,7 @@ HeadInput head_input(const MatrixView& q, const MatrixView& k, const MatrixView&
                      std::int64_t head, const AttentionShape& shape) {
   const std::int64_t kv_head = head / (shape.heads / shape.kv_heads);
   return {head_of(q, head, shape.head_width), head_of(k, kv_head, shape.head_width),
-          head_of(v, kv_head, shape.head_width)};
+          head_of(v, kv_head, shape.head_width), shape};
 }
 
 struct Saved {

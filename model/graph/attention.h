@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // Causal attention with grouped queries (Ainslie et al. 2023), a block of queries at a time.
 //
-// A token attends to the tokens of its own sequence up to itself. The weights of a block, (block,
+// A token attends to the tokens of its own sequence up to itself, or to the last few of them. The
+// weights of a block, (block,
 // keys), are all that is held of the T x T matrix: the backward pass computes them again from each
 // query's log-sum-exp (Dao et al. 2022, algorithm 4).
 #pragma once
@@ -20,6 +21,9 @@ struct AttentionShape {
   std::int64_t heads = 0;    // h; q has h * head_width columns
   std::int64_t kv_heads = 0; // h_kv; k and v have h_kv * head_width columns
   std::int64_t head_width = 0;
+  float scale = 1;         // of q k
+  float cap = 0;           // scores become cap tanh(score / cap); 0: as they are
+  std::int64_t window = 0; // a token sees itself and window - 1 before it; 0: all before it
 };
 
 // q (T, h * head_width), k and v (T, h_kv * head_width) to (T, h * head_width). `sequences` cover

@@ -19,13 +19,22 @@ namespace coppice::graph {
 // Positions whose logits are held at once.
 inline constexpr std::int64_t kLossChunk = 128;
 
+// From normed hidden states to logits.
+struct OutputHead {
+  QuantizedMatrix weights; // (V, d)
+  float cap = 0;           // logits become cap tanh(logit / cap); 0: as they are
+};
+// (n, d) to (n, V).
+void compute_logits(WorkerPool& pool, const MatrixView& hidden, const OutputHead& head,
+                    const MatrixView& logits);
+
 struct CrossEntropy {
   std::vector<double> nats; // -log p(target) of each row
   at::Tensor dhidden;       // (n, d): gradient of sum(weight * nats); undefined without weights
 };
 
 // hidden (n, d) after the final norm; targets and weights (n), weights may be empty: loss only.
-CrossEntropy cross_entropy(WorkerPool& pool, const at::Tensor& hidden, const QuantizedMatrix& head,
+CrossEntropy cross_entropy(WorkerPool& pool, const at::Tensor& hidden, const OutputHead& head,
                            std::span<const std::int32_t> targets, std::span<const float> weights);
 
 } // namespace coppice::graph

@@ -25,18 +25,24 @@ class Decoder {
  public:
   Decoder(Transformer& transformer, const GenerateRequest& request, std::int64_t capacity)
       : transformer_(transformer),
-        adapters_(transformer.base().config().layers, 1),
+        adapters_(transformer.base().config(), 1),
         cache_(transformer.base().config(), capacity) {
     adapters_.add_frozen(transformer.base(), 0, request.adapters);
   }
 
   // Appends tokens; gives the logits (V) after the last.
   at::Tensor advance(std::span<const TokenId> tokens) {
+    text_.insert(text_.end(), tokens.begin(), tokens.end());
+    const auto length = static_cast<std::int64_t>(text_.size());
+    // Keys in the cache are turned by the short factors: a text that grows longer begins anew.
+    const std::int64_t limit = transformer_.base().config().rope.short_context;
+    if (cache_.length() <= limit && length > limit) cache_.clear();
+    const auto rest = std::span(text_).subspan(static_cast<std::size_t>(cache_.length()));
     at::Tensor hidden;
-    for (std::size_t begin = 0; begin < tokens.size(); begin += kPromptChunk) {
+    for (std::size_t begin = 0; begin < rest.size(); begin += kPromptChunk) {
       TokenBatch batch(1);
-      batch.add(0, tokens.subspan(begin, std::min(kPromptChunk, tokens.size() - begin)));
-      for (auto& position : batch.positions) position += cache_.length();
+      batch.add_part(0, rest.subspan(begin, std::min(kPromptChunk, rest.size() - begin)),
+                     {.position = cache_.length(), .length = length});
       hidden = transformer_.hidden(batch, adapters_, &cache_);
     }
     const std::int64_t last = hidden.size(0) - 1;
@@ -47,6 +53,7 @@ class Decoder {
   Transformer& transformer_;
   LoraStack adapters_;
   KvCache cache_;
+  std::vector<TokenId> text_;
 };
 
 } // namespace

@@ -50,7 +50,7 @@ class GraphEngine final : public Engine {
 
  private:
   LoraStack stack(std::span<const AdapterUse> adapters) const {
-    LoraStack stack(base_->config().layers, 1);
+    LoraStack stack(base_->config(), 1);
     stack.add_frozen(*base_, 0, adapters);
     return stack;
   }

@@ -16,8 +16,9 @@
 
 namespace coppice::graph {
 
-// The adaptable layers of a block, in the order of BaseModel::adaptable_modules().
-enum class Module : std::size_t { kQ, kK, kV, kOutput, kGate, kUp, kDown, kCount };
+// The adaptable layers of a block; a model has kQkv in place of kQ, kK and kV, and kGateUp in place
+// of kGate and kUp, where its file fuses them.
+enum class Module : std::size_t { kQ, kK, kV, kQkv, kOutput, kGate, kUp, kGateUp, kDown, kCount };
 inline constexpr std::size_t kModules = static_cast<std::size_t>(Module::kCount);
 
 // Tokens [begin, end) of a pass.
@@ -50,8 +51,8 @@ struct LinearLora {
 // The adapters of a whole model: one LinearLora a layer and module.
 class LoraStack {
  public:
-  // `layers` of the base, all without adapters.
-  LoraStack(std::size_t layers, std::size_t clients);
+  // All of the base's layers without adapters.
+  LoraStack(const ModelConfig& config, std::size_t clients);
 
   // Adds frozen adapters to one client's list. They must fit the base (check_fits) and outlive
   // this.
@@ -64,10 +65,14 @@ class LoraStack {
   const LinearLora& at(std::size_t layer, Module module) const {
     return linears_[layer * kModules + static_cast<std::size_t>(module)];
   }
-  LinearLora& at(std::size_t index) { return linears_[index]; }
+  // By its place in BaseModel::adaptable_modules().
+  LinearLora& at(std::size_t place) {
+    return at(place / modules_.size(), modules_[place % modules_.size()]);
+  }
 
  private:
   std::size_t clients_;
+  std::vector<Module> modules_;     // that each layer of the base has
   std::vector<LinearLora> linears_; // layer by layer, in the order of Module
 };
 

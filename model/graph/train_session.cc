@@ -71,7 +71,7 @@ GraphTrainSession::GraphTrainSession(Transformer& transformer, std::vector<Train
       pass_tokens_(activation_bytes / activation_bytes_per_token(transformer.base().config())),
       spec_(jobs[0].start.shared_spec()),
       parameters_(spec_->parameters()),
-      adapters_(transformer.base().config().layers, jobs.size()) {
+      adapters_(transformer.base().config(), jobs.size()) {
   for (std::size_t client = 0; client < jobs.size(); ++client) {
     const auto start = jobs[client].start.values();
     adapters_.add_frozen(transformer.base(), client, jobs[client].frozen);
