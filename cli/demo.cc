@@ -140,8 +140,8 @@ struct Samples {
 // The same prompt, a stretch of the first device's report text, with the base and with what serves
 // there.
 Result<Samples> sample_text(const DemoDevice& device, const fs::path& model,
-                            const std::string& engine) {
-  const auto engine = COPPICE_TRY(engine_factory(engine, model, {.threads = 1})());
+                            const std::string& engine_name) {
+  const auto engine = COPPICE_TRY(engine_factory(engine_name, model, {.threads = 1})());
   const Tokenizer& tokenizer = engine->base().tokenizer();
   std::string prompt;
   for (const Piece& piece : COPPICE_TRY(read_pieces(device.data, {}, nullptr))) {
@@ -190,6 +190,7 @@ DemoFleetOptions fleet_options(const DemoOptions& options, const fs::path& root,
   made.model = model;
   made.rounds = privacy == nullptr ? options.rounds : privacy->rounds_paid;
   made.aggregator = demo_settings(options, devices, privacy);
+  made.engine = options.engine;
   made.device_arguments = {"--set", "personal.max_steps=40", "--set",
                            "resources.engine=" + options.engine};
   made.kill_round = std::min(2U, made.rounds);
