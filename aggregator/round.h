@@ -145,7 +145,7 @@ struct CommitSecAggState { // durable before the next action
 };
 struct SendAgreement {
   ClientId client;
-  SecAggMessage message;
+  SecAggDraft draft;
 };
 struct UnmaskSum { // apply these masks to the sum; then SumUnmasked
   std::shared_ptr<const std::vector<SignedSeed>> masks;

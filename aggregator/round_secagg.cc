@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // The round's part with secure aggregation: when its phases close, and what its machine wants.
 #include <algorithm>
+#include <thread>
 
 #include "aggregator/round.h"
 #include "base/append.h"
@@ -12,7 +13,8 @@ SecAggServerContext AggregatorRound::secagg_context() const {
   return {.primitives = *primitives_,
           .plan_hash = plan_hash_,
           .assumptions = plan_.sum.graph(),
-          .min_survivors = plan_.sum.min_survivors};
+          .min_survivors = plan_.sum.min_survivors,
+          .threads = std::thread::hardware_concurrency()};
 }
 
 // Until the roster is closed a device that comes back may begin; then only its members go on.
@@ -65,7 +67,7 @@ AggregatorRound::Actions AggregatorRound::follow(SecAggServer::Actions wanted) {
     if (auto* const commit = std::get_if<CommitSecAgg>(&action)) {
       actions.emplace_back(CommitSecAggState{std::move(commit->state)});
     } else if (auto* const send = std::get_if<SendSecAggTo>(&action)) {
-      actions.emplace_back(SendAgreement{send->client, std::move(send->message)});
+      actions.emplace_back(SendAgreement{send->client, std::move(send->draft)});
     } else if (const auto* const out = std::get_if<SecAggMemberOut>(&action)) {
       const auto member = members_.find(out->client);
       if (member != members_.end() && member->second != MemberState::kCounted) {

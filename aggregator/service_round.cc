@@ -195,7 +195,7 @@ Result<void> AggregatorService::carry_out(const RoundAction& action,
     return committed;
   } else if (const auto* secagg = std::get_if<SendAgreement>(&action)) {
     // Before its commit it is said to nobody; resume_agreement() says it then.
-    if (!secagg_unsaved_) send_secagg(secagg->client, secagg->message);
+    if (!secagg_unsaved_) send_secagg(secagg->client, secagg->draft());
   } else if (const auto* unmask = std::get_if<UnmaskSum>(&action)) {
     std::vector<std::uint32_t> elements = round_->sum()->elements;
     apply_masks(plan.slots, *unmask->masks, elements, std::thread::hardware_concurrency());

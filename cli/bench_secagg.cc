@@ -48,23 +48,33 @@ std::vector<Slot> one_slot(const BenchOptions& options) {
 // ---- one device ----
 
 struct DeviceFigures {
-  double machine = 0; // seconds beside the masks: keys, checks, shares, boxes, seeds, answer
-  PairedTimes masks;  // beside the keystreams of as many
+  double machine = 0;    // seconds beside the masks: keys, checks, shares, boxes, seeds, answer
+  PairedTimes masks;     // beside the keystreams of as many
+  PairedTimes by_itself; // the same masks, each in a pass of its own as in `bench mask`
   double ratio() const { return (machine + masks.work) / masks.floor; }
+  double ratio_to_masks() const { return ratio() / by_itself.ratio; }
 };
 
 DeviceFigures time_device(const BenchOptions& options, const SecAggFleetRound& round) {
   const std::vector<Slot> slots = one_slot(options);
   std::vector<std::uint32_t> elements(options.vector);
   Bytes keystream(mask_bytes(options.vector, options.bits));
+  const auto expand = [&] {
+    for (const SignedSeed& mask : round.device_masks) {
+      primitives::chacha20_keystream(mask.seed, keystream);
+    }
+  };
   return {.machine = total_seconds(round.device) - seconds_of_phase(round.device, kMasksOfVector),
           .masks = time_pairs(
-              kDeviceTries, [&] { apply_masks(slots, round.device_masks, elements); },
+              kDeviceTries, [&] { apply_masks(slots, round.device_masks, elements); }, expand),
+          .by_itself = time_pairs(
+              kDeviceTries,
               [&] {
                 for (const SignedSeed& mask : round.device_masks) {
-                  primitives::chacha20_keystream(mask.seed, keystream);
+                  add_mask(mask.seed, mask.sign, 0, options.bits, elements);
                 }
-              })};
+              },
+              expand)};
 }
 
 // ---- the aggregator's unmasking ----
@@ -85,11 +95,11 @@ struct UnmaskFigures {
   unsigned threads = 1;
   std::size_t masks = 0;
   std::size_t timed = 0; // of them
-  double recovery = 0;   // on one thread: answers, secrets, seeds
+  double recovery = 0;   // answers, secrets, seeds: on the thread that does most
   Cost unmasking;        // of those timed
   Cost keystreams;       // of as many
   double scale() const { return static_cast<double>(masks) / static_cast<double>(timed); }
-  // With all cores to itself: what one thread does, and the rest shared out.
+  // With all cores to itself.
   double seconds() const { return recovery + scale() * unmasking.processor / threads; }
   double floor() const { return scale() * keystreams.processor / threads; }
   double ratio() const { return seconds() / floor(); }
@@ -114,7 +124,7 @@ void expand_all(std::span<const SignedSeed> masks, std::vector<Bytes>& keystream
 UnmaskFigures time_unmasking(const BenchOptions& options, const SecAggFleetRound& round) {
   UnmaskFigures made{.threads = std::max(1U, std::thread::hardware_concurrency()),
                      .masks = round.sum_masks.size(),
-                     .recovery = seconds_of_phase(round.server, kSecretsOfTheSum),
+                     .recovery = round.recovery,
                      .unmasking = Cost{},
                      .keystreams = Cost{}};
   const std::vector<Slot> slots = one_slot(options);
@@ -236,9 +246,12 @@ void print_figures(Console& console, const BenchOptions& options, const DeviceFi
                  fixed(device.ratio(), 3)});
   table.add_row({"  of it the masks alone", fixed(device.masks.work, 4),
                  fixed(device.masks.floor, 4), fixed(device.masks.ratio, 3)});
+  table.add_row({"  as many masks, one by one", fixed(device.by_itself.work, 4),
+                 fixed(device.by_itself.floor, 4), fixed(device.by_itself.ratio, 3)});
   table.add_row({cat("unmasking, ", grouped(unmask.masks), " masks, ", unmask.threads, " threads"),
                  fixed(unmask.seconds(), 3), fixed(unmask.floor(), 3), fixed(unmask.ratio(), 3)});
-  table.add_row({"  of it secrets and seeds, one thread", fixed(unmask.recovery, 3), "", ""});
+  table.add_row(
+      {"  of it secrets and seeds, the busiest thread", fixed(unmask.recovery, 3), "", ""});
   console.write(table.render());
   if (unmask.timed < unmask.masks) {
     console.print(cat("Of the masks to take off, ", unmask.timed, " were timed (--quick)."));
@@ -252,7 +265,9 @@ Json device_json(const DeviceFigures& device, const SecAggFleetRound& round) {
           {"mask_ms", 1e3 * device.masks.work},
           {"keystream_ms", 1e3 * device.masks.floor},
           {"mask_ratio", device.masks.ratio},
-          {"ratio", device.ratio()}};
+          {"single_mask_ratio", device.by_itself.ratio},
+          {"ratio", device.ratio()},
+          {"ratio_to_single_masks", device.ratio_to_masks()}};
 }
 
 Json unmask_json(const UnmaskFigures& unmask) {

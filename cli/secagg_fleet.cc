@@ -62,12 +62,14 @@ struct Device {
   SignedCertificate certificate;
   std::unique_ptr<SecAggClient> machine;
   bool leaves = false;
+  std::array<double, kDevicePhases.size()> seconds{};
 };
 
 struct Letter {
   std::size_t device = 0;
   bool to_server = false;
-  SecAggMessage message;
+  SecAggMessage message; // to the aggregator
+  SecAggDraft draft;     // to the device
 };
 
 class Fleet {
@@ -99,8 +101,6 @@ class Fleet {
   std::vector<std::uint32_t> sum_;
   std::vector<std::uint32_t> expected_;
   std::vector<ClientId> uploaded_;
-  std::array<double, kDevicePhases.size()> all_{};
-  std::array<double, kDevicePhases.size()> one_{};
   std::array<double, kServerPhases.size()> server_seconds_{};
   SecAggFleetRound made_;
   bool finished_ = false;
@@ -132,10 +132,12 @@ Fleet::Fleet(const SecAggFleetOptions& options)
   }
   watched_ = options.devices / 2;
   while (devices_[watched_].leaves) watched_ = (watched_ + 1) % options.devices;
-  server_ = std::make_unique<SecAggServer>(SecAggServerContext{.primitives = sodium_primitives(),
-                                                               .plan_hash = plan_,
-                                                               .assumptions = options.assumptions,
-                                                               .min_survivors = kMinMembers});
+  server_ = std::make_unique<SecAggServer>(
+      SecAggServerContext{.primitives = sodium_primitives(),
+                          .plan_hash = plan_,
+                          .assumptions = options.assumptions,
+                          .min_survivors = kMinMembers,
+                          .threads = std::thread::hardware_concurrency()});
 }
 
 SecAggClientContext Fleet::context_of(const Device& device) const {
@@ -166,13 +168,12 @@ void Fleet::to_device(std::size_t index, std::size_t phase,
     device.machine = std::make_unique<SecAggClient>(context_of(device));
   }
   std::vector<SecAggClientAction> actions = call(*device.machine);
-  const double took = thread_seconds() - start;
-  all_[phase] += took;
-  if (watched(index)) one_[phase] += took;
+  device.seconds[phase] += thread_seconds() - start;
   for (SecAggClientAction& action : actions) {
     if (auto* const send = std::get_if<SendSecAgg>(&action)) {
       if (watched(index)) made_.bytes_up += wire_bytes(plan_, send->message);
-      letters_.push_back({index, true, std::move(send->message)});
+      letters_.push_back(
+          {.device = index, .to_server = true, .message = std::move(send->message), .draft = {}});
     } else if (std::holds_alternative<MasksReady>(action)) {
       if (!device.leaves) upload(index);
     } else if (auto* const refused = std::get_if<SecAggRefused>(&action)) {
@@ -195,25 +196,23 @@ void Fleet::upload(std::size_t index) {
   const double masked = thread_seconds();
   for (std::size_t i = 0; i < vector.size(); ++i) sum_[i] += vector[i];
   server_seconds_[kVectors] += thread_seconds() - masked;
-  all_[kSeeds] += seeded - start;
-  all_[kMasks] += masked - seeded;
-  if (watched(index)) {
-    one_[kSeeds] += seeded - start;
-    one_[kMasks] += masked - seeded;
-    made_.device_masks = std::move(*seeds);
-  }
+  devices_[index].seconds[kSeeds] += seeded - start;
+  devices_[index].seconds[kMasks] += masked - seeded;
+  if (watched(index)) made_.device_masks = std::move(*seeds);
   uploaded_.push_back(devices_[index].id);
 }
 
 void Fleet::at_server(std::size_t phase, const ServerCall& call) {
-  const double start = thread_seconds();
+  const double start = process_seconds();
+  const double start_here = thread_seconds();
   SecAggServer::Actions actions = call();
-  server_seconds_[phase] += thread_seconds() - start;
+  server_seconds_[phase] += process_seconds() - start;
+  if (phase == kSecrets) made_.recovery += thread_seconds() - start_here;
   for (SecAggServerAction& action : actions) {
     if (auto* const send = std::get_if<SendSecAggTo>(&action)) {
       const std::size_t to = index_.at(send->client);
-      if (watched(to)) made_.bytes_down += wire_bytes(plan_, send->message);
-      letters_.push_back({to, false, std::move(send->message)});
+      if (watched(to)) made_.bytes_down += wire_bytes(plan_, send->draft());
+      letters_.push_back({.device = to, .to_server = false, .message = {}, .draft = send->draft});
     } else if (auto* const unmask = std::get_if<Unmask>(&action)) {
       take_masks_off(std::move(unmask->seeds));
     } else if (auto* const lost = std::get_if<AbandonSecAgg>(&action)) {
@@ -236,8 +235,9 @@ void Fleet::deliver() {
     letters_.pop_front();
     const Device& device = devices_[letter.device];
     if (!letter.to_server) {
-      to_device(letter.device, device_phase(letter.message),
-                [&](SecAggClient& machine) { return machine.handle(letter.message); });
+      const SecAggMessage message = letter.draft();
+      to_device(letter.device, device_phase(message),
+                [&](SecAggClient& machine) { return machine.handle(message); });
       continue;
     }
     at_server(server_phase(*server_), [&] {
@@ -273,8 +273,18 @@ Result<SecAggFleetRound> Fleet::run() {
     return Error{ErrorCode::kInternal, "the round did not end with the exact sum"};
   }
   made_.uploads = static_cast<std::uint32_t>(uploaded_.size());
-  made_.devices = named(kDevicePhases, all_);
-  made_.device = named(kDevicePhases, one_);
+  std::array<double, kDevicePhases.size()> all{};
+  std::array<double, kDevicePhases.size()> typical{};
+  for (std::size_t phase = 0; phase < all.size(); ++phase) {
+    std::vector<double> of_stayers;
+    for (const Device& device : devices_) {
+      all[phase] += device.seconds[phase];
+      if (!device.leaves) of_stayers.push_back(device.seconds[phase]);
+    }
+    typical[phase] = median(std::move(of_stayers));
+  }
+  made_.devices = named(kDevicePhases, all);
+  made_.device = named(kDevicePhases, typical);
   made_.server = named(kServerPhases, server_seconds_);
   return std::move(made_);
 }

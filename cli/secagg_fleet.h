@@ -37,9 +37,10 @@ struct SecAggFleetRound {
   GraphParameters graph;
   std::uint32_t uploads = 0;
   PhaseSeconds devices;                 // all of them together
-  PhaseSeconds device;                  // one that stays, in the middle of the roster
-  PhaseSeconds server;                  // the masks of the sum with all threads' time
-  std::vector<SignedSeed> device_masks; // of that device
+  PhaseSeconds device;                  // of those that stay: each phase's median
+  PhaseSeconds server;                  // with all threads' time
+  double recovery = 0;                  // of `kSecretsOfTheSum` on the thread that does most
+  std::vector<SignedSeed> device_masks; // of one that stays, in the middle of the roster
   std::vector<SignedSeed> sum_masks;    // that came off the sum
   std::uint64_t bytes_up = 0;           // of that device beside its masked vector: with envelopes
                                         // and CURVE

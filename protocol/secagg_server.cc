@@ -97,7 +97,7 @@ SecAggServer::Actions SecAggServer::on(const ClientId& from, const SignedAdvert&
     return late;
   }
   if (keys->attempt < gathering->attempt) {
-    return actions_of(SendSecAggTo{from, Readvertise{context_.plan_hash, gathering->attempt}});
+    return actions_of(send_to(from, Readvertise{context_.plan_hash, gathering->attempt}));
   }
   if (keys->attempt > gathering->attempt) {
     return put_out(from, "its keys are for an attempt that was not called for");
@@ -182,28 +182,28 @@ SecAggServer::Actions SecAggServer::member_back(const ClientId& client) {
   if (out_.contains(client)) return {};
   if (const auto* gathering = std::get_if<SecAggGathering>(&phase_)) {
     if (!gathering->asked.contains(client) || gathering->adverts.contains(client)) return {};
-    return actions_of(SendSecAggTo{client, Readvertise{context_.plan_hash, gathering->attempt}});
+    return actions_of(send_to(client, Readvertise{context_.plan_hash, gathering->attempt}));
   }
   const std::vector<SecAggMember>* const members = members_of(phase_);
   const auto number = members == nullptr ? std::nullopt : find_member(*members, client);
   if (!number) return {};
   if (const auto* opening = std::get_if<SecAggOpening>(&phase_)) {
     if (opening->nonces.contains(*number)) return {};
-    return actions_of(SendSecAggTo{client, opening->roster});
+    return actions_of(send_to(client, opening->roster));
   }
   if (const auto* sharing = std::get_if<SecAggSharing>(&phase_)) {
     if (sharing->boxes.contains(*number)) return {};
-    return actions_of(SendSecAggTo{client, opening_for(*sharing, *number)});
+    return actions_of(send_to(client, opening_for(*sharing, *number)));
   }
   if (const auto* collecting = std::get_if<SecAggCollecting>(&phase_)) {
     if (!collecting->sharing.boxes.contains(*number)) return {};
-    return actions_of(SendSecAggTo{client, inbox_for(collecting->sharing, *number)});
+    return actions_of(send_to(client, inbox_for(collecting->sharing, *number)));
   }
   const auto& unmasking = std::get<SecAggUnmasking>(phase_);
   if (!bit_of(unmasking.survivors.survivors, *number) || unmasking.answers.contains(*number)) {
     return {};
   }
-  return actions_of(SendSecAggTo{client, unmasking.survivors});
+  return actions_of(send_to(client, unmasking.survivors));
 }
 
 SecAggServer::Actions SecAggServer::give_up_waiting() {

@@ -17,6 +17,7 @@
 // wrong, but for what a liar put into its own vector.
 #pragma once
 
+#include <functional>
 #include <map>
 #include <optional>
 #include <set>
@@ -35,6 +36,7 @@ struct SecAggServerContext {
   Sha256 plan_hash;
   GraphAssumptions assumptions;
   std::uint32_t min_survivors = 0;
+  unsigned threads = 1; // at most, for the secrets and seeds of a sum; the same come out of any
 };
 
 // A member of the roster, as the server knows it.
@@ -97,9 +99,14 @@ using SecAggServerPhase =
 struct CommitSecAgg { // SecAggServer::serialize(); durable before what follows
   Bytes state;
 };
+// Note [Drafts]
+// A message that is put together when it is sent, not before: the rosters for a thousand members
+// are 100 MB, and so are the openings. Drafts of one phase share what they say and outlive the
+// phase; each call gives the same message. Thread-safe.
+using SecAggDraft = std::function<SecAggMessage()>;
 struct SendSecAggTo {
   ClientId client;
-  SecAggMessage message;
+  SecAggDraft draft;
 };
 struct SecAggMemberOut { // it lied, or was left behind; its part is over
   ClientId client;

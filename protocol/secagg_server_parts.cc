@@ -2,11 +2,17 @@
 #include "protocol/secagg_server_parts.h"
 
 #include <algorithm>
+#include <memory>
 
 #include "base/text.h"
 #include "crypto/hash.h"
 
 namespace coppice {
+
+SecAggDraft draft_of(SecAggMessage message) {
+  const auto shared = std::make_shared<const SecAggMessage>(std::move(message));
+  return [shared] { return *shared; };
+}
 
 const SecAggSharing* sharing_of(const SecAggServerPhase& phase) {
   if (const auto* sharing = std::get_if<SecAggSharing>(&phase)) return sharing;

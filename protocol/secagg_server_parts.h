@@ -19,6 +19,13 @@ std::vector<SecAggServerAction> actions_of(Each&&... each) {
   return all;
 }
 
+// The same message for whoever gets the draft or a copy of it.
+SecAggDraft draft_of(SecAggMessage message);
+template <typename Sent>
+SendSecAggTo send_to(const ClientId& client, Sent message) {
+  return {client, draft_of(std::move(message))};
+}
+
 // Null before there is a roster, and at the end.
 const std::vector<SecAggMember>* members_of(const SecAggServerPhase& phase);
 // The running phase's, from Sharing to Unmasking; null otherwise.

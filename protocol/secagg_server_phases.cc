@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // From one phase to the next: what was decided is committed, then everybody is told.
 #include <algorithm>
+#include <memory>
 
 #include "base/text.h"
 #include "protocol/secagg_server.h"
@@ -46,8 +47,9 @@ SecAggServer::Actions SecAggServer::close_roster() {
   for (auto& [client, member] : gathering->adverts) opening.members.push_back(std::move(member));
   opening.roster = make_roster(opening.members, context_.plan_hash, gathering->attempt);
   opening.roster_hash = opening.roster.hash();
+  const SecAggDraft roster = draft_of(opening.roster);
   for (const RosterEntry& entry : opening.roster.entries) {
-    told.emplace_back(SendSecAggTo{entry.client, opening.roster});
+    told.emplace_back(SendSecAggTo{entry.client, roster});
   }
   phase_ = std::move(opening);
   told.insert(told.begin(), CommitSecAgg{serialize()});
@@ -67,7 +69,7 @@ SecAggServer::Actions SecAggServer::restart() {
       leave_behind(told, client, "it left before it opened its nonce");
     } else {
       again.asked.insert(client);
-      told.emplace_back(SendSecAggTo{client, Readvertise{context_.plan_hash, again.attempt}});
+      told.emplace_back(send_to(client, Readvertise{context_.plan_hash, again.attempt}));
     }
   }
   if (again.attempt >= kMaxAttempts) {
@@ -98,10 +100,12 @@ SecAggServer::Actions SecAggServer::open_graph() {
                          .boxes = {}};
   const auto& sharing = std::get<SecAggSharing>(phase_);
   Actions told = actions_of(CommitSecAgg{serialize()});
+  const auto opened = std::make_shared<const SecAggSharing>(sharing); // without boxes as yet
   for (std::uint32_t number = 0; number < sharing.members.size(); ++number) {
     const ClientId& client = sharing.members[number].client;
     if (!out_.contains(client)) {
-      told.emplace_back(SendSecAggTo{client, opening_for(sharing, number)});
+      told.emplace_back(SendSecAggTo{
+          client, [opened, number] { return SecAggMessage{opening_for(*opened, number)}; }});
     }
   }
   return told;
@@ -123,7 +127,7 @@ SecAggServer::Actions SecAggServer::close_sharing() {
       leave_behind(told, client, "its secrets were not shared in time");
       continue;
     }
-    told.emplace_back(SendSecAggTo{client, inbox_for(*sharing, number)});
+    told.emplace_back(send_to(client, inbox_for(*sharing, number)));
     collect.clients.push_back(client);
   }
   told.emplace_back(std::move(collect));
@@ -156,12 +160,13 @@ SecAggServer::Actions SecAggServer::close_sum(const std::vector<ClientId>& survi
   const auto wanted = count_wanted(sharing, list.survivors);
   if (!wanted) return abandon(wanted.error().message);
   Actions told;
+  const SecAggDraft to_survivors = draft_of(list);
   for (const std::uint32_t number : shared) {
     const ClientId& client = sharing.members[number].client;
     if (!alive.contains(number)) {
       leave_behind(told, client, "its masked vector did not come in time");
     } else if (!out_.contains(client)) {
-      told.emplace_back(SendSecAggTo{client, list});
+      told.emplace_back(SendSecAggTo{client, to_survivors});
     }
   }
   for (auto& [number, dealt] : sharing.boxes) dealt.boxes = {}; // delivered: all survivors masked

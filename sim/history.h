@@ -196,7 +196,7 @@ bool History::crashes_after(std::size_t who, const Action& action) {
     if (said != nullptr) kind = kMessages + said->message.index();
   } else {
     const auto* const said = std::get_if<SendAgreement>(&action);
-    if (said != nullptr) kind = kAggregators + kMessages + said->message.index();
+    if (said != nullptr) kind = kAggregators + kMessages + said->draft().index();
   }
   return kind == sore_spot_ && settings_.crash_per_mille > 0 && crashes(who, 300);
 }

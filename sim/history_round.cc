@@ -142,19 +142,18 @@ void History::offer_plan(const ClientId& client) {
 
 void History::send_agreement(const SendAgreement& action) {
   const std::size_t to = device_of(action.client);
-  observer_.aggregator_says(action.message);
+  SecAggMessage message = action.draft();
+  observer_.aggregator_says(message);
   std::vector<SecAggMessage> said;
   if (liar_) {
-    said = liar_->tells(to, action.message);
+    said = liar_->tells(to, message);
   } else {
-    said.push_back(action.message);
+    said.push_back(std::move(message));
   }
-  for (SecAggMessage& message : said) {
-    observer_.whoever_says(message);
-    send({.to = to,
-          .from = kAggregator,
-          .plan_hash = round_->plan_hash(),
-          .body = std::move(message)});
+  for (SecAggMessage& each : said) {
+    observer_.whoever_says(each);
+    send(
+        {.to = to, .from = kAggregator, .plan_hash = round_->plan_hash(), .body = std::move(each)});
   }
 }
 

@@ -91,7 +91,7 @@ class SecureRoundTest : public RoundTest {
       const auto* const sent = std::get_if<SendAgreement>(&action);
       if (sent == nullptr) continue;
       for (Device& device : devices_) {
-        if (device.id == sent->client) say(device, device.machine->handle(sent->message));
+        if (device.id == sent->client) say(device, device.machine->handle(sent->draft()));
       }
     }
   }

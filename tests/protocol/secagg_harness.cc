@@ -260,15 +260,16 @@ void SecAggHarness::act(std::vector<SecAggServerAction> actions) {
     if (auto* const commit = std::get_if<CommitSecAgg>(&action)) {
       server_disk_ = std::move(commit->state);
     } else if (auto* const send = std::get_if<SendSecAggTo>(&action)) {
-      if (const auto* roster = std::get_if<Roster>(&send->message)) {
-        say_once(cat("roster of attempt ", int{roster->attempt}), send->message);
-      } else if (std::holds_alternative<SurvivorList>(send->message)) {
-        say_once("survivors' list", send->message);
+      SecAggMessage message = send->draft();
+      if (const auto* roster = std::get_if<Roster>(&message)) {
+        say_once(cat("roster of attempt ", int{roster->attempt}), message);
+      } else if (std::holds_alternative<SurvivorList>(message)) {
+        say_once("survivors' list", message);
       }
       letters_.push_back({.device = index_of(send->client),
                           .to_server = false,
                           .upload = false,
-                          .message = std::move(send->message)});
+                          .message = std::move(message)});
     } else if (const auto* out = std::get_if<SecAggMemberOut>(&action)) {
       out_[index_of(out->client)] = out->reason;
     } else if (const auto* done = std::get_if<Unmask>(&action)) {

@@ -142,7 +142,7 @@ TEST(SecAggServerAdverts, OneOfAnOldAttemptIsAskedForAgain) {
   const auto actions =
       round.server().handle(round.id(0), old, round.signing(0).public_key(), round.certificate(0));
   ASSERT_EQ(actions.size(), 1U);
-  EXPECT_EQ(std::get<Readvertise>(std::get<SendSecAggTo>(actions[0]).message).attempt, 1);
+  EXPECT_EQ(std::get<Readvertise>(std::get<SendSecAggTo>(actions[0]).draft()).attempt, 1);
 }
 
 TEST(SecAggServerAdverts, WhoLeftBeforeTheRosterClosesIsNotInItUnlessItCameBack) {

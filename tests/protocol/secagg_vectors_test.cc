@@ -332,10 +332,11 @@ class GivenRound {
   void carry_out(const std::vector<SecAggServerAction>& actions) {
     for (const SecAggServerAction& action : actions) {
       if (const auto* send = std::get_if<SendSecAggTo>(&action)) {
-        if (const auto* list = std::get_if<SurvivorList>(&send->message)) survivors_ = *list;
+        const SecAggMessage message = send->draft();
+        if (const auto* list = std::get_if<SurvivorList>(&message)) survivors_ = *list;
         for (std::size_t i = 0; i < members_.size(); ++i) {
           if (members_[i]->id == send->client) {
-            carry_out(i, members_[i]->machine->handle(send->message));
+            carry_out(i, members_[i]->machine->handle(message));
           }
         }
       } else if (const auto* unmask = std::get_if<Unmask>(&action)) {
