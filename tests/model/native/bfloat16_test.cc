@@ -1,0 +1,60 @@
+// SPDX-License-Identifier: Apache-2.0
+// Training with inputs of products rounded to bfloat16, against float32 throughout.
+#include <gtest/gtest.h>
+
+#include "formats/json.h"
+#include "model/native/cpu_level.h"
+#include "model/native/native_engine.h"
+#include "tests/model/graph/tiny_model.h"
+#include "tests/model/shared_data.h"
+
+namespace coppice::graph {
+namespace {
+
+struct Trained {
+  Adapter gradient;
+  double loss;
+};
+
+Trained train(const std::shared_ptr<const BaseModel>& base, const std::vector<TokenId>& ids,
+              bool exact) {
+  const auto engine = open_engine(base, {.threads = 2, .exact = exact}).value();
+  std::vector<TrainJob> jobs(
+      1, TrainJob{.frozen = {}, .start = random_adapter(*base, 4, 7), .optimizer = {}});
+  const auto session = engine->start_training(jobs).value();
+  const Batch batch{.sequences = {whole_sequence(ids)}};
+  Adapter gradient = session->gradient(0, batch).value();
+  return {std::move(gradient), session->step({&batch, 1}).value()[0].loss};
+}
+
+class Bfloat16 : public testing::TestWithParam<const char*> {};
+
+// A bfloat16 has 8 bits: an input is off by up to 2^-9 of its size, so a product of two rounded
+// rows by 2^-9 / sqrt(3) sqrt(2) = 1.6e-3, and the cosine of one such product is 1 - 1.3e-6. A
+// gradient has some ten of them behind it in each of up to four layers, which add up in quadrature.
+TEST_P(Bfloat16, GradientsPointWhereFloat32sDo) {
+  COPPICE_NEEDS_SHARED(GetParam());
+  const auto base = BaseModel::open(shared_data(GetParam())).value();
+  const auto ids = random_tokens(*base, 127, 3);
+  const Trained exact = train(base, ids, true);
+  const Trained rounded = train(base, ids, false);
+  EXPECT_NEAR(rounded.loss, exact.loss, 2e-3 * exact.loss);
+  for (std::size_t t = 0; t < exact.gradient.targets(); ++t) {
+    const std::string& name = exact.gradient.spec().targets[t].tensor;
+    EXPECT_GE(cosine(rounded.gradient.a(t), exact.gradient.a(t)), 0.9999) << name << " A";
+    EXPECT_GE(cosine(rounded.gradient.b(t), exact.gradient.b(t)), 0.9999) << name << " B";
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(
+    Models, Bfloat16,
+    testing::Values("models/coppice-4m.q4_0.gguf", "models/coppice-4m.q8_0.gguf",
+                    "arch/tiny-llama-a.q8_0.gguf", "arch/tiny-llama3rope-a.q8_0.gguf",
+                    "arch/tiny-qwen2-a.q8_0.gguf", "arch/tiny-qwen3-a.q8_0.gguf",
+                    "arch/tiny-phi3-a.q8_0.gguf", "arch/tiny-phi4mini-a.q8_0.gguf",
+                    "arch/tiny-gemma2-a.q8_0.gguf", "arch/tiny-gemma3-a.q8_0.gguf",
+                    "arch/tiny-smollm3-a.q8_0.gguf", "arch/tiny-bitnet-a.q8_0.gguf",
+                    "arch/tiny-llama256-a.q4_0.gguf", "arch/tiny-llama256-a.q6_k.gguf"));
+
+} // namespace
+} // namespace coppice::graph
