@@ -20,7 +20,7 @@ std::size_t chunk_rows(std::size_t vocabulary, std::size_t rows) {
 void write_logits(WorkerPool& pool, const ProductKernels& kernels, const OutputHead& head,
                   const ElementRows& hidden, float* logits) {
   const std::size_t vocabulary = head.weight.rows();
-  forward_product(pool, kernels, hidden, head.weight, nullptr, 0, {},
+  forward_product(pool, kernels, {.x = hidden, .w = &head.weight},
                   IntoRows{{logits, hidden.rows, vocabulary, vocabulary}});
 }
 

@@ -65,7 +65,10 @@ void Layer::project(Group which, const LayerLora& lora, const ElementRows& x, co
   for (std::size_t p = 0; p < group.projections.size(); ++p) {
     const Projection& projection = group.projections[p];
     const FloatRows out{y.data + projection.column, y.rows, projection.weight.rows(), y.stride};
-    forward_product(pool_, kernels_, x, projection.weight, &adapters, p, memory.h, IntoRows{out});
+    forward_product(
+        pool_, kernels_,
+        {.x = x, .w = &projection.weight, .lora = &adapters, .module = p, .h = &memory.h},
+        IntoRows{out});
     if (projection.bias.empty()) continue;
     for_rows(pool_, out.rows, [&](std::size_t row, Scratch&) {
       add_row(projection.bias.data(), out.columns, out.row(row));
@@ -73,14 +76,15 @@ void Layer::project(Group which, const LayerLora& lora, const ElementRows& x, co
   }
 }
 
-// normed = x / rms(x), and its product with the norm's weight if that is wanted.
-void Layer::normalize(const FloatRows& x, const Norm& norm, const ElementRows* out) const {
+// normed = x / rms(x), and its product with the norm's weight.
+void Layer::normalize(const FloatRows& x, const Norm& norm, const ElementRows& out) const {
   for_rows(pool_, x.rows, [&](std::size_t row, Scratch& scratch) {
     float* y = scratch.floats(Slot::kRows, x.columns);
     norm.factors[row] = normalize_row(x.row(row), config_.norm_epsilon, x.columns, y);
     kernels_.from_float(y, x.columns, norm.normed.at(row));
+    multiply_row(y, norm.weight->data(), x.columns, y);
+    kernels_.from_float(y, x.columns, out.at(row));
   });
-  if (out != nullptr) weighted(norm, *out);
 }
 
 void Layer::weighted(const Norm& norm, const ElementRows& out) const {
@@ -130,7 +134,7 @@ void Layer::attention_input(const LayerActivations& kept, const ElementRows& out
   });
 }
 
-// act(gate) * up, normalized where there is a sub norm.
+// act(gate) * up again, from what was kept; normalized where there is a sub norm.
 void Layer::gate(const LayerActivations& kept, const ElementRows& out) const {
   const std::size_t f = config_.feed_forward;
   for_rows(pool_, out.rows, [&](std::size_t row, Scratch& scratch) {
@@ -138,12 +142,67 @@ void Layer::gate(const LayerActivations& kept, const ElementRows& out) const {
     float* y = scratch.floats(Slot::kWeights, f);
     kernels_.to_float(kept.gate_up.at(row), 2 * f, both);
     gated(config_.activation, both, both + f, f, y);
-    if (config_.sub_norms) {
-      kept.gated_factors[row] = normalize_row(y, config_.norm_epsilon, f, y);
-      multiply_row(y, weights_.feed_forward_sub_norm.data(), f, y);
-    }
-    kernels_.from_float(y, f, out.at(row));
+    finish_gated(kept, row, y, out);
   });
+}
+
+void Layer::finish_gated(const LayerActivations& kept, std::size_t row, float* y,
+                         const ElementRows& out) const {
+  const std::size_t f = config_.feed_forward;
+  if (config_.sub_norms) {
+    kept.gated_factors[row] = normalize_row(y, config_.norm_epsilon, f, y);
+    multiply_row(y, weights_.feed_forward_sub_norm.data(), f, y);
+  }
+  kernels_.from_float(y, f, out.at(row));
+}
+
+// The products of gate and up side by side, and act(gate) * up of them while they are floats.
+void Layer::gate_products(const LayerLora& lora, const ElementRows& normed,
+                          const LayerActivations& kept, const ElementRows& out,
+                          PassMemory& memory) const {
+  const ProjectionGroup& group = weights_.group(Group::kGateUp);
+  const LoraGroup& adapters = lora.group(Group::kGateUp);
+  const std::size_t f = config_.feed_forward;
+  const bool fused = group.projections.size() == 1;
+  const WeightMatrix& first = group.projections.front().weight;
+  const WeightMatrix gate_weight = fused ? first.row_range(0, f) : first;
+  const WeightMatrix up_weight = fused ? first.row_range(f, f) : group.projections[1].weight;
+  adapters.project(pool_, normed, memory.h);
+  ForwardTerm gate_term{.x = normed, .w = &gate_weight, .lora = &adapters, .h = &memory.h};
+  ForwardTerm up_term = gate_term;
+  up_term.w = &up_weight;
+  if (fused) {
+    up_term.lora_row = f;
+  } else {
+    up_term.module = 1;
+  }
+  const FloatRows whole{memory.wide.floats(), normed.rows, f, f}; // for the sub norm
+  const auto act = [&](std::size_t column, const FloatRows& up, const FloatRows& gates) {
+    for (std::size_t i = 0; i < up.rows; ++i) {
+      const std::size_t n = up.columns;
+      kernels_.from_float(gates.row(i), n, kept.gate_up.at(i, column));
+      kernels_.from_float(up.row(i), n, kept.gate_up.at(i, f + column));
+      float* y = config_.sub_norms ? whole.row(i) + column : gates.row(i);
+      gated(config_.activation, gates.row(i), up.row(i), n, y);
+      if (!config_.sub_norms) kernels_.from_float(y, n, out.at(i, column));
+    }
+  };
+  pool_.run((f + kPanelColumns - 1) / kPanelColumns, [&](std::size_t task, Scratch& scratch) {
+    const std::size_t column = task * kPanelColumns;
+    const std::size_t count = std::min(kPanelColumns, f - column);
+    const auto tile = [&](Slot slot) {
+      return FloatRows{scratch.floats(slot, normed.rows * kPanelColumns), normed.rows, count,
+                       kPanelColumns};
+    };
+    const FloatRows gates = tile(Slot::kOutput);
+    const FloatRows up = tile(Slot::kScores);
+    forward_panel(kernels_, gate_term, column, gates, scratch);
+    forward_panel(kernels_, up_term, column, up, scratch);
+    act(column, up, gates);
+  });
+  if (!config_.sub_norms) return;
+  for_rows(pool_, normed.rows,
+           [&](std::size_t row, Scratch&) { finish_gated(kept, row, whole.row(row), out); });
 }
 
 // x += y, or its post norm; the norm's rows are kept.
@@ -176,7 +235,7 @@ void Layer::forward(const PassShape& pass, const LayerLora& lora, const FloatRow
   const std::size_t d = config_.width;
   const ElementRows normed = input(d);
 
-  normalize(x, {&weights_.attention_norm, kept.normed1, kept.factors1}, &normed);
+  normalize(x, {&weights_.attention_norm, kept.normed1, kept.factors1}, normed);
   const FloatRows qkv = floats(memory.wide, kept.qkv.columns);
   project(Group::kQkv, lora, normed, qkv, memory);
   finish_qkv(pass, qkv, kept);
@@ -187,22 +246,13 @@ void Layer::forward(const PassShape& pass, const LayerLora& lora, const FloatRow
           memory);
   add_projected(out, {&weights_.post_attention_norm, kept.projected, kept.projected_factors}, x);
 
-  normalize(x, {&weights_.feed_forward_norm, kept.normed2, kept.factors2}, &normed);
-  const ProjectionGroup& gate_up = weights_.group(Group::kGateUp);
-  const LoraGroup& adapters = lora.group(Group::kGateUp);
-  adapters.project(pool_, normed, memory.h);
-  for (std::size_t p = 0; p < gate_up.projections.size(); ++p) {
-    const auto keep = [&](std::size_t column, const FloatRows& tile) {
-      for (std::size_t i = 0; i < tile.rows; ++i) {
-        kernels_.from_float(tile.row(i), tile.columns,
-                            kept.gate_up.at(i, gate_up.projections[p].column + column));
-      }
-    };
-    forward_product(pool_, kernels_, normed, gate_up.projections[p].weight, &adapters, p, memory.h,
-                    Then{tokens, keep});
-  }
-  const ElementRows gated = input(config_.feed_forward);
-  gate(kept, gated);
+  normalize(x, {&weights_.feed_forward_norm, kept.normed2, kept.factors2}, normed);
+  const ElementRows gated{.data = memory.gated.data(),
+                          .rows = tokens,
+                          .columns = config_.feed_forward,
+                          .stride = kernels_.padded(config_.feed_forward),
+                          .bytes = kernels_.element_bytes};
+  gate_products(lora, normed, kept, gated, memory);
   project(Group::kDown, lora, gated, out, memory);
   add_projected(out, {&weights_.post_feed_forward_norm, kept.fed, kept.fed_factors}, x);
 }

@@ -91,7 +91,8 @@ struct PassMemory {
                                 std::size_t tokens);
   Buffer wide;         // (T, max(q + 2 kv, 2 f, d)) floats
   Buffer narrow;       // (T, d) floats
-  Buffer input;        // (T, max(d, q, f)) elements: a product's input
+  Buffer input;        // (T, max(d, q)) elements: a product's input
+  Buffer gated;        // (T, f) elements: act(gate) * up
   Buffer gradient;     // (T, max(2 f, q + 2 kv)) elements: a product's gradient
   Buffer row_gradient; // (T, max(d, q)) elements
   LoraHidden h, dh;
@@ -145,7 +146,7 @@ class Layer {
   // Back through a group: dx (T, in) = dy W, and the adapters' gradients; x is the group's input.
   void project_back(Group which, const LayerLora& lora, const ElementRows& x, const ElementRows& dy,
                     const FloatRows* dx, PassMemory& memory) const;
-  void normalize(const FloatRows& x, const Norm& norm, const ElementRows* weighted) const;
+  void normalize(const FloatRows& x, const Norm& norm, const ElementRows& weighted) const;
   void weighted(const Norm& norm, const ElementRows& out) const;
   // dx = or += back through norm of g (T, n), which is overwritten.
   void normalize_back(const FloatRows& g, const Norm& norm, const FloatRows& dx, bool add) const;
@@ -154,6 +155,10 @@ class Layer {
                        const ElementRows& out) const;
   void add_projected(const FloatRows& y, const Norm& post, const FloatRows& x) const;
   void gate(const LayerActivations& kept, const ElementRows& out) const;
+  void finish_gated(const LayerActivations& kept, std::size_t row, float* y,
+                    const ElementRows& out) const;
+  void gate_products(const LayerLora& lora, const ElementRows& normed, const LayerActivations& kept,
+                     const ElementRows& out, PassMemory& memory) const;
   void gate_back(const LayerActivations& kept, const FloatRows& d_gated,
                  const ElementRows& out) const;
   void attention_input(const LayerActivations& kept, const ElementRows& out) const;

@@ -133,7 +133,7 @@ void Layer::backward(const PassShape& pass, const LayerLora& lora, const LayerAc
 
   // Feed-forward.
   to_projected({&weights_.post_feed_forward_norm, kept.fed, kept.fed_factors});
-  const ElementRows gated = elements(memory.input, config_.feed_forward);
+  const ElementRows gated = elements(memory.gated, config_.feed_forward);
   if (lora.group(Group::kDown).trains()) gate(kept, gated);
   const FloatRows d_gated = floats(memory.wide, config_.feed_forward);
   project_back(Group::kDown, lora, gated, dy, &d_gated, memory);

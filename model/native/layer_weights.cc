@@ -142,7 +142,6 @@ struct PassColumns {
         f(config.feed_forward) {}
   std::size_t wide() const { return std::max({qkv, f, d}); }
   std::size_t narrow() const { return std::max(d, q); }
-  std::size_t input() const { return std::max({d, q, f}); }
   std::size_t gradient() const { return std::max(2 * f, qkv); }
   std::size_t d, q, qkv, f;
 };
@@ -157,7 +156,8 @@ PassMemory::PassMemory(const ModelConfig& config, const ProductKernels& kernels,
   };
   wide = Buffer(tokens * columns.wide() * sizeof(float));
   narrow = Buffer(tokens * columns.narrow() * sizeof(float));
-  input = elements(columns.input());
+  input = elements(columns.narrow());
+  gated = elements(columns.f);
   if (!backward) return;
   gradient = elements(columns.gradient());
   row_gradient = elements(columns.narrow());
@@ -167,7 +167,7 @@ std::uint64_t PassMemory::bytes_of(const ModelConfig& config, const ProductKerne
                                    std::size_t tokens) {
   const PassColumns columns(config);
   const std::uint64_t floats = columns.wide() + columns.narrow();
-  const std::uint64_t elements = columns.input() + columns.gradient() + columns.narrow();
+  const std::uint64_t elements = 2 * columns.narrow() + columns.f + columns.gradient();
   return tokens * (floats * sizeof(float) + elements * kernels.element_bytes);
 }
 

@@ -41,30 +41,49 @@ struct Then {
 template <typename Finish>
 Then(std::size_t, Finish) -> Then<Finish>;
 
-// y (T, out) = x W^T, plus the module's LoRA by h where `lora` has some.
+// What the panels of a forward product are made of: y = x W^T, plus the module's LoRA by h where
+// `lora` has some. `lora_row` is W's first row among the module's, where W is a part of it.
+struct ForwardTerm {
+  ElementRows x;
+  const WeightMatrix* w = nullptr;
+  const LoraGroup* lora = nullptr;
+  std::size_t module = 0;
+  std::size_t lora_row = 0;
+  const LoraHidden* h = nullptr;
+};
+
+// tile (T, tile.columns) = columns [column, column + tile.columns) of y; at most 64.
+inline void forward_panel(const ProductKernels& kernels, const ForwardTerm& term,
+                          std::size_t column, const FloatRows& tile, Scratch& scratch) {
+  const WeightMatrix& w = *term.w;
+  const std::size_t count = tile.columns;
+  std::byte* panel =
+      scratch.bytes(Slot::kPanel, kernels.panel_bytes(std::min(kDepthChunk, w.columns())));
+  for (std::size_t at = 0; at < w.columns(); at += kDepthChunk) {
+    const std::size_t depth = std::min(kDepthChunk, w.columns() - at);
+    w.pack_for_forward(kernels, column, count, at, depth, scratch, panel);
+    const bool last = at + depth == w.columns();
+    const Segment segments[2] = {
+        {.rows = term.x.at(0, at), .stride = term.x.stride, .depth = depth, .panel = panel},
+        last && term.lora != nullptr
+            ? term.lora->forward_segment(term.module, *term.h, term.lora_row + column, count,
+                                         scratch)
+            : Segment{}};
+    const std::size_t used = segments[1].depth > 0 ? 2 : 1;
+    kernels.multiply(term.x.rows, count, {segments, used}, tile.data, tile.stride, at > 0);
+  }
+}
+
+// y (T, out), to where `target` says.
 template <typename Target>
-void forward_product(WorkerPool& pool, const ProductKernels& kernels, const ElementRows& x,
-                     const WeightMatrix& w, const LoraGroup* lora, std::size_t module,
-                     const LoraHidden& h, const Target& target) {
-  const std::size_t tasks = (w.rows() + kPanelColumns - 1) / kPanelColumns;
-  pool.run(tasks, [&](std::size_t task, Scratch& scratch) {
-    const std::size_t row = task * kPanelColumns;
-    const std::size_t count = std::min(kPanelColumns, w.rows() - row);
-    const FloatRows tile = target.place(row, count, scratch);
-    const std::size_t deepest = std::min(kDepthChunk, w.columns());
-    std::byte* panel = scratch.bytes(Slot::kPanel, kernels.panel_bytes(deepest));
-    for (std::size_t at = 0; at < w.columns(); at += kDepthChunk) {
-      const std::size_t depth = std::min(kDepthChunk, w.columns() - at);
-      w.pack_for_forward(kernels, row, count, at, depth, scratch, panel);
-      const Segment base{.rows = x.at(0, at), .stride = x.stride, .depth = depth, .panel = panel};
-      const bool last = at + depth == w.columns();
-      const Segment segments[2] = {base, last && lora != nullptr
-                                             ? lora->forward_segment(module, h, row, count, scratch)
-                                             : Segment{}};
-      const std::size_t used = segments[1].depth > 0 ? 2 : 1;
-      kernels.multiply(x.rows, count, {segments, used}, tile.data, tile.stride, at > 0);
-    }
-    target.finish(row, tile);
+void forward_product(WorkerPool& pool, const ProductKernels& kernels, const ForwardTerm& term,
+                     const Target& target) {
+  const std::size_t rows = term.w->rows();
+  pool.run((rows + kPanelColumns - 1) / kPanelColumns, [&](std::size_t task, Scratch& scratch) {
+    const std::size_t column = task * kPanelColumns;
+    const FloatRows tile = target.place(column, std::min(kPanelColumns, rows - column), scratch);
+    forward_panel(kernels, term, column, tile, scratch);
+    target.finish(column, tile);
   });
 }
 
