@@ -3,6 +3,8 @@
 
 #include <algorithm>
 #include <array>
+#include <cmath>
+#include <optional>
 
 #include "adapters/factor_tensors.h"
 #include "adapters/module_names.h"
@@ -22,6 +24,7 @@ constexpr std::size_t kConfigBytes = std::size_t{1} << 20U;
 constexpr std::string_view kPrefix = "base_model.model.";
 constexpr std::string_view kSuffixA = ".lora_A.weight";
 constexpr std::string_view kSuffixB = ".lora_B.weight";
+constexpr std::string_view kSuffixMagnitude = ".lora_magnitude_vector";
 
 Error invalid(std::string message) { return {ErrorCode::kInvalidArgument, std::move(message)}; }
 Error unsupported(std::string message) { return {ErrorCode::kUnsupported, std::move(message)}; }
@@ -46,7 +49,8 @@ Error unknown_tensor(const std::string& name) {
                          "down_proj are read"));
 }
 
-Result<FactorTensor> factor_tensor(const SafeTensor& tensor) {
+// A vector is a matrix of one column.
+Result<FactorTensor> factor_tensor(const SafeTensor& tensor, std::size_t dimensions) {
   FactorTensor factor{.name = printable(tensor.name), .data = tensor.data};
   switch (tensor.dtype) {
     case Dtype::kF32: factor.type = FactorType::kF32; break;
@@ -56,47 +60,56 @@ Result<FactorTensor> factor_tensor(const SafeTensor& tensor) {
       return unsupported(cat(factor.name, " holds ", dtype_name(tensor.dtype),
                              ", and F32, F16 and BF16 are read; save the adapter as one of them"));
   }
-  if (tensor.shape.size() != 2) {
-    return invalid(cat(factor.name, " has ", tensor.shape.size(), " dimensions, and needs 2"));
+  if (tensor.shape.size() != dimensions) {
+    return invalid(
+        cat(factor.name, " has ", tensor.shape.size(), " dimensions, and needs ", dimensions));
   }
   factor.rows = tensor.shape[0];
-  factor.columns = tensor.shape[1];
+  factor.columns = dimensions == 1 ? 1 : tensor.shape[1];
   return factor;
+}
+
+// The index into `modules` of what a tensor's name stands for, less `suffix`.
+Result<std::size_t> module_of(std::string_view tensor, std::string_view suffix,
+                              std::string_view architecture, const AdaptableModules& modules) {
+  if (!tensor.starts_with(kPrefix) || tensor.size() < kPrefix.size() + suffix.size()) {
+    return unknown_tensor(std::string(tensor));
+  }
+  const std::string_view path =
+      tensor.substr(kPrefix.size(), tensor.size() - kPrefix.size() - suffix.size());
+  const auto name = module_from_peft(path);
+  if (!name) return unknown_tensor(std::string(tensor));
+  // What a file of this architecture calls so may be another module: up_proj and gate_up_proj.
+  const std::string base_name = gguf_module_name(*name);
+  const bool exists = module_from_gguf(base_name, architecture) == name;
+  const auto index = exists ? find_module(modules, base_name) : std::nullopt;
+  if (index) return *index;
+  return invalid(cat(path,
+                     ": this base model has no such layer: the adapter was made for "
+                     "another base; give the base it was trained on"));
 }
 
 // Puts one tensor where its name says, and checks it against the configuration.
 Result<void> place_tensor(const SafeTensor& tensor, const PeftConfig& config,
                           const AdaptableModules& modules, FactorFile& file) {
   const bool is_a = tensor.name.ends_with(kSuffixA);
-  if (!tensor.name.starts_with(kPrefix) || !(is_a || tensor.name.ends_with(kSuffixB))) {
-    return unknown_tensor(tensor.name);
-  }
+  if (!is_a && !tensor.name.ends_with(kSuffixB)) return unknown_tensor(tensor.name);
+  const std::size_t index =
+      COPPICE_TRY(module_of(tensor.name, kSuffixA, file.architecture, modules));
   std::string_view path = tensor.name;
   path.remove_prefix(kPrefix.size());
-  if (path.size() < kSuffixA.size()) return unknown_tensor(tensor.name);
   path.remove_suffix(kSuffixA.size());
-  const auto name = module_from_peft(path);
-  if (!name) return unknown_tensor(tensor.name);
-  // What a file of this architecture calls so may be another module: up_proj and gate_up_proj.
-  const std::string tensor_name = gguf_module_name(*name);
-  const bool exists = module_from_gguf(tensor_name, file.architecture) == name;
-  const auto index = exists ? find_module(modules, tensor_name) : std::nullopt;
-  if (!index) {
-    return invalid(cat(path,
-                       ": this base model has no such layer: the adapter was made for "
-                       "another base; give the base it was trained on"));
-  }
   if (!config.targets(path)) {
     return invalid(cat(path, " has tensors, but ", kConfigName,
                        " doesn't name it in target_modules; the two files don't belong together"));
   }
-  const FactorTensor factor = COPPICE_TRY(factor_tensor(tensor));
+  const FactorTensor factor = COPPICE_TRY(factor_tensor(tensor, 2));
   const std::uint64_t rank = is_a ? factor.rows : factor.columns;
   if (rank != config.rank(path)) {
     return invalid(cat(factor.name, " has rank ", rank, ", but ", kConfigName, " gives it rank ",
                        config.rank(path), "; the two files don't belong together"));
   }
-  ModuleFactors& module = file.factors[*index];
+  ModuleFactors& module = file.factors[index];
   (is_a ? module.a : module.b) = factor;
   module.alpha = config.alpha(path);
   return {};
@@ -135,29 +148,86 @@ Result<SafetensorsFile> open_tensors(const fs::path& folder) {
   return SafetensorsFile::open(folder / kTensorsName);
 }
 
-} // namespace
+// Magnitudes by module; a module that has none is left out.
+using Magnitudes = std::vector<std::optional<FactorTensor>>;
 
-Result<Adapter> read_peft_adapter(const fs::path& folder, const std::string& architecture,
-                                  const AdaptableModules& modules, PeftRows rows) {
+Result<std::vector<float>> target_magnitudes(const std::optional<FactorTensor>& tensor,
+                                             const AdapterTarget& target, PeftRows rows) {
+  if (!tensor || tensor->rows != target.out) {
+    return invalid(cat(target.tensor, " needs ", target.out, " magnitudes, and has ",
+                       tensor ? tensor->rows : 0, "; get the adapter again"));
+  }
+  std::vector<float> values(target.out);
+  widen_factor(tensor->type, tensor->data, values);
+  if (!std::ranges::all_of(values, [](float value) { return std::isfinite(value); })) {
+    return invalid(cat(tensor->name, " holds NaN or infinity; the training diverged"));
+  }
+  if (rows == PeftRows::kHuggingFace && target.rope_heads != 0) {
+    std::vector<float> turned(values.size());
+    half_split_to_interleaved({.heads = target.rope_heads, .rows = target.out, .columns = 1},
+                              values, turned);
+    return turned;
+  }
+  return values;
+}
+
+// `dora`: magnitudes are read too, and must be there.
+Result<DoraAdapter> read_folder(const fs::path& folder, const std::string& architecture,
+                                const AdaptableModules& modules, PeftRows rows, bool dora) {
   const PeftConfig config = COPPICE_TRY(read_config(folder));
   const SafetensorsFile tensors = COPPICE_TRY(open_tensors(folder));
   FactorFile file{.name = (folder / kTensorsName).string(),
                   .architecture = architecture,
                   .scaling = config.scaling(),
                   .factors = std::vector<ModuleFactors>(modules.size())};
+  Magnitudes magnitudes(modules.size());
+  const auto place = [&](const SafeTensor& tensor) -> Result<void> {
+    if (!dora || !tensor.name.ends_with(kSuffixMagnitude)) {
+      return place_tensor(tensor, config, modules, file);
+    }
+    const auto index = COPPICE_TRY(module_of(tensor.name, kSuffixMagnitude, architecture, modules));
+    magnitudes[index] = COPPICE_TRY(factor_tensor(tensor, 1));
+    return {};
+  };
   for (const SafeTensor& tensor : tensors.tensors()) {
-    if (auto placed = place_tensor(tensor, config, modules, file); !placed) {
+    if (auto placed = place(tensor); !placed) {
       return std::move(placed).error().with_context(file.name);
     }
   }
-  Adapter adapter = COPPICE_TRY(assemble_adapter(file, modules));
+  DoraAdapter read{.adapter = COPPICE_TRY(assemble_adapter(file, modules)), .magnitudes = {}};
   if (rows == PeftRows::kHuggingFace) {
-    const auto turned = turned_rows(adapter, half_split_to_interleaved);
+    const auto turned = turned_rows(read.adapter, half_split_to_interleaved);
     for (std::size_t t = 0; t < turned.size(); ++t) {
-      std::ranges::copy(turned[t], adapter.b(t).begin());
+      std::ranges::copy(turned[t], read.adapter.b(t).begin());
     }
   }
-  return adapter;
+  for (std::size_t t = 0; dora && t < read.adapter.targets(); ++t) {
+    const AdapterTarget& target = read.adapter.spec().targets[t];
+    const std::size_t index = find_module(modules, target.tensor).value();
+    read.magnitudes.push_back(COPPICE_TRY(target_magnitudes(magnitudes[index], target, rows)));
+  }
+  return read;
+}
+
+} // namespace
+
+Result<bool> is_peft_dora(const fs::path& folder) {
+  return COPPICE_TRY(read_config(folder)).dora();
+}
+
+Result<Adapter> read_peft_adapter(const fs::path& folder, const std::string& architecture,
+                                  const AdaptableModules& modules, PeftRows rows) {
+  if (COPPICE_TRY(is_peft_dora(folder))) {
+    return unsupported(cat((folder / kConfigName).string(),
+                           ": use_dora is set, and a DoRA adapter can only be merged into its "
+                           "base: `coppice adapter merge`"));
+  }
+  return COPPICE_TRY(read_folder(folder, architecture, modules, rows, false)).adapter;
+}
+
+Result<DoraAdapter> read_peft_dora(const fs::path& folder, const std::string& architecture,
+                                   const AdaptableModules& modules, PeftRows rows) {
+  return read_folder(folder, architecture, modules, rows, true);
 }
 
 Result<void> write_peft_adapter(const fs::path& folder, const Adapter& adapter,

@@ -17,14 +17,20 @@ constexpr JsonLimits kLimits = {
     .max_bytes = std::size_t{1} << 20U, .max_depth = 16, .max_values = std::size_t{1} << 16U};
 
 // What makes an adapter more than low-rank factors: allowed absent, null, false or empty.
-constexpr std::array<std::string_view, 15> kMustBeOff = {
-    "use_dora",          "use_qalora",
-    "use_bdlora",        "lora_bias",
-    "fan_in_fan_out",    "modules_to_save",
-    "target_parameters", "trainable_token_indices",
-    "layer_replication", "alora_invocation_tokens",
-    "arrow_config",      "kasa_config",
-    "monteclora_config", "ensure_weight_tying",
+constexpr std::array<std::string_view, 14> kMustBeOff = {
+    "use_qalora",
+    "use_bdlora",
+    "lora_bias",
+    "fan_in_fan_out",
+    "modules_to_save",
+    "target_parameters",
+    "trainable_token_indices",
+    "layer_replication",
+    "alora_invocation_tokens",
+    "arrow_config",
+    "kasa_config",
+    "monteclora_config",
+    "ensure_weight_tying",
     "megatron_config",
 };
 // Ways to start that leave the base as it is; the others (PiSSA, OLoRA, CorDA, LoftQ, LoRA-GA)
@@ -128,6 +134,7 @@ Result<PeftConfig> PeftConfig::parse(ByteSpan json) {
   parsed.rank_ = COPPICE_TRY(checked_rank(COPPICE_TRY(json_uint(config, "r")), "r"));
   parsed.alpha_ =
       COPPICE_TRY(checked_alpha(COPPICE_TRY(json_double(config, "lora_alpha")), "lora_alpha"));
+  parsed.dora_ = COPPICE_TRY(json_bool_if(config, "use_dora")).value_or(false);
   if (COPPICE_TRY(json_bool_if(config, "use_rslora")).value_or(false)) {
     parsed.scaling_ = LoraScaling::kRankStabilized;
   }

@@ -2,7 +2,7 @@
 // adapter_config.json of a PEFT adapter folder: what its tensors' ranks and scales are.
 //
 // Every field that would make the adapter something else than scale * B A on plain linear layers is
-// refused by name: DoRA, biases, modules_to_save, trained embeddings, replicated layers, methods
+// refused by name: biases, modules_to_save, trained embeddings, replicated layers, methods
 // that start from a changed base. Fields that only say how it was trained are passed over.
 // Immutable after parsing: thread-safe.
 #pragma once
@@ -38,6 +38,7 @@ class PeftConfig {
   static Result<PeftConfig> parse(ByteSpan json);
 
   LoraScaling scaling() const { return scaling_; }
+  bool dora() const { return dora_; }
   // As in PEFT, the first pattern that matches decides.
   std::uint32_t rank(std::string_view path) const;
   float alpha(std::string_view path) const;
@@ -51,6 +52,7 @@ class PeftConfig {
     T value;
   };
   LoraScaling scaling_ = LoraScaling::kStandard;
+  bool dora_ = false;
   std::uint32_t rank_ = 0;
   float alpha_ = 0;
   std::vector<Exception<std::uint32_t>> ranks_;

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // `coppice adapter merge`: base and adapters as one model file, with what the merge costs in loss.
 #include <CLI/CLI.hpp>
+#include <optional>
 
 #include "base/text.h"
 #include "cli/commands.h"
@@ -33,8 +34,8 @@ struct MergeOptions {
 
 struct Losses {
   TextScore base;
-  TextScore adapters; // applied as they are
-  TextScore merged;   // read from the new file
+  std::optional<TextScore> adapters; // applied as they are; none for DoRA, which is merged only
+  TextScore merged;                  // read from the new file
 };
 
 Result<TextDocuments> documents(const MergeOptions& options, const BaseModel& base) {
@@ -56,37 +57,60 @@ void tell(Console& console, const MergeOptions& options, const Losses& losses) {
   table.set_caption(cat("loss on ", options.data.empty() ? "a sample paragraph" : options.data,
                         "; lower is better"));
   table.add_row({"base", fixed(nats(losses.base), 4), ""});
-  table.add_row({"base with adapters", fixed(nats(losses.adapters), 4),
-                 gain_percent(nats(losses.base), nats(losses.adapters))});
+  if (losses.adapters) {
+    table.add_row({"base with adapters", fixed(nats(*losses.adapters), 4),
+                   gain_percent(nats(losses.base), nats(*losses.adapters))});
+  }
   table.add_row({"merged file", fixed(nats(losses.merged), 4),
                  gain_percent(nats(losses.base), nats(losses.merged))});
-  const double change = nats(losses.merged) - nats(losses.adapters);
   std::error_code code;
   const auto bytes = fs::file_size(options.out, code);
   console.write(table.render());
   console.print();
-  console.print(cat("storing the merged weights as ", options.type, " changes the loss by ",
-                    change < 0 ? "" : "+", fixed(change, 6), " nats a token"));
+  Json document{{"out", options.out},
+                {"bytes", code ? 0 : bytes},
+                {"type", options.type},
+                {"base", loss_json(losses.base)},
+                {"merged", loss_json(losses.merged)}};
+  if (losses.adapters) {
+    const double change = nats(losses.merged) - nats(*losses.adapters);
+    console.print(cat("storing the merged weights as ", options.type, " changes the loss by ",
+                      change < 0 ? "" : "+", fixed(change, 6), " nats a token"));
+    document["adapters"] = loss_json(*losses.adapters);
+    document["loss_change"] = change;
+  }
   console.print(cat(options.out, ": ", human_bytes(code ? 0.0 : static_cast<double>(bytes))));
-  console.finish("coppice.adapter_merge.v1", Json{{"out", options.out},
-                                                  {"bytes", code ? 0 : bytes},
-                                                  {"type", options.type},
-                                                  {"base", loss_json(losses.base)},
-                                                  {"adapters", loss_json(losses.adapters)},
-                                                  {"merged", loss_json(losses.merged)},
-                                                  {"loss_change", change}});
+  console.finish("coppice.adapter_merge.v1", std::move(document));
+}
+
+// A lone DoRA folder, which acts on a base's weights and so can't be applied beside them.
+Result<bool> is_lone_dora(const ModelOptions& options) {
+  if (options.adapters.size() != 1) return false;
+  const fs::path path = options.adapters.front();
+  if (COPPICE_TRY(detect_adapter_format(path)) != AdapterFormat::kPeft) return false;
+  return is_peft_dora(path);
 }
 
 Result<ExitCode> merge(Context& context, const MergeOptions& options) {
   const BlockType type = COPPICE_TRY(block_type_from_name(options.type));
   Console& console = context.console;
-  OpenModel model = COPPICE_TRY(open_model(options.model));
+  const bool dora = COPPICE_TRY(is_lone_dora(options.model));
+  ModelOptions opened = options.model;
+  if (dora) opened.adapters.clear();
+  OpenModel model = COPPICE_TRY(open_model(opened));
   const TextDocuments text = COPPICE_TRY(documents(options, *model.base));
   Losses losses;
   losses.base = COPPICE_TRY(score_with_progress(console, *model.engine, {}, text, "base"));
-  losses.adapters =
-      COPPICE_TRY(score_with_progress(console, *model.engine, model.uses(), text, "with adapters"));
-  COPPICE_TRY(write_merged_model(*model.base, model.uses(), options.out, type));
+  if (dora) {
+    const DoraAdapter adapter = COPPICE_TRY(read_peft_dora(
+        options.model.adapters.front(), model.base->config().architecture,
+        model.base->adaptable_modules(), COPPICE_TRY(parse_rows(options.model.rows))));
+    COPPICE_TRY(write_merged_dora(*model.base, adapter, options.out, type));
+  } else {
+    losses.adapters = COPPICE_TRY(
+        score_with_progress(console, *model.engine, model.uses(), text, "with adapters"));
+    COPPICE_TRY(write_merged_model(*model.base, model.uses(), options.out, type));
+  }
   model.engine.reset();
   const auto merged_base = COPPICE_TRY(BaseModel::open(options.out));
   const auto merged = COPPICE_TRY(

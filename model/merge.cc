@@ -73,13 +73,40 @@ void put_weight(ByteWriter& writer, BlockType type, float weight, bool& finite) 
   finite = finite && std::isfinite(stored);
 }
 
-// What is added to a tensor: adapters, each with the index of its target.
-using Products = std::vector<std::pair<const AdapterUse*, std::size_t>>;
+// What is done to a tensor: adapters are added, each with the index of its target, and its rows may
+// then be set to lengths.
+struct TensorPlan {
+  std::vector<std::pair<const AdapterUse*, std::size_t>> products;
+  const std::vector<float>* magnitudes = nullptr; // (out)
+};
+using MergePlan = std::unordered_map<std::string, TensorPlan>;
 
-Result<Bytes> merge_tensor(const GgufTensor& tensor, const Products& products, BlockType type) {
+Result<void> set_row_lengths(const GgufTensor& tensor, std::span<const float> lengths,
+                             std::span<float> w) {
+  const std::size_t columns = tensor.dims[0];
+  for (std::size_t row = 0; row < lengths.size(); ++row) {
+    const std::span<float> values = w.subspan(row * columns, columns);
+    double squares = 0;
+    for (const float value : values) squares += double{value} * double{value};
+    if (!(squares > 0)) {
+      return Error{ErrorCode::kInvalidArgument,
+                   cat("row ", row, " of ", tensor.name,
+                       " is zero with the adapter added, and has no direction; use the base that "
+                       "the adapter was trained on")};
+    }
+    const double factor = double{lengths[row]} / std::sqrt(squares);
+    for (float& value : values) value = static_cast<float>(double{value} * factor);
+  }
+  return {};
+}
+
+Result<Bytes> merge_tensor(const GgufTensor& tensor, const TensorPlan& plan, BlockType type) {
   std::vector<float> weights(tensor.elements());
   dequantize_row(tensor.type, tensor.data, weights);
-  for (const auto& [use, target] : products) add_product(*use, target, weights);
+  for (const auto& [use, target] : plan.products) add_product(*use, target, weights);
+  if (plan.magnitudes != nullptr) {
+    COPPICE_TRY(set_row_lengths(tensor, *plan.magnitudes, weights));
+  }
   ByteWriter writer;
   bool finite = true;
   for (const float weight : weights) put_weight(writer, type, weight, finite);
@@ -90,27 +117,23 @@ Result<Bytes> merge_tensor(const GgufTensor& tensor, const Products& products, B
   return std::move(writer).take();
 }
 
-Result<std::unordered_map<std::string, Products>> plan_merge(const BaseModel& base,
-                                                             std::span<const AdapterUse> adapters) {
-  std::unordered_map<std::string, Products> plan;
+Result<MergePlan> plan_merge(const BaseModel& base, std::span<const AdapterUse> adapters) {
+  MergePlan plan;
   const AdaptableModules modules = base.adaptable_modules();
   for (const AdapterUse& use : adapters) {
     const AdapterSpec& spec = use.adapter->spec();
     for (std::size_t index = 0; index < spec.targets.size(); ++index) {
       COPPICE_TRY(check_target(modules, spec.targets[index]));
       const std::string name = spec.targets[index].tensor + ".weight";
-      plan[name].emplace_back(&use, index);
+      plan[name].products.emplace_back(&use, index);
     }
   }
   return plan;
 }
 
-} // namespace
-
-Result<void> write_merged_model(const BaseModel& base, std::span<const AdapterUse> adapters,
-                                const fs::path& out, BlockType type) {
+Result<void> write_merged(const BaseModel& base, const MergePlan& plan, const fs::path& out,
+                          BlockType type) {
   const std::uint32_t file_type = COPPICE_TRY(file_type_of(type));
-  const auto plan = COPPICE_TRY(plan_merge(base, adapters));
   const GgufFile& file = base.file();
   auto writer = COPPICE_TRY(GgufWriter::create(file.alignment()));
   for (std::size_t i = 0; i < file.metadata_count(); ++i) {
@@ -133,6 +156,23 @@ Result<void> write_merged_model(const BaseModel& base, std::span<const AdapterUs
     COPPICE_TRY(writer.add_tensor(tensor.name, tensor.dims, type, merged.back()));
   }
   return writer.write_file(out);
+}
+
+} // namespace
+
+Result<void> write_merged_model(const BaseModel& base, std::span<const AdapterUse> adapters,
+                                const fs::path& out, BlockType type) {
+  return write_merged(base, COPPICE_TRY(plan_merge(base, adapters)), out, type);
+}
+
+Result<void> write_merged_dora(const BaseModel& base, const DoraAdapter& dora, const fs::path& out,
+                               BlockType type) {
+  const AdapterUse use{.adapter = &dora.adapter};
+  MergePlan plan = COPPICE_TRY(plan_merge(base, {&use, 1}));
+  for (std::size_t t = 0; t < dora.adapter.targets(); ++t) {
+    plan[dora.adapter.spec().targets[t].tensor + ".weight"].magnitudes = &dora.magnitudes[t];
+  }
+  return write_merged(base, plan, out, type);
 }
 
 } // namespace coppice

@@ -16,4 +16,9 @@ namespace coppice {
 Result<void> write_merged_model(const BaseModel& base, std::span<const AdapterUse> adapters,
                                 const fs::path& out, BlockType type = BlockType::kF16);
 
+// W' = m (W + scale B A) / |W + scale B A|, row by row, as PEFT merges DoRA; else as above. A row
+// of zeros has no direction: kInvalidArgument.
+Result<void> write_merged_dora(const BaseModel& base, const DoraAdapter& dora, const fs::path& out,
+                               BlockType type = BlockType::kF16);
+
 } // namespace coppice

@@ -85,7 +85,6 @@ TEST(PeftConfigTest, TargetModulesNameWhatMayHaveTensors) {
 
 TEST(PeftConfigTest, WhatIsMoreThanPlainLoraIsRefusedByName) {
   const std::vector<std::pair<std::string, std::string>> cases = {
-      {R"(,"use_dora":true)", "use_dora"},
       {R"(,"lora_bias":true)", "lora_bias"},
       {R"(,"fan_in_fan_out":true)", "fan_in_fan_out"},
       {R"(,"modules_to_save":["lm_head"])", "modules_to_save"},
@@ -114,6 +113,8 @@ TEST(PeftConfigTest, FieldsOfTrainingOnlyAreNoHindrance) {
             R"("layer_replication":[],"init_lora_weights":"gaussian","peft_version":"0.21.2")");
   EXPECT_TRUE(config.ok()) << config.error().message;
   EXPECT_TRUE(parse(R"(,"init_lora_weights":true)").ok());
+  EXPECT_TRUE(parse(R"(,"use_dora":true)")->dora()); // its reader decides
+  EXPECT_FALSE(parse("")->dora());
 }
 
 TEST(PeftConfigTest, WrongAndMissingFieldsAreNamed) {
