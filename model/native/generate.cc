@@ -25,8 +25,11 @@ std::vector<float> read_prompt(Transformer& transformer, const ModelLora& lora, 
   FloatRows x;
   for (std::size_t begin = 0; begin < tokens.size(); begin += kPromptChunk) {
     const auto chunk = tokens.subspan(begin, std::min(kPromptChunk, tokens.size() - begin));
-    PassShape pass;
-    pass.add(chunk.size(), cache.length());
+    const PassShape pass{.sequences = {{.begin = 0,
+                                        .count = chunk.size(),
+                                        .offset = cache.length(),
+                                        .text = tokens.size()}},
+                         .tokens = chunk.size()};
     x = float_rows(x_memory, chunk.size(), width);
     transformer.embed(chunk, x);
     transformer.forward(pass, lora, x, &cache);
@@ -62,8 +65,9 @@ Result<GenerateResult> generate(Transformer& transformer, CpuLevel level,
   transformer.prepare_positions(capacity);
   KvCache cache(config, transformer.kernels(), capacity);
   auto start = std::chrono::steady_clock::now();
-  const std::vector<float> first = read_prompt(transformer, lora, cache, request.prompt);
-  std::span<const float> logits = first;
+  std::vector<TokenId> text = request.prompt;
+  std::vector<float> again = read_prompt(transformer, lora, cache, text);
+  std::span<const float> logits = again;
   result.prefill_seconds = seconds_since(start);
 
   TokenDecoder decoder(transformer, lora, cache, level, request.int8_activations);
@@ -79,7 +83,16 @@ Result<GenerateResult> generate(Transformer& transformer, CpuLevel level,
       result.stop = GenerateStop::kCaller;
       break;
     }
-    if (result.tokens.size() < wanted) logits = decoder.advance(token);
+    if (result.tokens.size() == wanted) break;
+    text.push_back(token);
+    if (text.size() == std::size_t{config.rope.short_context} + 1) {
+      // From here on LongRoPE's other factors turn every position: what was kept is of no use.
+      cache.clear();
+      again = read_prompt(transformer, lora, cache, text);
+      logits = again;
+    } else {
+      logits = decoder.advance(token);
+    }
   }
   result.decode_seconds = seconds_since(start);
   return result;

@@ -22,6 +22,7 @@ class KvCache {
   }
   std::size_t length() const { return length_; }
   void advance(std::size_t tokens) { length_ += tokens; }
+  void clear() { length_ = 0; }
   // The first `rows` rows of a layer's keys or values.
   ElementRows keys(std::size_t layer, std::size_t rows) { return view(2 * layer, rows); }
   ElementRows values(std::size_t layer, std::size_t rows) { return view(2 * layer + 1, rows); }

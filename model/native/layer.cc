@@ -116,7 +116,7 @@ void Layer::finish_qkv(const PassShape& pass, const FloatRows& qkv, LayerActivat
           multiply_row(row + head * width, weight.data(), width, row + head * width);
         }
       }
-      rope_.rotate(index_, range.offset + i, range.offset + range.count, 1.0F, heads, row);
+      rope_.rotate(index_, range.offset + i, range.text, 1.0F, heads, row);
       kernels_.from_float(row, qkv.columns, kept.qkv.at(range.begin + i));
     });
   }

@@ -98,19 +98,21 @@ struct PassMemory {
   LoraHidden h, dh;
 };
 
-// A sequence's tokens [begin, begin + count) of the pass; `offset` came before them, in a cache.
+// A sequence's tokens [begin, begin + count) of the pass; `offset` came before them, in a cache,
+// and `text` is the length of it all, by which LongRoPE chooses its factors.
 struct TokenRange {
   std::size_t begin = 0;
   std::size_t count = 0;
   std::size_t offset = 0;
+  std::size_t text = 0;
 };
 
 // What is the same for all layers of a pass: its sequences, one after the other.
 struct PassShape {
   std::vector<TokenRange> sequences;
   std::size_t tokens = 0;
-  void add(std::size_t count, std::size_t offset = 0) {
-    sequences.push_back({tokens, count, offset});
+  void add(std::size_t count) {
+    sequences.push_back({.begin = tokens, .count = count, .text = count});
     tokens += count;
   }
 };

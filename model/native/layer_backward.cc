@@ -60,7 +60,7 @@ void Layer::finish_qkv_back(const PassShape& pass, const FloatRows& dqkv,
     for_rows(pool_, range.count, [&](std::size_t i, Scratch& scratch) {
       const std::size_t token = range.begin + i;
       float* row = dqkv.row(token);
-      rope_.rotate(index_, i, range.count, -1.0F, heads, row);
+      rope_.rotate(index_, i, range.text, -1.0F, heads, row);
       if (config_.qk_norm) {
         float* normed = scratch.floats(Slot::kRows, heads * width);
         float* weighted = scratch.floats(Slot::kWeights, width);
