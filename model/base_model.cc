@@ -99,7 +99,7 @@ class TensorCheck {
     if (!can_dequantize(tensor->type)) {
       return Error{ErrorCode::kUnsupported,
                    cat(file_.name(), ": ", name, " is stored as ", tensor->type,
-                       ", which is not read here; F32, F16, BF16, Q8_0, Q4_0 and Q6_K are")};
+                       ", which is not read here; ", readable_types(), " are")};
     }
     known_.insert(tensor->name);
     return {};
