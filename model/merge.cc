@@ -7,7 +7,7 @@
 #include "base/text.h"
 #include "formats/gguf_writer.h"
 #include "formats/half.h"
-#include "model/quantized_blocks.h"
+#include "model/weight_rows.h"
 
 namespace coppice {
 namespace {
@@ -76,9 +76,13 @@ void put_weight(ByteWriter& writer, BlockType type, float weight, bool& finite) 
 // What is added to a tensor: adapters, each with the index of its target.
 using Products = std::vector<std::pair<const AdapterUse*, std::size_t>>;
 
-Result<Bytes> merge_tensor(const GgufTensor& tensor, const Products& products, BlockType type) {
-  std::vector<float> weights(tensor.elements());
-  dequantize_row(tensor.type, tensor.data, weights);
+Result<Bytes> merge_tensor(const GgufFile& file, const GgufTensor& tensor, const Products& products,
+                           BlockType type) {
+  const WeightRows rows = COPPICE_TRY(WeightRows::open(file, tensor.name));
+  std::vector<float> weights(rows.rows() * rows.columns());
+  for (std::size_t row = 0; row < rows.rows(); ++row) {
+    rows.dequantize(row, std::span(weights).subspan(row * rows.columns(), rows.columns()));
+  }
   for (const auto& [use, target] : products) add_product(*use, target, weights);
   ByteWriter writer;
   bool finite = true;
@@ -90,9 +94,15 @@ Result<Bytes> merge_tensor(const GgufTensor& tensor, const Products& products, B
   return std::move(writer).take();
 }
 
-Result<std::unordered_map<std::string, Products>> plan_merge(const BaseModel& base,
-                                                             std::span<const AdapterUse> adapters) {
-  std::unordered_map<std::string, Products> plan;
+using MergePlan = std::unordered_map<std::string, Products>; // by tensor
+
+// Whether the tensor holds scales of an NF4 matrix that will be stored in another way.
+bool belongs_to_merged(const GgufFile& file, std::string_view name, const MergePlan& plan) {
+  return is_nf4_companion(file, name) && plan.contains(std::string(nf4_matrix_of(name)));
+}
+
+Result<MergePlan> plan_merge(const BaseModel& base, std::span<const AdapterUse> adapters) {
+  MergePlan plan;
   const AdaptableModules modules = base.adaptable_modules();
   for (const AdapterUse& use : adapters) {
     const AdapterSpec& spec = use.adapter->spec();
@@ -124,13 +134,14 @@ Result<void> write_merged_model(const BaseModel& base, std::span<const AdapterUs
   std::vector<Bytes> merged; // what the writer reads from must live until the file is written
   merged.reserve(plan.size());
   for (const GgufTensor& tensor : file.tensors()) {
+    if (belongs_to_merged(file, tensor.name, plan)) continue;
     const auto found = plan.find(tensor.name);
     if (found == plan.end()) {
       COPPICE_TRY(writer.add_tensor(tensor.name, tensor.dims, tensor.type, tensor.data));
       continue;
     }
-    merged.push_back(COPPICE_TRY(merge_tensor(tensor, found->second, type)));
-    COPPICE_TRY(writer.add_tensor(tensor.name, tensor.dims, type, merged.back()));
+    merged.push_back(COPPICE_TRY(merge_tensor(file, tensor, found->second, type)));
+    COPPICE_TRY(writer.add_tensor(tensor.name, weight_dims(file, tensor), type, merged.back()));
   }
   return writer.write_file(out);
 }
