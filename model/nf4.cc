@@ -5,6 +5,9 @@
 #include <array>
 #include <cmath>
 
+#include "model/dequantize_x86.h"
+#include "model/quantized_blocks.h"
+
 namespace coppice {
 namespace {
 
@@ -73,11 +76,39 @@ float largest_magnitude(std::span<const float> values) {
   return largest;
 }
 
+using DequantizeBlock = void(const std::uint8_t* packed, float magnitude, float* out);
+
 void dequantize_block(const std::uint8_t* packed, float magnitude, float* out) {
   for (std::size_t i = 0; i < kNf4Block / 2; ++i) {
     out[2 * i] = kLevels[packed[i] >> 4U] * magnitude;
     out[2 * i + 1] = kLevels[packed[i] & 15U] * magnitude;
   }
+}
+
+#if defined(__x86_64__)
+// The sixteen values of a block are made once, and each weight is looked up.
+COPPICE_AVX512 void dequantize_block_avx512(const std::uint8_t* packed, float magnitude,
+                                            float* out) {
+  const __m512 levels = _mm512_loadu_ps(kLevels.data());
+  const __m512 values = _mm512_mul_ps(levels, _mm512_set1_ps(magnitude));
+  const __m128i nibble = _mm_set1_epi8(15);
+  for (std::size_t i = 0; i < kNf4Block / 2; i += 16, out += 32) {
+    const __m128i bytes = load16(packed + i);
+    const __m128i first = _mm_and_si128(_mm_srli_epi16(bytes, 4), nibble);
+    const __m128i second = _mm_and_si128(bytes, nibble);
+    const __m512i low = _mm512_cvtepu8_epi32(_mm_unpacklo_epi8(first, second));
+    const __m512i high = _mm512_cvtepu8_epi32(_mm_unpackhi_epi8(first, second));
+    _mm512_storeu_ps(out, avx512::look_up(low, values));
+    _mm512_storeu_ps(out + 16, avx512::look_up(high, values));
+  }
+}
+#endif
+
+DequantizeBlock* best_dequantize_block() {
+#if defined(__x86_64__)
+  if (best_instruction_level() >= InstructionLevel::kAvx512) return dequantize_block_avx512;
+#endif
+  return dequantize_block;
 }
 
 } // namespace
@@ -92,17 +123,19 @@ std::span<const float, 256> nf4_magnitude_levels() {
 void dequantize_nf4(ByteSpan packed, std::span<const float> magnitudes, std::span<float> out) {
   COPPICE_CHECK(out.size() % kNf4Block == 0 && packed.size() == out.size() / 2 &&
                 magnitudes.size() == out.size() / kNf4Block);
+  static DequantizeBlock* const dequantize = best_dequantize_block();
   for (std::size_t block = 0; block < magnitudes.size(); ++block) {
-    dequantize_block(&packed[block * kNf4Block / 2], magnitudes[block], &out[block * kNf4Block]);
+    dequantize(&packed[block * kNf4Block / 2], magnitudes[block], &out[block * kNf4Block]);
   }
 }
 
 void dequantize_nf4(ByteSpan packed, const Nf4Magnitudes& magnitudes, std::size_t first_block,
                     std::span<float> out) {
   COPPICE_CHECK(out.size() % kNf4Block == 0 && packed.size() == out.size() / 2);
+  static DequantizeBlock* const dequantize = best_dequantize_block();
   for (std::size_t block = 0; block < out.size() / kNf4Block; ++block) {
-    dequantize_block(&packed[block * kNf4Block / 2], magnitudes.at(first_block + block),
-                     &out[block * kNf4Block]);
+    dequantize(&packed[block * kNf4Block / 2], magnitudes.at(first_block + block),
+               &out[block * kNf4Block]);
   }
 }
 
