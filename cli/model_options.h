@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// --model, --adapter, --rows, --threads and --engine: what every command that computes has in common.
+// --model, --adapter, --rows, --threads and --engine: what every command that computes has in
+// common.
 #pragma once
 
 #include <memory>
