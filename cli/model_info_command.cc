@@ -112,9 +112,9 @@ Result<ExitCode> info(Context& context, const InfoOptions& options) {
                {"size", Align::kRight}});
   Json types_json = Json::array();
   for (const StorageShare& share : storage_shares(file)) {
-    types.add_row({std::string(block_type_name(share.type)), cat(share.tensors),
-                   grouped(share.elements), human_bytes(static_cast<double>(share.bytes))});
-    types_json.push_back({{"type", block_type_name(share.type)},
+    types.add_row({std::string(share.type), cat(share.tensors), grouped(share.elements),
+                   human_bytes(static_cast<double>(share.bytes))});
+    types_json.push_back({{"type", share.type},
                           {"tensors", share.tensors},
                           {"elements", share.elements},
                           {"bytes", share.bytes}});

@@ -33,11 +33,15 @@ void add_rows_option(CLI::App& command, ModelOptions& options) {
       ->capture_default_str();
 }
 
-void add_compute_options(CLI::App& command, ModelOptions& options) {
+void add_threads_option(CLI::App& command, ModelOptions& options) {
   command.add_option("-t,--threads", options.threads, "Threads that compute")
       ->type_name("N")
       ->check(in_range(1U, 1024U))
       ->default_str("one a core");
+}
+
+void add_compute_options(CLI::App& command, ModelOptions& options) {
+  add_threads_option(command, options);
   add_engine_option(command, options.engine);
 }
 

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// --model, --adapter, --rows, --threads and --engine: what every command that computes has in common.
+// --model, --adapter, --rows, --threads and --engine: what every command that computes has in
+// common.
 #pragma once
 
 #include <memory>
@@ -26,6 +27,7 @@ struct ModelOptions {
 void add_model_option(CLI::App& command, ModelOptions& options, bool required = true);
 void add_adapter_options(CLI::App& command, ModelOptions& options, const char* help);
 void add_rows_option(CLI::App& command, ModelOptions& options);
+void add_threads_option(CLI::App& command, ModelOptions& options);
 // --threads and --engine
 void add_compute_options(CLI::App& command, ModelOptions& options);
 

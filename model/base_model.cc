@@ -6,7 +6,7 @@
 
 #include "base/text.h"
 #include "model/model_config.h"
-#include "model/quantized_blocks.h"
+#include "model/weight_rows.h"
 
 namespace coppice {
 namespace {
@@ -90,24 +90,20 @@ class TensorCheck {
 
   Result<void> expect(const std::string& name, std::vector<std::uint64_t> dims) {
     const GgufTensor* tensor = COPPICE_TRY(file_.find_tensor(name));
-    if (tensor->dims != dims) {
-      return Error{
-          ErrorCode::kCorrupt,
-          cat(file_.name(), ": ", name, " has the shape ", dims_text(tensor->dims),
-              ", and the configuration implies ", dims_text(dims), "; get the file again")};
+    const std::vector<std::uint64_t> shape = weight_dims(file_, *tensor);
+    if (shape != dims) {
+      return Error{ErrorCode::kCorrupt, cat(file_.name(), ": ", name, " has the shape ",
+                                            dims_text(shape), ", and the configuration implies ",
+                                            dims_text(dims), "; get the file again")};
     }
-    if (!can_dequantize(tensor->type)) {
-      return Error{ErrorCode::kUnsupported,
-                   cat(file_.name(), ": ", name, " is stored as ", tensor->type,
-                       ", which is not read here; F32, F16, BF16, Q8_0, Q4_0 and Q6_K are")};
-    }
+    COPPICE_TRY(WeightRows::open(file_, name));
     known_.insert(tensor->name);
     return {};
   }
 
   Result<void> expect_no_more() const {
     for (const GgufTensor& tensor : file_.tensors()) {
-      if (known_.contains(tensor.name)) continue;
+      if (known_.contains(tensor.name) || is_nf4_companion(file_, tensor.name)) continue;
       return Error{ErrorCode::kUnsupported, cat(file_.name(), ": the tensor ", tensor.name,
                                                 " belongs to a feature that is not computed here")};
     }
@@ -166,7 +162,7 @@ std::uint64_t BaseModel::parameters() const {
   for (const GgufTensor& tensor : file_.tensors()) {
     const bool table =
         tensor.name == kRopeTable || tensor.name == kLongTable || tensor.name == kShortTable;
-    if (!table) elements += tensor.elements();
+    if (!table) elements += weight_count(file_, tensor);
   }
   return elements;
 }

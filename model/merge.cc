@@ -7,7 +7,7 @@
 #include "base/text.h"
 #include "formats/gguf_writer.h"
 #include "formats/half.h"
-#include "model/quantized_blocks.h"
+#include "model/weight_rows.h"
 
 namespace coppice {
 namespace {
@@ -81,9 +81,9 @@ struct TensorPlan {
 };
 using MergePlan = std::unordered_map<std::string, TensorPlan>;
 
-Result<void> set_row_lengths(const GgufTensor& tensor, std::span<const float> lengths,
+Result<void> set_row_lengths(const std::string& tensor, std::span<const float> lengths,
                              std::span<float> w) {
-  const std::size_t columns = tensor.dims[0];
+  const std::size_t columns = w.size() / lengths.size();
   for (std::size_t row = 0; row < lengths.size(); ++row) {
     const std::span<float> values = w.subspan(row * columns, columns);
     double squares = 0;
@@ -100,12 +100,16 @@ Result<void> set_row_lengths(const GgufTensor& tensor, std::span<const float> le
   return {};
 }
 
-Result<Bytes> merge_tensor(const GgufTensor& tensor, const TensorPlan& plan, BlockType type) {
-  std::vector<float> weights(tensor.elements());
-  dequantize_row(tensor.type, tensor.data, weights);
+Result<Bytes> merge_tensor(const GgufFile& file, const GgufTensor& tensor, const TensorPlan& plan,
+                           BlockType type) {
+  const WeightRows rows = COPPICE_TRY(WeightRows::open(file, tensor.name));
+  std::vector<float> weights(rows.rows() * rows.columns());
+  for (std::size_t row = 0; row < rows.rows(); ++row) {
+    rows.dequantize(row, std::span(weights).subspan(row * rows.columns(), rows.columns()));
+  }
   for (const auto& [use, target] : plan.products) add_product(*use, target, weights);
   if (plan.magnitudes != nullptr) {
-    COPPICE_TRY(set_row_lengths(tensor, *plan.magnitudes, weights));
+    COPPICE_TRY(set_row_lengths(tensor.name, *plan.magnitudes, weights));
   }
   ByteWriter writer;
   bool finite = true;
@@ -115,6 +119,11 @@ Result<Bytes> merge_tensor(const GgufTensor& tensor, const TensorPlan& plan, Blo
                                               " is too large for ", type, "; store it as F32")};
   }
   return std::move(writer).take();
+}
+
+// Whether the tensor holds scales of an NF4 matrix that will be stored in another way.
+bool belongs_to_merged(const GgufFile& file, std::string_view name, const MergePlan& plan) {
+  return is_nf4_companion(file, name) && plan.contains(std::string(nf4_matrix_of(name)));
 }
 
 Result<MergePlan> plan_merge(const BaseModel& base, std::span<const AdapterUse> adapters) {
@@ -147,13 +156,14 @@ Result<void> write_merged(const BaseModel& base, const MergePlan& plan, const fs
   std::vector<Bytes> merged; // what the writer reads from must live until the file is written
   merged.reserve(plan.size());
   for (const GgufTensor& tensor : file.tensors()) {
+    if (belongs_to_merged(file, tensor.name, plan)) continue;
     const auto found = plan.find(tensor.name);
     if (found == plan.end()) {
       COPPICE_TRY(writer.add_tensor(tensor.name, tensor.dims, tensor.type, tensor.data));
       continue;
     }
-    merged.push_back(COPPICE_TRY(merge_tensor(tensor, found->second, type)));
-    COPPICE_TRY(writer.add_tensor(tensor.name, tensor.dims, type, merged.back()));
+    merged.push_back(COPPICE_TRY(merge_tensor(file, tensor, found->second, type)));
+    COPPICE_TRY(writer.add_tensor(tensor.name, weight_dims(file, tensor), type, merged.back()));
   }
   return writer.write_file(out);
 }

@@ -4,18 +4,24 @@
 #include <algorithm>
 
 #include "base/text.h"
+#include "model/weight_rows.h"
 
 namespace coppice {
 namespace {
+
+std::string_view storage_of(const GgufFile& file, const GgufTensor& tensor) {
+  return is_nf4_companion(file, tensor.name) ? "NF4" : storage_name(file, tensor);
+}
 
 std::vector<StorageShare> shares_of(const GgufFile& file, bool matrices_only) {
   std::vector<StorageShare> shares;
   for (const GgufTensor& tensor : file.tensors()) {
     if (matrices_only && tensor.dims.size() < 2) continue;
-    auto share = std::ranges::find(shares, tensor.type, &StorageShare::type);
-    if (share == shares.end()) share = shares.insert(share, {.type = tensor.type});
-    share->tensors += 1;
-    share->elements += tensor.elements();
+    const std::string_view type = storage_of(file, tensor);
+    auto share = std::ranges::find(shares, type, &StorageShare::type);
+    if (share == shares.end()) share = shares.insert(share, {.type = type});
+    if (!is_nf4_companion(file, tensor.name)) share->tensors += 1;
+    share->elements += weight_count(file, tensor);
     share->bytes += tensor.data.size();
   }
   std::ranges::stable_sort(shares, std::ranges::greater(), &StorageShare::elements);
@@ -29,7 +35,7 @@ std::vector<StorageShare> storage_shares(const GgufFile& file) { return shares_o
 std::string quantization_summary(const GgufFile& file) {
   std::vector<std::string> names;
   for (const StorageShare& share : shares_of(file, true)) {
-    names.emplace_back(block_type_name(share.type));
+    names.emplace_back(share.type);
   }
   return join(names, " + ");
 }

@@ -3,13 +3,15 @@
 // thread-safe.
 #pragma once
 
+#include <string_view>
+
 #include "model/base_model.h"
 
 namespace coppice {
 
-// How much of the model is stored in one way.
+// How much of the model is stored in one way. The three tensors of an NF4 matrix count as one.
 struct StorageShare {
-  BlockType type = BlockType::kF32;
+  std::string_view type; // "Q4_0", "NF4"
   std::size_t tensors = 0;
   std::uint64_t elements = 0;
   std::uint64_t bytes = 0;

@@ -10,21 +10,11 @@
 #include <cstring>
 
 #include "base/check.h"
-#include "formats/half.h"
+#include "base/text.h"
 #include "model/dequantize.h"
 
 namespace coppice {
 namespace scalar {
-namespace {
-
-float half_at(const std::uint8_t* bytes) {
-  std::uint16_t half;
-  std::memcpy(&half, bytes, sizeof half);
-  return half_to_float(half);
-}
-
-} // namespace
-
 void dequantize_f32(const std::uint8_t* blocks, std::size_t elements, float* out) {
   if (elements > 0) std::memcpy(out, blocks, elements * sizeof(float));
 }
@@ -46,48 +36,6 @@ void dequantize_bf16(const std::uint8_t* blocks, std::size_t elements, float* ou
   }
 }
 
-void dequantize_q8_0(const std::uint8_t* blocks, std::size_t elements, float* out) {
-  for (std::size_t at = 0; at < elements; at += kSmallBlock, blocks += kQ8Bytes) {
-    const float scale = half_at(blocks);
-    for (std::size_t i = 0; i < kSmallBlock; ++i) {
-      out[at + i] = static_cast<float>(static_cast<std::int8_t>(blocks[2 + i])) * scale;
-    }
-  }
-}
-
-void dequantize_q4_0(const std::uint8_t* blocks, std::size_t elements, float* out) {
-  constexpr std::size_t kHalf = kSmallBlock / 2;
-  for (std::size_t at = 0; at < elements; at += kSmallBlock, blocks += kQ4Bytes) {
-    const float scale = half_at(blocks);
-    for (std::size_t i = 0; i < kHalf; ++i) {
-      const int both = blocks[2 + i];
-      out[at + i] = static_cast<float>((both & 15) - 8) * scale;
-      out[at + kHalf + i] = static_cast<float>((both >> 4) - 8) * scale;
-    }
-  }
-}
-
-// Each half of a block holds four runs of 32 weights: run k takes nibble k / 2 of byte 32 (k % 2) +
-// i and bit pair k of high byte i.
-void dequantize_q6_k(const std::uint8_t* blocks, std::size_t elements, float* out) {
-  using L = Q6KLayout;
-  for (std::size_t at = 0; at < elements; at += L::kWeights, blocks += L::kBytes) {
-    const float all = half_at(blocks + L::kScale);
-    for (std::size_t half = 0; half < 2; ++half) {
-      for (std::size_t run = 0; run < 4; ++run) {
-        for (std::size_t i = 0; i < 32; ++i) {
-          const unsigned low = blocks[half * 64 + run % 2 * 32 + i] >> (run / 2 * 4) & 15U;
-          const unsigned high = blocks[L::kHigh + half * 32 + i] >> (run * 2) & 3U;
-          const auto sixteenth = blocks[L::kScales + half * 8 + run * 2 + i / 16];
-          const float scale = all * static_cast<float>(static_cast<std::int8_t>(sixteenth));
-          const int weight = static_cast<int>(low | high << 4U) - 32;
-          out[at + half * 128 + run * 32 + i] = scale * static_cast<float>(weight);
-        }
-      }
-    }
-  }
-}
-
 } // namespace scalar
 
 namespace {
@@ -100,21 +48,36 @@ struct TypeEntry {
 #if defined(__x86_64__)
 #define COPPICE_LEVELS(name) \
   { scalar::dequantize_##name, avx2::dequantize_##name, avx512::dequantize_##name }
+#define COPPICE_NO_AVX2(name) \
+  { scalar::dequantize_##name, nullptr, avx512::dequantize_##name }
 #else
 #define COPPICE_LEVELS(name) \
   { scalar::dequantize_##name, nullptr, nullptr }
+#define COPPICE_NO_AVX2 COPPICE_LEVELS
 #endif
 
-// A new type is a line here, its scalar definition above, and twins where they pay.
+// A new type is a line here, its scalar definition, and twins where they pay.
 constexpr TypeEntry kTypes[] = {
     {BlockType::kF32, {scalar::dequantize_f32, nullptr, nullptr}},
     {BlockType::kF16, COPPICE_LEVELS(f16)},
     {BlockType::kBF16, COPPICE_LEVELS(bf16)},
     {BlockType::kQ8_0, COPPICE_LEVELS(q8_0)},
     {BlockType::kQ4_0, COPPICE_LEVELS(q4_0)},
+    {BlockType::kQ4_1, COPPICE_LEVELS(q4_1)},
+    {BlockType::kQ5_0, COPPICE_LEVELS(q5_0)},
+    {BlockType::kQ5_1, COPPICE_LEVELS(q5_1)},
+    {BlockType::kQ2_K, COPPICE_NO_AVX2(q2_k)},
+    {BlockType::kQ3_K, COPPICE_NO_AVX2(q3_k)},
+    {BlockType::kQ4_K, COPPICE_LEVELS(q4_k)},
+    {BlockType::kQ5_K, COPPICE_LEVELS(q5_k)},
     {BlockType::kQ6_K, COPPICE_LEVELS(q6_k)},
+    {BlockType::kIQ4_NL, COPPICE_LEVELS(iq4_nl)},
+    {BlockType::kIQ4_XS, COPPICE_LEVELS(iq4_xs)},
+    {BlockType::kTQ1_0, COPPICE_NO_AVX2(tq1_0)},
+    {BlockType::kTQ2_0, COPPICE_LEVELS(tq2_0)},
 };
 #undef COPPICE_LEVELS
+#undef COPPICE_NO_AVX2
 
 InstructionLevel detect_level() {
 #if defined(__x86_64__)
@@ -139,6 +102,12 @@ std::string_view instruction_level_name(InstructionLevel level) {
 InstructionLevel best_instruction_level() {
   static const InstructionLevel level = detect_level();
   return level;
+}
+
+std::string readable_types() {
+  std::vector<std::string> names;
+  for (const TypeEntry& entry : kTypes) names.emplace_back(block_type_name(entry.type));
+  return join(names, ", ");
 }
 
 bool can_dequantize(BlockType type) {

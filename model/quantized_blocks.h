@@ -2,14 +2,18 @@
 // Rows of quantized blocks to float32: a plain scalar reference, and faster twins of the same
 // signature, chosen once by what the processor can do.
 //
-// Readable are F32, F16, BF16, Q8_0, Q4_0 and Q6_K, laid out as ggml writes them (docs/formats.md).
-// A weight is one or two float32 products of exact factors, so all twins give the same bits;
-// signalling NaNs of F16 come out quiet. Nothing is allocated. Pure functions: thread-safe.
+// Readable are F32, F16, BF16, Q8_0, Q4_0, Q4_1, Q5_0, Q5_1, Q2_K to Q6_K, IQ4_NL, IQ4_XS, TQ1_0
+// and TQ2_0, laid out as ggml writes them (docs/formats.md); NF4 takes three tensors and is read
+// through model/weight_rows.h. A weight is an exact product of scale and code, in some types less
+// or plus an exact minimum, one rounding in all: all twins give the same bits. Only the payload of
+// a NaN is open, and signalling NaNs of F16 come out quiet. Nothing is allocated. Pure functions:
+// thread-safe.
 #pragma once
 
 #include <cstddef>
 #include <cstdint>
 #include <span>
+#include <string>
 #include <string_view>
 
 #include "base/bytes.h"
@@ -27,6 +31,7 @@ std::string_view instruction_level_name(InstructionLevel level); // "scalar", "a
 InstructionLevel best_instruction_level();
 
 bool can_dequantize(BlockType type);
+std::string readable_types(); // their names, for errors: "F32, F16, ..."
 // The bytes of `elements` weights; elements must be a multiple of the type's block.
 std::size_t row_bytes(BlockType type, std::size_t elements);
 

@@ -1,28 +1,17 @@
 // SPDX-License-Identifier: Apache-2.0
-// The AVX2 and AVX-512 twins of model/quantized_blocks.cc. Each product is the scalar one, lane by
-// lane, so the bits are the same.
-#include "model/dequantize.h"
+// The AVX2 and AVX-512 twins of F16, BF16 and the types with blocks of 32 weights. Each product and
+// sum is the scalar one, lane by lane, so the bits are the same.
+#include "model/dequantize_x86.h"
 
 #if defined(__x86_64__)
-#include <immintrin.h>
-
-#include <cstring>
-
-#define COPPICE_AVX2 __attribute__((target("avx2,f16c")))
-#define COPPICE_AVX512 __attribute__((target("avx512f,avx2,f16c")))
-#define COPPICE_INLINE inline __attribute__((always_inline))
 
 namespace coppice {
 namespace {
 
-int word_at(const std::uint8_t* bytes) {
-  std::uint16_t word;
-  std::memcpy(&word, bytes, sizeof word);
-  return word;
-}
-
-__m128i load16(const std::uint8_t* bytes) {
-  return _mm_loadu_si128(reinterpret_cast<const __m128i*>(bytes));
+std::uint32_t bits_at(const std::uint8_t* bytes) {
+  std::uint32_t bits;
+  std::memcpy(&bits, bytes, sizeof bits);
+  return bits;
 }
 
 } // namespace
@@ -30,16 +19,11 @@ __m128i load16(const std::uint8_t* bytes) {
 namespace avx2 {
 namespace {
 
-COPPICE_AVX2 COPPICE_INLINE __m256 scale_at(const std::uint8_t* bytes) {
-  return _mm256_broadcastss_ps(_mm_cvtph_ps(_mm_cvtsi32_si128(word_at(bytes))));
-}
-
-// 16 int8 times scale.
-COPPICE_AVX2 COPPICE_INLINE void store_scaled(__m128i weights, __m256 scale, float* out) {
-  const __m256 low = _mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(weights));
-  const __m256 high = _mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(_mm_srli_si128(weights, 8)));
-  _mm256_storeu_ps(out, _mm256_mul_ps(low, scale));
-  _mm256_storeu_ps(out + 8, _mm256_mul_ps(high, scale));
+// Fifth bits of 16 weights, two bytes at `bytes`, as 16 or 0.
+COPPICE_AVX2 COPPICE_INLINE __m128i fifth_bits(const std::uint8_t* bytes) {
+  const __m128i spread = _mm_setr_epi8(0, 0, 0, 0, 0, 0, 0, 0, 1, 1, 1, 1, 1, 1, 1, 1);
+  const __m128i bit = _mm_setr_epi8(1, 2, 4, 8, 16, 32, 64, -128, 1, 2, 4, 8, 16, 32, 64, -128);
+  return sixteen_where(_mm_shuffle_epi8(_mm_cvtsi32_si128(word_at(bytes)), spread), bit);
 }
 
 } // namespace
@@ -70,41 +54,57 @@ COPPICE_AVX2 void dequantize_q8_0(const std::uint8_t* blocks, std::size_t elemen
 }
 
 COPPICE_AVX2 void dequantize_q4_0(const std::uint8_t* blocks, std::size_t elements, float* out) {
-  const __m128i nibble = _mm_set1_epi8(15);
   const __m128i eight = _mm_set1_epi8(8);
   for (std::size_t at = 0; at < elements; at += kSmallBlock, blocks += kQ4Bytes) {
     const __m256 scale = scale_at(blocks);
     const __m128i both = load16(blocks + 2);
-    const __m128i low = _mm_and_si128(both, nibble);
-    const __m128i high = _mm_and_si128(_mm_srli_epi16(both, 4), nibble);
-    store_scaled(_mm_sub_epi8(low, eight), scale, out + at);
-    store_scaled(_mm_sub_epi8(high, eight), scale, out + at + 16);
+    store_scaled(_mm_sub_epi8(low_nibbles(both), eight), scale, out + at);
+    store_scaled(_mm_sub_epi8(high_nibbles(both), eight), scale, out + at + 16);
   }
 }
 
-COPPICE_AVX2 void dequantize_q6_k(const std::uint8_t* blocks, std::size_t elements, float* out) {
-  using L = Q6KLayout;
-  const __m128i nibble = _mm_set1_epi8(15);
-  const __m128i pair = _mm_set1_epi8(48);
-  const __m128i offset = _mm_set1_epi8(32);
-  for (std::size_t at = 0; at < elements; at += L::kWeights, blocks += L::kBytes) {
-    const __m256 all = scale_at(blocks + L::kScale);
-    for (std::size_t sixteenth = 0; sixteenth < 16; ++sixteenth) {
-      const std::size_t half = sixteenth / 8;
-      const std::size_t run = sixteenth / 2 % 4;
-      const std::size_t column = sixteenth % 2 * 16;
-      const __m128i lows = load16(blocks + half * 64 + run % 2 * 32 + column);
-      const __m128i highs = load16(blocks + L::kHigh + half * 32 + column);
-      const __m128i low =
-          _mm_and_si128(_mm_srli_epi16(lows, static_cast<int>(run / 2 * 4)), nibble);
-      // The pair of bits of this run, moved to bits 4 and 5 of its byte.
-      const __m128i moved =
-          run < 3 ? _mm_slli_epi16(highs, static_cast<int>(4 - 2 * run)) : _mm_srli_epi16(highs, 2);
-      const __m128i weights = _mm_sub_epi8(_mm_or_si128(low, _mm_and_si128(moved, pair)), offset);
-      const auto part = static_cast<std::int8_t>(blocks[L::kScales + sixteenth]);
-      const __m256 scale = _mm256_mul_ps(all, _mm256_set1_ps(static_cast<float>(part)));
-      store_scaled(weights, scale, out + at + sixteenth * 16);
-    }
+COPPICE_AVX2 void dequantize_q4_1(const std::uint8_t* blocks, std::size_t elements, float* out) {
+  for (std::size_t at = 0; at < elements; at += kSmallBlock, blocks += kQ41Bytes) {
+    const __m256 scale = scale_at(blocks);
+    const __m256 min = scale_at(blocks + 2);
+    const __m128i both = load16(blocks + 4);
+    store_affine(low_nibbles(both), scale, min, out + at);
+    store_affine(high_nibbles(both), scale, min, out + at + 16);
+  }
+}
+
+COPPICE_AVX2 void dequantize_q5_0(const std::uint8_t* blocks, std::size_t elements, float* out) {
+  const __m128i sixteen = _mm_set1_epi8(16);
+  for (std::size_t at = 0; at < elements; at += kSmallBlock, blocks += kQ50Bytes) {
+    const __m256 scale = scale_at(blocks);
+    const __m128i both = load16(blocks + 6);
+    const __m128i low = _mm_or_si128(low_nibbles(both), fifth_bits(blocks + 2));
+    const __m128i high = _mm_or_si128(high_nibbles(both), fifth_bits(blocks + 4));
+    store_scaled(_mm_sub_epi8(low, sixteen), scale, out + at);
+    store_scaled(_mm_sub_epi8(high, sixteen), scale, out + at + 16);
+  }
+}
+
+COPPICE_AVX2 void dequantize_q5_1(const std::uint8_t* blocks, std::size_t elements, float* out) {
+  for (std::size_t at = 0; at < elements; at += kSmallBlock, blocks += kQ51Bytes) {
+    const __m256 scale = scale_at(blocks);
+    const __m256 min = scale_at(blocks + 2);
+    const __m128i both = load16(blocks + 8);
+    const __m128i low = _mm_or_si128(low_nibbles(both), fifth_bits(blocks + 4));
+    const __m128i high = _mm_or_si128(high_nibbles(both), fifth_bits(blocks + 6));
+    store_affine(low, scale, min, out + at);
+    store_affine(high, scale, min, out + at + 16);
+  }
+}
+
+COPPICE_AVX2 void dequantize_iq4_nl(const std::uint8_t* blocks, std::size_t elements, float* out) {
+  const auto* from = reinterpret_cast<const __m128i*>(kNonlinearLevels.data());
+  const __m128i levels = _mm_loadu_si128(from);
+  for (std::size_t at = 0; at < elements; at += kSmallBlock, blocks += kQ4Bytes) {
+    const __m256 scale = scale_at(blocks);
+    const __m128i both = load16(blocks + 2);
+    store_scaled(_mm_shuffle_epi8(levels, low_nibbles(both)), scale, out + at);
+    store_scaled(_mm_shuffle_epi8(levels, high_nibbles(both)), scale, out + at + 16);
   }
 }
 
@@ -113,13 +113,14 @@ COPPICE_AVX2 void dequantize_q6_k(const std::uint8_t* blocks, std::size_t elemen
 namespace avx512 {
 namespace {
 
-COPPICE_AVX512 COPPICE_INLINE __m512 scale_at(const std::uint8_t* bytes) {
-  return _mm512_broadcastss_ps(_mm_cvtph_ps(_mm_cvtsi32_si128(word_at(bytes))));
-}
-
-COPPICE_AVX512 COPPICE_INLINE void store_scaled(__m128i weights, __m512 scale, float* out) {
-  const __m512 wide = _mm512_cvtepi32_ps(_mm512_cvtepi8_epi32(weights));
-  _mm512_storeu_ps(out, _mm512_mul_ps(wide, scale));
+// 32 weights of nibbles and fifth bits; `values` and `others` are the sixteen without and with it.
+COPPICE_AVX512 COPPICE_INLINE void store_fives(const std::uint8_t* nibbles, std::uint32_t fifths,
+                                               __m512 values, __m512 others, float* out) {
+  const __m512i low = widen16(nibbles);
+  const auto first = static_cast<__mmask16>(fifths & 0xFFFFU);
+  const auto second = static_cast<__mmask16>(fifths >> 16U);
+  _mm512_storeu_ps(out, look_up(low, values, first, others));
+  _mm512_storeu_ps(out + 16, look_up(_mm512_srli_epi32(low, 4), values, second, others));
 }
 
 } // namespace
@@ -151,40 +152,48 @@ COPPICE_AVX512 void dequantize_q8_0(const std::uint8_t* blocks, std::size_t elem
   }
 }
 
-// A block has sixteen values: they are made once, and each weight is looked up. The look-up reads
-// the low four bits of its index only, so nothing needs to be masked.
 COPPICE_AVX512 void dequantize_q4_0(const std::uint8_t* blocks, std::size_t elements, float* out) {
-  const __m512 levels = _mm512_setr_ps(-8, -7, -6, -5, -4, -3, -2, -1, 0, 1, 2, 3, 4, 5, 6, 7);
+  const __m512 levels = count_from(-8);
   for (std::size_t at = 0; at < elements; at += kSmallBlock, blocks += kQ4Bytes) {
-    const __m512 values = _mm512_mul_ps(levels, scale_at(blocks));
-    const __m512i both = _mm512_cvtepu8_epi32(load16(blocks + 2));
-    _mm512_storeu_ps(out + at, _mm512_permutexvar_ps(both, values));
-    _mm512_storeu_ps(out + at + 16, _mm512_permutexvar_ps(_mm512_srli_epi32(both, 4), values));
+    store_nibbles(widen16(blocks + 2), _mm512_mul_ps(levels, scale_at(blocks)), out + at);
   }
 }
 
-COPPICE_AVX512 void dequantize_q6_k(const std::uint8_t* blocks, std::size_t elements, float* out) {
-  using L = Q6KLayout;
-  const __m128i nibble = _mm_set1_epi8(15);
-  const __m128i pair = _mm_set1_epi8(48);
-  const __m128i offset = _mm_set1_epi8(32);
-  for (std::size_t at = 0; at < elements; at += L::kWeights, blocks += L::kBytes) {
-    const __m512 all = scale_at(blocks + L::kScale);
-    for (std::size_t sixteenth = 0; sixteenth < 16; ++sixteenth) {
-      const std::size_t half = sixteenth / 8;
-      const std::size_t run = sixteenth / 2 % 4;
-      const std::size_t column = sixteenth % 2 * 16;
-      const __m128i lows = load16(blocks + half * 64 + run % 2 * 32 + column);
-      const __m128i highs = load16(blocks + L::kHigh + half * 32 + column);
-      const __m128i low =
-          _mm_and_si128(_mm_srli_epi16(lows, static_cast<int>(run / 2 * 4)), nibble);
-      const __m128i moved =
-          run < 3 ? _mm_slli_epi16(highs, static_cast<int>(4 - 2 * run)) : _mm_srli_epi16(highs, 2);
-      const __m128i weights = _mm_sub_epi8(_mm_or_si128(low, _mm_and_si128(moved, pair)), offset);
-      const auto part = static_cast<std::int8_t>(blocks[L::kScales + sixteenth]);
-      const __m512 scale = _mm512_mul_ps(all, _mm512_set1_ps(static_cast<float>(part)));
-      store_scaled(weights, scale, out + at + sixteenth * 16);
-    }
+COPPICE_AVX512 void dequantize_q4_1(const std::uint8_t* blocks, std::size_t elements, float* out) {
+  const __m512 levels = count_from(0);
+  for (std::size_t at = 0; at < elements; at += kSmallBlock, blocks += kQ41Bytes) {
+    const __m512 values =
+        _mm512_add_ps(_mm512_mul_ps(levels, scale_at(blocks)), scale_at(blocks + 2));
+    store_nibbles(widen16(blocks + 4), values, out + at);
+  }
+}
+
+COPPICE_AVX512 void dequantize_q5_0(const std::uint8_t* blocks, std::size_t elements, float* out) {
+  const __m512 levels = count_from(-16);
+  const __m512 upper = count_from(0);
+  for (std::size_t at = 0; at < elements; at += kSmallBlock, blocks += kQ50Bytes) {
+    const __m512 scale = scale_at(blocks);
+    store_fives(blocks + 6, bits_at(blocks + 2), _mm512_mul_ps(levels, scale),
+                _mm512_mul_ps(upper, scale), out + at);
+  }
+}
+
+COPPICE_AVX512 void dequantize_q5_1(const std::uint8_t* blocks, std::size_t elements, float* out) {
+  const __m512 levels = count_from(0);
+  const __m512 upper = count_from(16);
+  for (std::size_t at = 0; at < elements; at += kSmallBlock, blocks += kQ51Bytes) {
+    const __m512 scale = scale_at(blocks);
+    const __m512 min = scale_at(blocks + 2);
+    store_fives(blocks + 8, bits_at(blocks + 4), _mm512_add_ps(_mm512_mul_ps(levels, scale), min),
+                _mm512_add_ps(_mm512_mul_ps(upper, scale), min), out + at);
+  }
+}
+
+COPPICE_AVX512 void dequantize_iq4_nl(const std::uint8_t* blocks, std::size_t elements,
+                                      float* out) {
+  const __m512 levels = nonlinear_levels();
+  for (std::size_t at = 0; at < elements; at += kSmallBlock, blocks += kQ4Bytes) {
+    store_nibbles(widen16(blocks + 2), _mm512_mul_ps(levels, scale_at(blocks)), out + at);
   }
 }
 

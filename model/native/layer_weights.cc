@@ -27,7 +27,7 @@ class Loader {
     ProjectionGroup made;
     for (const char* part : parts) {
       const std::string tensor = cat("blk.", layer_, ".", part);
-      WeightMatrix weight(*base_.file().find_tensor(tensor + ".weight").value());
+      const WeightMatrix weight(WeightRows::open(base_.file(), tensor + ".weight").value());
       made.in = weight.columns();
       made.projections.push_back(
           {.tensor = tensor, .weight = weight, .column = made.out, .bias = vector(part, "bias")});

@@ -15,6 +15,10 @@ const GgufTensor& tensor(const BaseModel& base, const char* name) {
   return *base.file().find_tensor(name).value();
 }
 
+WeightMatrix matrix(const BaseModel& base, const char* name) {
+  return WeightMatrix(WeightRows::open(base.file(), name).value());
+}
+
 } // namespace
 
 ElementRows element_rows(const ProductKernels& kernels, Buffer& buffer, std::size_t rows,
@@ -100,7 +104,7 @@ Transformer::Transformer(std::shared_ptr<const BaseModel> base, const ProductKer
       kernels_(kernels),
       pool_(threads),
       rope_(*base_),
-      embedding_(tensor(*base_, "token_embd.weight")) {
+      embedding_(matrix(*base_, "token_embd.weight")) {
   layers_.reserve(config().layers);
   for (std::uint32_t layer = 0; layer < config().layers; ++layer) {
     layers_.emplace_back(*base_, layer, kernels_, pool_, rope_);
@@ -108,9 +112,8 @@ Transformer::Transformer(std::shared_ptr<const BaseModel> base, const ProductKer
   const GgufTensor& norm = tensor(*base_, "output_norm.weight");
   output_norm_.resize(norm.elements());
   dequantize_row(norm.type, norm.data, output_norm_);
-  head_ = {
-      .weight = config().tied_output ? embedding_ : WeightMatrix(tensor(*base_, "output.weight")),
-      .cap = config().output_cap};
+  head_ = {.weight = config().tied_output ? embedding_ : matrix(*base_, "output.weight"),
+           .cap = config().output_cap};
 }
 
 void Transformer::embed(std::span<const TokenId> tokens, const FloatRows& x) {

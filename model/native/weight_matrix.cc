@@ -11,27 +11,17 @@ constexpr std::size_t kChunk = 1024;
 
 } // namespace
 
-WeightMatrix::WeightMatrix(const GgufTensor& tensor)
-    : data_(tensor.data.data()),
-      type_(tensor.type),
-      rows_(tensor.dims[1]),
-      columns_(tensor.dims[0]),
-      column_step_(block_type_info(tensor.type).block_elements),
-      row_bytes_(coppice::row_bytes(tensor.type, tensor.dims[0])),
-      step_bytes_(block_type_info(tensor.type).block_bytes),
-      dequantize_row_(dequantizer(tensor.type)) {}
-
 WeightMatrix WeightMatrix::row_range(std::size_t begin, std::size_t count) const {
   COPPICE_CHECK(begin + count <= rows_);
   WeightMatrix part = *this;
-  part.data_ += begin * row_bytes_;
+  part.first_ += begin;
   part.rows_ = count;
   return part;
 }
 
 void WeightMatrix::dequantize(std::size_t row, std::size_t column, std::size_t n,
                               float* out) const {
-  dequantize_row_(data_ + row * row_bytes_ + column / column_step_ * step_bytes_, n, out);
+  view_.dequantize(first_ + row, column, {out, n});
 }
 
 void WeightMatrix::pack_for_forward(const ProductKernels& kernels, std::size_t row,

@@ -3,10 +3,9 @@
 // some rows at a time, never the matrix.
 #pragma once
 
-#include "formats/gguf_reader.h"
 #include "model/native/buffer.h"
 #include "model/native/product_kernels.h"
-#include "model/quantized_blocks.h"
+#include "model/weight_rows.h"
 
 namespace coppice::native {
 
@@ -15,15 +14,15 @@ namespace coppice::native {
 class WeightMatrix {
  public:
   WeightMatrix() = default;
-  explicit WeightMatrix(const GgufTensor& tensor); // 2-D, checked by BaseModel::open
+  explicit WeightMatrix(const WeightRows& view) : view_(view), rows_(view.rows()) {}
 
   std::size_t rows() const { return rows_; }
-  std::size_t columns() const { return columns_; }
-  BlockType type() const { return type_; }
-  std::size_t row_bytes() const { return row_bytes_; }
-  const std::uint8_t* row(std::size_t i) const { return data_ + i * row_bytes_; }
+  std::size_t columns() const { return view_.columns(); }
+  BlockType type() const { return view_.type(); } // kI8 if NF4
+  std::size_t row_bytes() const { return view_.row_bytes(); }
+  const std::uint8_t* row(std::size_t i) const { return view_.row(first_ + i); }
   // Column ranges begin at multiples of this: the weights of a block.
-  std::size_t column_step() const { return column_step_; }
+  std::size_t column_step() const { return view_.column_step(); }
   WeightMatrix row_range(std::size_t begin, std::size_t count) const;
 
   // Columns [column, column + n) of one row.
@@ -41,14 +40,9 @@ class WeightMatrix {
                          std::byte* panels) const;
 
  private:
-  const std::uint8_t* data_ = nullptr;
-  BlockType type_ = BlockType::kF32;
+  WeightRows view_;
+  std::size_t first_ = 0; // of the view's rows
   std::size_t rows_ = 0;
-  std::size_t columns_ = 0;
-  std::size_t column_step_ = 1;
-  std::size_t row_bytes_ = 0;
-  std::size_t step_bytes_ = 0; // of a block
-  DequantizeRow* dequantize_row_ = nullptr;
 };
 
 } // namespace coppice::native

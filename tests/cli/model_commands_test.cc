@@ -19,6 +19,27 @@ TEST(ModelInfo, TellsWhatTheFileHolds) {
   EXPECT_EQ(document["tensors"].size(), 38U);
 }
 
+TEST(ModelQuantize, StoresMatricesInTheTypeAndSaysWhatItCost) {
+  const TestFolder folder;
+  const std::string out = (folder / "small.gguf").string();
+  const Ran ran =
+      run_coppice({"model", "quantize", small_model(), out, "--type", "q6_k", "--format", "json"});
+  ASSERT_EQ(ran.exit, 0) << ran.error;
+  const Json document = ran.json();
+  EXPECT_EQ(document["schema"], "coppice.model_quantize.v1");
+  EXPECT_EQ(document["changes"][0]["from"], "Q4_0");
+  EXPECT_EQ(document["changes"][0]["to"], "Q6_K");
+  EXPECT_LT(document["changes"][0]["relative_rmse"].get<double>(), 0.02);
+  EXPECT_TRUE(document["fallbacks"].empty());
+  const Json info = run_coppice({"model", "info", out, "--format", "json"}).json();
+  EXPECT_EQ(info["quantization"], "Q6_K");
+  EXPECT_EQ(info["parameters"], 4'196'608);
+  EXPECT_NE(run_coppice({"model", "quantize", out, out, "--type", "Q8_0"}).exit, 0);
+  const Ran unknown = run_coppice({"model", "quantize", small_model(), out, "--type", "Q7"});
+  EXPECT_NE(unknown.exit, 0);
+  EXPECT_NE(unknown.error.find("NF4"), std::string::npos) << unknown.error;
+}
+
 TEST(Evaluate, EqualsTheEngineAsked) {
   COPPICE_NEEDS_ENGINE();
   const TestFolder folder;

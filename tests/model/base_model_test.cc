@@ -157,15 +157,12 @@ TEST(BaseModel, OpensRealModelsWithTheirPublishedSizes) {
   const auto coppice = BaseModel::open(shared_data(models[0].first)).value();
   const std::vector<std::string> all = {"all-linear"};
   EXPECT_EQ(coppice->make_spec(8, 16.0F, LoraScaling::kStandard, all)->parameters(), 155648U);
-  for (const char* other :
-       {"models/stories260K.gguf", "models/llama-2-tiny-random.gguf", "arch/tiny-llama-a.f32.gguf",
-        "arch/tiny-llama3rope-a.q8_0.gguf", "arch/tiny-llama256-a.q6_k.gguf"}) {
+  for (const char* other : {"models/stories260K.gguf", "models/llama-2-tiny-random.gguf",
+                            "arch/tiny-llama-a.f32.gguf", "arch/tiny-llama3rope-a.q8_0.gguf",
+                            "arch/tiny-llama256-a.q6_k.gguf", "arch/tiny-llama256-a.q4_k_m.gguf"}) {
     const auto model = BaseModel::open(shared_data(other));
     EXPECT_TRUE(model.ok()) << model.error().message;
   }
-  const auto k_quants = BaseModel::open(shared_data("arch/tiny-llama256-a.q4_k_m.gguf"));
-  ASSERT_FALSE(k_quants.ok());
-  EXPECT_THAT(k_quants.error().message, HasSubstr("Q4_K"));
 }
 
 } // namespace
