@@ -15,6 +15,7 @@
 #include <mutex>
 #include <optional>
 
+#include "base/atomic_file.h"
 #include "base/text.h"
 
 namespace coppice {
@@ -95,25 +96,49 @@ Result<void> write_file_atomically(const fs::path& path, ByteSpan bytes, FileMod
 
 Result<void> write_file_atomically(const fs::path& path, std::span<const ByteSpan> parts,
                                    FileMode mode) {
+  AtomicFile file = COPPICE_TRY(AtomicFile::create(path, mode));
+  for (const ByteSpan part : parts) COPPICE_TRY(file.append(part));
+  return file.commit();
+}
+
+Result<AtomicFile> AtomicFile::create(const fs::path& path, FileMode mode) {
   static std::atomic<unsigned> serial{0};
-  const fs::path temporary = cat(path.string(), ".tmp.", ::getpid(), ".", serial.fetch_add(1));
-  Descriptor file(::open(temporary.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC,
-                         static_cast<mode_t>(mode)));
-  if (file.get() < 0) return system_error("create", temporary);
-  Result<void> outcome;
-  for (const ByteSpan part : parts) {
-    if (outcome.ok()) outcome = write_all(file.get(), part, temporary);
+  fs::path temporary = cat(path.string(), ".tmp.", ::getpid(), ".", serial.fetch_add(1));
+  const int descriptor =
+      ::open(temporary.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, static_cast<mode_t>(mode));
+  if (descriptor < 0) return system_error("create", temporary);
+  return AtomicFile(path, std::move(temporary), descriptor);
+}
+
+AtomicFile::AtomicFile(AtomicFile&& other) noexcept
+    : path_(std::move(other.path_)),
+      temporary_(std::exchange(other.temporary_, {})),
+      descriptor_(std::exchange(other.descriptor_, -1)) {}
+
+AtomicFile& AtomicFile::operator=(AtomicFile&& other) noexcept {
+  std::swap(path_, other.path_);
+  std::swap(temporary_, other.temporary_);
+  std::swap(descriptor_, other.descriptor_);
+  return *this;
+}
+
+AtomicFile::~AtomicFile() {
+  if (descriptor_ >= 0) ::close(descriptor_);
+  if (!temporary_.empty()) ::unlink(temporary_.c_str());
+}
+
+Result<void> AtomicFile::append(ByteSpan bytes) {
+  return write_all(descriptor_, bytes, temporary_);
+}
+
+Result<void> AtomicFile::commit() {
+  if (::fsync(descriptor_) != 0) return system_error("sync", temporary_);
+  if (::close(std::exchange(descriptor_, -1)) != 0) return system_error("close", temporary_);
+  if (::rename(temporary_.c_str(), path_.c_str()) != 0) {
+    return system_error("rename a finished file to", path_);
   }
-  if (outcome.ok() && ::fsync(file.get()) != 0) outcome = system_error("sync", temporary);
-  if (outcome.ok() && ::close(file.release()) != 0) outcome = system_error("close", temporary);
-  if (outcome.ok() && ::rename(temporary.c_str(), path.c_str()) != 0) {
-    outcome = system_error("rename a finished file to", path);
-  }
-  if (!outcome.ok()) {
-    ::unlink(temporary.c_str());
-    return outcome;
-  }
-  return sync_directory(path.has_parent_path() ? path.parent_path() : fs::path("."));
+  temporary_.clear();
+  return sync_directory(path_.has_parent_path() ? path_.parent_path() : fs::path("."));
 }
 
 Result<void> sync_directory(const fs::path& directory) {

@@ -5,6 +5,7 @@
 #include <type_traits>
 #include <utility>
 
+#include "base/atomic_file.h"
 #include "base/text.h"
 #include "formats/gguf_parser.h"
 #include "formats/printable.h"
@@ -135,26 +136,35 @@ Result<void> GgufWriter::add_metadata(std::string_view key, const GgufValue& val
 
 Result<void> GgufWriter::add_tensor(std::string_view name, std::span<const std::uint64_t> dims,
                                     BlockType type, ByteSpan data) {
-  if (name.empty() || name.size() > kGgufMaxNameBytes) {
+  return add({std::string(name), {dims.begin(), dims.end()}, type, data.size(), data, {}});
+}
+
+Result<void> GgufWriter::add_tensor(std::string_view name, std::span<const std::uint64_t> dims,
+                                    BlockType type, std::function<Result<Bytes>()> make) {
+  const std::uint64_t size = encoded_size(type, dims) ? *encoded_size(type, dims) : 0;
+  return add({std::string(name), {dims.begin(), dims.end()}, type, size, {}, std::move(make)});
+}
+
+Result<void> GgufWriter::add(Tensor tensor) {
+  const std::string name = printable(tensor.name);
+  if (tensor.name.empty() || tensor.name.size() > kGgufMaxNameBytes) {
     return Error{ErrorCode::kInvalidArgument,
-                 cat("a tensor's name has ", name.size(), " bytes, 1 to ", kGgufMaxNameBytes,
+                 cat("a tensor's name has ", tensor.name.size(), " bytes, 1 to ", kGgufMaxNameBytes,
                      " are possible")};
   }
-  const auto size = encoded_size(type, dims);
+  const auto size = encoded_size(tensor.type, tensor.dims);
   if (!size) {
+    return Error{ErrorCode::kInvalidArgument, cat("tensor \"", name, "\" ", size.error().message)};
+  }
+  if (*size != tensor.size) {
     return Error{ErrorCode::kInvalidArgument,
-                 cat("tensor \"", printable(name), "\" ", size.error().message)};
+                 cat("tensor \"", name, "\" takes ", *size, " bytes as ", tensor.type, ", and ",
+                     tensor.size, " were given")};
   }
-  if (*size != data.size()) {
-    return Error{ErrorCode::kInvalidArgument,
-                 cat("tensor \"", printable(name), "\" takes ", *size, " bytes as ", type, ", and ",
-                     data.size(), " were given")};
+  if (!names_.insert(tensor.name).second) {
+    return Error{ErrorCode::kAlreadyExists, cat("tensor \"", name, "\" was added before")};
   }
-  if (!names_.emplace(name).second) {
-    return Error{ErrorCode::kAlreadyExists,
-                 cat("tensor \"", printable(name), "\" was added before")};
-  }
-  tensors_.push_back({std::string(name), {dims.begin(), dims.end()}, type, data});
+  tensors_.push_back(std::move(tensor));
   return {};
 }
 
@@ -178,32 +188,41 @@ Bytes GgufWriter::head() const {
     for (const std::uint64_t dim : tensor.dims) out.put(dim);
     out.put(static_cast<std::uint32_t>(tensor.type));
     out.put(offset);
-    offset += tensor.data.size() + padding_after(tensor.data.size(), alignment_);
+    offset += tensor.size + padding_after(tensor.size, alignment_);
   }
   const Bytes zeros(tensors_.empty() ? 0 : padding_after(out.size(), alignment_));
   out.put_raw(zeros);
   return std::move(out).take();
 }
 
-std::vector<ByteSpan> GgufWriter::parts(ByteSpan head, ByteSpan zeros) const {
-  std::vector<ByteSpan> parts{head};
-  for (const Tensor& tensor : tensors_) {
-    parts.push_back(tensor.data);
-    parts.push_back(zeros.first(padding_after(tensor.data.size(), alignment_)));
-  }
-  return parts;
-}
-
 Result<void> GgufWriter::write_file(const fs::path& path) const {
-  const Bytes beginning = head();
+  AtomicFile file = COPPICE_TRY(AtomicFile::create(path));
+  COPPICE_TRY(file.append(head()));
   const Bytes zeros(alignment_);
-  return write_file_atomically(path, parts(beginning, zeros));
+  for (const Tensor& tensor : tensors_) {
+    if (tensor.make) {
+      const Bytes made = COPPICE_TRY(tensor.make());
+      if (made.size() != tensor.size) {
+        return Error{ErrorCode::kInternal,
+                     cat("tensor \"", printable(tensor.name), "\" takes ", tensor.size,
+                         " bytes, and ", made.size(), " were made")};
+      }
+      COPPICE_TRY(file.append(made));
+    } else {
+      COPPICE_TRY(file.append(tensor.data));
+    }
+    COPPICE_TRY(file.append(ByteSpan(zeros).first(padding_after(tensor.size, alignment_))));
+  }
+  return file.commit();
 }
 
 Bytes GgufWriter::to_bytes() const {
   Bytes bytes = head();
-  const Bytes zeros(alignment_);
-  for (const ByteSpan part : parts({}, zeros)) bytes.insert(bytes.end(), part.begin(), part.end());
+  for (const Tensor& tensor : tensors_) {
+    COPPICE_CHECK(!tensor.make);
+    bytes.insert(bytes.end(), tensor.data.begin(), tensor.data.end());
+    bytes.resize(bytes.size() + padding_after(tensor.size, alignment_));
+  }
   return bytes;
 }
 

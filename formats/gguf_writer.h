@@ -6,6 +6,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <span>
 #include <string>
 #include <unordered_set>
@@ -39,10 +40,15 @@ class GgufWriter {
   // encoded_size(type, dims). kAlreadyExists for a name that is there.
   Result<void> add_tensor(std::string_view name, std::span<const std::uint64_t> dims,
                           BlockType type, ByteSpan data);
+  // The same for data that is made when its turn to be written comes, and forgotten after: `make`
+  // is called once a write, in the order of the tensors. An error of it, or a wrong number of bytes
+  // (kInternal), ends the write.
+  Result<void> add_tensor(std::string_view name, std::span<const std::uint64_t> dims,
+                          BlockType type, std::function<Result<Bytes>()> make);
 
   // Streams tensor data from where it lies; `path` holds the old file or the whole new one.
   Result<void> write_file(const fs::path& path) const;
-  // All of it in memory: for small files.
+  // All of it in memory: for small files, without tensors that are made.
   Bytes to_bytes() const;
 
  private:
@@ -50,12 +56,14 @@ class GgufWriter {
     std::string name;
     std::vector<std::uint64_t> dims;
     BlockType type;
-    ByteSpan data;
+    std::uint64_t size;
+    ByteSpan data;                       // empty if it is made
+    std::function<Result<Bytes>()> make; // empty if it lies ready
   };
   explicit GgufWriter(std::uint64_t alignment) : alignment_(alignment) {}
   Result<void> begin_entry(std::string_view key);
   Bytes head() const;
-  std::vector<ByteSpan> parts(ByteSpan head, ByteSpan zeros) const;
+  Result<void> add(Tensor tensor);
 
   std::uint64_t alignment_;
   ByteWriter metadata_;
