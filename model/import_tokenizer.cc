@@ -238,9 +238,7 @@ class TokenizerImport {
 } // namespace
 
 Result<GgufEntries> import_tokenizer(const fs::path& folder, const Json& config, std::size_t rows) {
-  auto made = TokenizerImport(folder, config, rows).run();
-  if (!made) return std::move(made).error().with_context(folder.string());
-  return made;
+  return TokenizerImport(folder, config, rows).run();
 }
 
 } // namespace coppice
