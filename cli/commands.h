@@ -45,6 +45,7 @@ AddCommand add_adapter_merge_command;
 AddCommand add_adapter_diff_command;
 AddCommand add_adapter_verify_command;
 AddCommand add_model_info_command;
+AddCommand add_model_import_command;
 AddCommand add_model_quantize_command;
 AddCommand add_privacy_plan_command;
 AddCommand add_privacy_spent_command;

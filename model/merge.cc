@@ -90,7 +90,7 @@ Result<void> set_row_lengths(const std::string& tensor, std::span<const float> l
     for (const float value : values) squares += double{value} * double{value};
     if (!(squares > 0)) {
       return Error{ErrorCode::kInvalidArgument,
-                   cat("row ", row, " of ", tensor.name,
+                   cat("row ", row, " of ", tensor,
                        " is zero with the adapter added, and has no direction; use the base that "
                        "the adapter was trained on")};
     }

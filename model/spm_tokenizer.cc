@@ -11,7 +11,6 @@
 namespace coppice {
 namespace {
 
-constexpr std::string_view kSpace = "\xE2\x96\x81";       // U+2581
 constexpr std::string_view kReplacement = "\xEF\xBF\xBD"; // U+FFFD, for the unknown token
 constexpr std::uint32_t kNone = ~std::uint32_t{0};
 
@@ -19,22 +18,12 @@ std::string escape_spaces(std::string_view text) {
   std::string escaped;
   for (const char byte : text) {
     if (byte == ' ') {
-      escaped += kSpace;
+      escaped += kSpaceMark;
     } else {
       escaped += byte;
     }
   }
   return escaped;
-}
-
-std::string unescape_spaces(std::string_view text) {
-  std::string plain;
-  while (!text.empty()) {
-    const bool space = text.starts_with(kSpace);
-    plain += space ? ' ' : text[0];
-    text.remove_prefix(space ? kSpace.size() : 1);
-  }
-  return plain;
 }
 
 // "<0x0A>" -> 10.
@@ -48,9 +37,9 @@ std::optional<std::uint8_t> parse_byte(std::string_view text) {
 
 // Whether a space stands in `token` anywhere but at its start or after another space.
 bool has_space_inside(std::string_view token) {
-  for (std::size_t at = 0; (at = token.find(kSpace, at)) != std::string_view::npos;) {
-    if (at > 0 && !token.substr(0, at).ends_with(kSpace)) return true;
-    at += kSpace.size();
+  for (std::size_t at = 0; (at = token.find(kSpaceMark, at)) != std::string_view::npos;) {
+    if (at > 0 && !token.substr(0, at).ends_with(kSpaceMark)) return true;
+    at += kSpaceMark.size();
   }
   return false;
 }
@@ -159,8 +148,8 @@ void SpmTokenizer::encode_text(std::string_view text, std::vector<TokenId>& ids)
     std::size_t size = std::min(text.size(), kMaxWord);
     if (spaces_begin_tokens_) {
       std::size_t letters = 0;
-      while (text.substr(letters).starts_with(kSpace)) letters += kSpace.size();
-      size = std::min(text.find(kSpace, letters), size);
+      while (text.substr(letters).starts_with(kSpaceMark)) letters += kSpaceMark.size();
+      size = std::min(text.find(kSpaceMark, letters), size);
     }
     encode_word(text.substr(0, size), ids);
     text.remove_prefix(size);

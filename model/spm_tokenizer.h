@@ -27,6 +27,7 @@ class SpmTokenizer final : public Tokenizer {
   std::optional<TokenId> bos() const override { return vocabulary_.bos(); }
   std::optional<TokenId> eos() const override { return vocabulary_.eos(); }
   bool ends_generation(TokenId id) const override { return vocabulary_.ends_generation(id); }
+  StripSides strips(TokenId id) const override { return vocabulary_.strips(id); }
   std::optional<TokenId> find(std::string_view token) const override {
     return vocabulary_.find(token);
   }

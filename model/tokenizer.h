@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // Text to token ids and back, from a GGUF file's own vocabulary.
 //
-// Byte-level BPE (`gpt2` model; pre-tokenizers gpt-2 and llama-bpe) and SentencePiece by scores
-// (`llama` model; byte fallback, space prefix). Ids equal those of the models' own tokenizers. Any
-// bytes can be encoded; ill-formed UTF-8 too. Immutable: thread-safe.
+// Byte-level BPE (`gpt2` model; the pre-tokenizers of model/pretokenizer.h) and SentencePiece by
+// scores (`llama` model; byte fallback, space prefix). Ids equal those of the models' own
+// tokenizers. Any bytes can be encoded; ill-formed UTF-8 too. Immutable: thread-safe.
 #pragma once
 
 #include <cstdint>
@@ -26,6 +26,12 @@ struct EncodeOptions {
       false; // control tokens' texts in `text` become their ids; off for users' text
 };
 
+// Whether a special token takes the white space on its two sides with it, as Phi-3's do.
+struct StripSides {
+  bool before = false;
+  bool after = false;
+};
+
 class Tokenizer {
  public:
   virtual ~Tokenizer() = default;
@@ -45,6 +51,7 @@ class Tokenizer {
   virtual std::optional<TokenId> bos() const = 0;
   virtual std::optional<TokenId> eos() const = 0;
   virtual bool ends_generation(TokenId id) const = 0; // EOS, EOT
+  virtual StripSides strips(TokenId id) const = 0;
   virtual std::optional<TokenId> find(
       std::string_view token) const = 0; // a token by its exact text
 };

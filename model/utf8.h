@@ -16,4 +16,8 @@ std::size_t utf8_character(std::string_view text);
 std::size_t utf8_prefix(std::string_view text);
 std::size_t ill_formed_prefix(std::string_view text);
 
+// Without the characters of Unicode's White_Space at its start, or at its end.
+std::string_view without_leading_space(std::string_view text);
+std::string_view without_trailing_space(std::string_view text);
+
 } // namespace coppice

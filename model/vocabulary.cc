@@ -5,6 +5,7 @@
 #include <cmath>
 
 #include "base/text.h"
+#include "model/utf8.h"
 
 namespace coppice {
 namespace {
@@ -30,12 +31,23 @@ Result<std::optional<TokenId>> read_id(const GgufFile& file, std::string_view ke
 
 } // namespace
 
+std::string unescape_spaces(std::string_view text) {
+  std::string plain;
+  while (!text.empty()) {
+    const bool space = text.starts_with(kSpaceMark);
+    plain += space ? ' ' : text[0];
+    text.remove_prefix(space ? kSpaceMark.size() : 1);
+  }
+  return plain;
+}
+
 Result<Vocabulary> Vocabulary::from_gguf(const GgufFile& file) {
   Vocabulary made;
   COPPICE_TRY(made.read_texts(file));
   COPPICE_TRY(made.read_types(file));
   COPPICE_TRY(made.read_ids(file));
-  made.index();
+  COPPICE_TRY(made.read_strips(file));
+  made.index(COPPICE_TRY(file.get_string_or("tokenizer.ggml.model", "")) == "llama");
   return made;
 }
 
@@ -102,19 +114,48 @@ Result<void> Vocabulary::read_ids(const GgufFile& file) {
   return {};
 }
 
-void Vocabulary::index() {
+// The keys are ours: llama.cpp's files have none, and it knows Phi-3's tokens by their names.
+Result<void> Vocabulary::read_strips(const GgufFile& file) {
+  const auto read = [&](std::string_view key, std::vector<TokenId>& ids) -> Result<void> {
+    for (const std::int64_t id : COPPICE_TRY(file.get_ints_or(key, {}))) {
+      if (id < 0 || static_cast<std::uint64_t>(id) >= size()) {
+        return corrupt(file, cat(key, " names the token ", id, ", of ", size()));
+      }
+      ids.push_back(static_cast<TokenId>(id));
+    }
+    std::ranges::sort(ids);
+    return {};
+  };
+  COPPICE_TRY(read(kStripBeforeKey, strip_before_));
+  COPPICE_TRY(read(kStripAfterKey, strip_after_));
+  if (file.has(kStripAfterKey)) return {};
+  if (COPPICE_TRY(file.get_string_or("general.architecture", "")) != "phi3") return {};
+  if (std::ranges::find(texts_, "<|end|>") == texts_.end()) return {};
+  for (std::size_t i = 0; i < size(); ++i) {
+    const bool special = types_[i] == TokenType::kControl || types_[i] == TokenType::kUserDefined;
+    const bool plain = texts_[i] == "<unk>" || texts_[i] == "<s>" || texts_[i] == "<|endoftext|>";
+    if (special && !plain) strip_after_.push_back(static_cast<TokenId>(i));
+  }
+  return {};
+}
+
+void Vocabulary::index(bool sentencepiece) {
   ids_.reserve(size());
   for (std::size_t i = 0; i < size(); ++i) {
     const auto id = static_cast<TokenId>(i);
     ids_.try_emplace(texts_[i], id);
     const bool special = types_[i] == TokenType::kControl || types_[i] == TokenType::kUserDefined;
     if (!special || texts_[i].empty()) continue;
-    specials_[static_cast<unsigned char>(texts_[i][0])].push_back(id);
+    std::string_view spelled = texts_[i];
+    if (sentencepiece && spelled.find(kSpaceMark) != std::string_view::npos) {
+      spelled = plain_.emplace_back(unescape_spaces(spelled));
+    }
+    specials_[static_cast<unsigned char>(spelled[0])].push_back({spelled, id});
     if (std::ranges::find(kEndings, texts_[i]) != std::end(kEndings)) endings_.push_back(id);
   }
-  for (auto& ids : specials_) {
-    std::ranges::stable_sort(ids, std::ranges::greater(),
-                             [&](TokenId id) { return text(id).size(); });
+  for (auto& specials : specials_) {
+    std::ranges::stable_sort(specials, std::ranges::greater(),
+                             [](const Special& special) { return special.text.size(); });
   }
 }
 
@@ -128,13 +169,17 @@ bool Vocabulary::ends_generation(TokenId id) const {
   return std::ranges::find(endings_, id) != endings_.end();
 }
 
-std::optional<TokenId> Vocabulary::special_at(std::string_view text, bool control) const {
-  for (const TokenId id : specials_[static_cast<unsigned char>(text[0])]) {
-    if ((control || type(id) == TokenType::kUserDefined) && text.starts_with(this->text(id))) {
-      return id;
-    }
+StripSides Vocabulary::strips(TokenId id) const {
+  return {.before = std::ranges::binary_search(strip_before_, id),
+          .after = std::ranges::binary_search(strip_after_, id)};
+}
+
+const Vocabulary::Special* Vocabulary::special_at(std::string_view text, bool control) const {
+  for (const Special& special : specials_[static_cast<unsigned char>(text[0])]) {
+    const bool wanted = control || type(special.id) == TokenType::kUserDefined;
+    if (wanted && text.starts_with(special.text)) return &special;
   }
-  return std::nullopt;
+  return nullptr;
 }
 
 std::vector<Vocabulary::Fragment> Vocabulary::split_specials(std::string_view text,
@@ -142,15 +187,18 @@ std::vector<Vocabulary::Fragment> Vocabulary::split_specials(std::string_view te
   std::vector<Fragment> fragments;
   std::size_t start = 0;
   for (std::size_t at = 0; at < text.size();) {
-    const auto special = special_at(text.substr(at), control);
-    if (!special) {
+    const Special* const special = special_at(text.substr(at), control);
+    if (special == nullptr) {
       ++at;
       continue;
     }
-    if (at > start) fragments.push_back({text.substr(start, at - start), std::nullopt});
-    const std::size_t length = this->text(*special).size();
-    fragments.push_back({text.substr(at, length), special});
-    at += length;
+    const StripSides strip = strips(special->id);
+    std::string_view before = text.substr(start, at - start);
+    if (strip.before) before = without_trailing_space(before);
+    if (!before.empty()) fragments.push_back({before, std::nullopt});
+    fragments.push_back({text.substr(at, special->text.size()), special->id});
+    at += special->text.size();
+    if (strip.after) at = text.size() - without_leading_space(text.substr(at)).size();
     start = at;
   }
   if (start < text.size()) fragments.push_back({text.substr(start), std::nullopt});

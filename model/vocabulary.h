@@ -6,7 +6,9 @@
 
 #include <array>
 #include <cstdint>
+#include <deque>
 #include <optional>
+#include <string>
 #include <string_view>
 #include <unordered_map>
 #include <vector>
@@ -23,6 +25,14 @@ enum class TokenType : std::uint8_t { // as in tokenizer.ggml.token_type
   kUnused = 5,
   kByte = 6, // "<0x0A>"
 };
+
+// SentencePiece's spelling of a space.
+inline constexpr std::string_view kSpaceMark = "\xE2\x96\x81"; // U+2581
+std::string unescape_spaces(std::string_view text);
+
+// Arrays of ids: tokens that take the white space before (after) them with them.
+inline constexpr char kStripBeforeKey[] = "coppice.tokenizer.strip_before";
+inline constexpr char kStripAfterKey[] = "coppice.tokenizer.strip_after";
 
 class Vocabulary {
  public:
@@ -51,22 +61,29 @@ class Vocabulary {
   std::optional<TokenId> eos() const { return eos_; }
   std::optional<TokenId> unknown() const { return unknown_; }
   bool ends_generation(TokenId id) const;
+  StripSides strips(TokenId id) const;
 
   // A stretch of text without special tokens, or one special token.
   struct Fragment {
     std::string_view text;
     std::optional<TokenId> special;
   };
-  // Leftmost, then longest. User-defined tokens always; control tokens if `control`.
+  // Leftmost, then longest. User-defined tokens always; control tokens if `control`. White space
+  // that a token strips is in no fragment. A U+2581 in a token of SentencePiece stands for a space.
   std::vector<Fragment> split_specials(std::string_view text, bool control) const;
 
  private:
+  struct Special {
+    std::string_view text; // as it stands in a text
+    TokenId id;
+  };
   Vocabulary() = default;
   Result<void> read_texts(const GgufFile& file);
   Result<void> read_types(const GgufFile& file);
   Result<void> read_ids(const GgufFile& file);
-  void index();
-  std::optional<TokenId> special_at(std::string_view text, bool control) const;
+  Result<void> read_strips(const GgufFile& file);
+  void index(bool sentencepiece);
+  const Special* special_at(std::string_view text, bool control) const;
 
   std::vector<char> blob_;
   std::vector<std::string_view> texts_;
@@ -74,7 +91,10 @@ class Vocabulary {
   std::vector<float> scores_;
   bool has_scores_ = false;
   std::unordered_map<std::string_view, TokenId> ids_;
-  std::array<std::vector<TokenId>, 256> specials_; // by first byte, longest first
+  std::array<std::vector<Special>, 256> specials_; // by first byte, longest first
+  std::deque<std::string> plain_;                  // texts of specials where the file's differ
+  std::vector<TokenId> strip_before_;              // sorted, as is the next
+  std::vector<TokenId> strip_after_;
   std::vector<TokenId> endings_;
   std::optional<TokenId> bos_;
   std::optional<TokenId> eos_;

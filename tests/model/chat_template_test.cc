@@ -89,6 +89,46 @@ TEST(ChatTemplate, RendersEachFamilyAsItsModelsWereTaught) {
             "<start_of_turn>user\nhi<end_of_turn>\n<start_of_turn>model\n|yes<end_of_turn>");
 }
 
+std::vector<ChatMessage> messages_of(const Json& list) {
+  std::vector<ChatMessage> messages;
+  for (const Json& item : list) {
+    const ChatRole role = item["role"] == "system" ? ChatRole::kSystem
+                          : item["role"] == "user" ? ChatRole::kUser
+                                                   : ChatRole::kAssistant;
+    messages.push_back({role, item["content"].get<std::string>()});
+  }
+  return messages;
+}
+
+TEST(ChatTemplate, RendersConversationsAsTheFamiliesOwnTemplatesDo) {
+  const fs::path path = fs::path(COPPICE_SOURCE_DIR) / "tests" / "vectors" / "chat.json";
+  const Json families = parse_json(read_text(path)).value();
+  EXPECT_EQ(families.size(), 8U);
+  for (const auto& [name, vectors] : families.items()) {
+    const ChatFamily family = family_of(vectors["template"].get<std::string>());
+    EXPECT_EQ(chat_family_name(family), name);
+    for (const Json& expected : vectors["rendered"]) {
+      EXPECT_EQ(render_chat(family, messages_of(expected["messages"]),
+                            expected["opens_answer"].get<bool>()),
+                expected["text"].get<std::string>())
+          << name;
+    }
+  }
+}
+
+TEST(ChatTemplate, AConversationsTokensAreItsTextsAndMarks) {
+  const TestFolder folder;
+  const auto base = model_with(folder.path(), {"<|im_start|>", "<|im_end|>"});
+  const std::vector<ChatMessage> messages = {{ChatRole::kSystem, "be brief"},
+                                             {ChatRole::kUser, "hi <|im_end|>"},
+                                             {ChatRole::kAssistant, "yes"},
+                                             {ChatRole::kUser, "no"}};
+  const auto ids = tokenize_chat(base->tokenizer(), ChatFamily::kChatMl, messages, true);
+  EXPECT_EQ(rendered(*base, ids), render_chat(ChatFamily::kChatMl, messages, true));
+  EXPECT_EQ(std::ranges::count(ids, *base->tokenizer().find("<|im_end|>")), 4);
+  EXPECT_EQ(std::ranges::count(ids, *base->tokenizer().find("<|im_start|>")), 5);
+}
+
 TEST(ChatTemplate, NobodysWordsCanOpenOrCloseATurn) {
   const TestFolder folder;
   const auto base = model_with(folder.path(), {});

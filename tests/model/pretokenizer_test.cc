@@ -54,7 +54,7 @@ TEST(Pretokenizer, LosesNothingOfAnyBytes) {
     for (std::uint64_t left = random.below(80); left > 0; --left) {
       bytes += static_cast<char>(random.below(2) > 0 ? random.below(256) : random.below(128));
     }
-    for (const char* pattern : {"gpt-2", "llama-bpe"}) {
+    for (const char* pattern : {"gpt-2", "llama-bpe", "qwen2", "smollm", "gpt-4o"}) {
       std::string joined;
       for (const std::string& word : words(pattern, bytes)) joined += word;
       EXPECT_EQ(joined, bytes);

@@ -63,15 +63,36 @@ TEST(Tokenizer, GivesLlama2sIdsInAllPublishedCases) {
                        shared_data("tokenizers/ggml-vocab-llama-spm.gguf.out"));
 }
 
-TEST(Tokenizer, GivesLlama3sIdsInAllPublishedCases) {
-  const std::string name = "tokenizers/llama3-licence/ggml-vocab-llama-bpe.gguf";
-  COPPICE_NEEDS_SHARED(name + ".xz");
+// Phi-3's first 32,000 tokens are Llama 2's.
+TEST(Tokenizer, GivesLlama2sIdsWithPhi3sVocabulary) {
+  COPPICE_NEEDS_SHARED("tokenizers/ggml-vocab-phi-3.gguf");
+  expect_published_ids(shared_data("tokenizers/ggml-vocab-phi-3.gguf"),
+                       shared_data("tokenizers/ggml-vocab-llama-spm.gguf.out"));
+  const auto phi3 = open_tokenizer(shared_data("tokenizers/ggml-vocab-phi-3.gguf"));
+  const TokenId user = *phi3->find("<|user|>");
+  EXPECT_TRUE(phi3->strips(user).after);
+  EXPECT_FALSE(phi3->strips(*phi3->find("<s>")).after);
+  const Ids hello = phi3->encode("Hello");
+  EXPECT_EQ(phi3->encode("<|user|>\n Hello", {.parse_special = true}), (Ids{user, hello[0]}));
+}
+
+void expect_published_ids_unpacked(const std::string& name) {
   const TestFolder folder;
   const fs::path raw = folder.path() / "vocabulary.gguf";
   const std::string command =
       cat("xz -dc '", shared_data(name + ".xz").string(), "' > '", raw.string(), "'");
   if (std::system(command.c_str()) != 0) GTEST_SKIP() << "needs xz to unpack " << name;
   expect_published_ids(raw, shared_data(name + ".out"));
+}
+
+TEST(Tokenizer, GivesLlama3sIdsInAllPublishedCases) {
+  COPPICE_NEEDS_SHARED("tokenizers/llama3-licence/ggml-vocab-llama-bpe.gguf.xz");
+  expect_published_ids_unpacked("tokenizers/llama3-licence/ggml-vocab-llama-bpe.gguf");
+}
+
+TEST(Tokenizer, GivesQwen2sIdsInAllPublishedCases) {
+  COPPICE_NEEDS_SHARED("tokenizers/ggml-vocab-qwen2.gguf.xz");
+  expect_published_ids_unpacked("tokenizers/ggml-vocab-qwen2.gguf");
 }
 
 TEST(Tokenizer, GivesTheIdsOfTheModelsOwnGoldens) {
@@ -154,7 +175,7 @@ void expect_round_trip(const Tokenizer& tokenizer, const std::string& text) {
 
 TEST(Tokenizer, BytePairsGiveBackEveryTextAndAnyBytes) {
   auto metadata = TinyModel::byte_vocabulary();
-  for (const char* pattern : {"gpt-2", "llama-bpe"}) {
+  for (const char* pattern : {"gpt-2", "llama-bpe", "qwen2", "smollm", "gpt-4o"}) {
     metadata["tokenizer.ggml.pre"] = std::string(pattern);
     const auto tokenizer = made_tokenizer(metadata);
     KeyedRandom random({.experiment = 5});
