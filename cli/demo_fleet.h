@@ -41,7 +41,7 @@ struct DemoFleetOptions {
   fs::path model;
   std::uint32_t rounds = 3;
   std::vector<Override> aggregator;          // of aggregator.toml
-  std::string engine;                        // of the devices, and of the sample text
+  std::string engine = "native";             // of the devices, and of the sample text
   std::vector<std::string> device_arguments; // of `client run`, besides the folder
   std::vector<DemoKill> kills{};
   std::uint32_t kill_round = 0;
