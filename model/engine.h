@@ -70,6 +70,18 @@ struct StepResult {
   std::uint64_t tokens = 0; // predicted tokens
 };
 
+// How a training step is computed within EngineOptions::activation_bytes.
+struct TrainingPlan {
+  std::uint64_t pass_tokens = 0; // computed at once; a step of more takes several passes
+  std::uint32_t layers = 0;
+  std::uint32_t kept_layers = 0;      // keep what they computed; the others compute it again
+  std::uint64_t bytes = 0;            // at the peak, beside weights, adapter and optimizer
+  std::uint64_t kept_layer_bytes = 0; // of each kept layer, and of one place for the others
+  std::uint64_t input_bytes = 0;      // of each of the others
+  std::uint64_t fixed_bytes = 0;      // whatever the layers do
+  double cost = 1;                    // time over that of keeping all, about
+};
+
 // Training of K clients side by side over one base (K = 1 on a device).
 class TrainSession {
  public:
@@ -134,6 +146,10 @@ class Engine {
   virtual Result<std::vector<float>> logits(std::span<const AdapterUse> adapters,
                                             std::span<const TokenId> tokens) = 0;
   virtual Result<std::unique_ptr<TrainSession>> start_training(std::vector<TrainJob> jobs) = 0;
+  // For steps of `total` tokens in sequences of at most `longest`, with adapters of `spec`.
+  // kInvalidArgument, with the least that works, where the memory doesn't do.
+  virtual Result<TrainingPlan> plan_training(const AdapterSpec& spec, std::size_t longest,
+                                             std::size_t total) const = 0;
   virtual Result<GenerateResult> generate(const GenerateRequest& request) = 0;
 };
 

@@ -44,6 +44,11 @@ class GraphEngine final : public Engine {
       return start_train_session(transformer_, std::move(jobs), options_.activation_bytes);
     });
   }
+  Result<TrainingPlan> plan_training(const AdapterSpec& spec, std::size_t longest,
+                                     std::size_t total) const override {
+    COPPICE_TRY(check_fits(spec, *base_));
+    return plan_training_passes(base_->config(), options_.activation_bytes, longest, total);
+  }
   Result<GenerateResult> generate(const GenerateRequest& request) override {
     return guarded([&] { return graph::generate(transformer_, request); });
   }

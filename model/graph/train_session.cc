@@ -222,6 +222,17 @@ Result<Adapter> GraphTrainSession::adapter(std::size_t client) const {
 
 } // namespace
 
+TrainingPlan plan_training_passes(const ModelConfig& config, std::uint64_t activation_bytes,
+                                  std::size_t longest, std::size_t total) {
+  const std::uint64_t token = activation_bytes_per_token(config);
+  TrainingPlan plan{.layers = config.layers, .kept_layers = config.layers};
+  plan.pass_tokens =
+      std::clamp<std::uint64_t>(activation_bytes / token, longest, std::max(longest, total));
+  plan.kept_layer_bytes = plan.pass_tokens * token / config.layers;
+  plan.bytes = plan.pass_tokens * token;
+  return plan;
+}
+
 Result<std::unique_ptr<TrainSession>> start_train_session(Transformer& transformer,
                                                           std::vector<TrainJob> jobs,
                                                           std::uint64_t activation_bytes) {

@@ -20,4 +20,8 @@ Result<std::unique_ptr<TrainSession>> start_train_session(Transformer& transform
                                                           std::vector<TrainJob> jobs,
                                                           std::uint64_t activation_bytes);
 
+// All layers are kept; one sequence is always computed whole.
+TrainingPlan plan_training_passes(const ModelConfig& config, std::uint64_t activation_bytes,
+                                  std::size_t longest, std::size_t total);
+
 } // namespace coppice::graph

@@ -3,11 +3,13 @@
 #pragma once
 
 #include <array>
+#include <atomic>
 #include <cstddef>
 #include <cstdint>
 #include <cstdlib>
 #include <memory>
 #include <new>
+#include <utility>
 
 #include "base/check.h"
 
@@ -18,8 +20,18 @@ class Buffer {
  public:
   static constexpr std::size_t kAlignment = 64;
   Buffer() = default;
+  Buffer(Buffer&& other) noexcept
+      : data_(std::move(other.data_)), size_(std::exchange(other.size_, 0)) {}
+  Buffer& operator=(Buffer&& other) noexcept {
+    count(-static_cast<std::int64_t>(size_));
+    data_ = std::move(other.data_);
+    size_ = std::exchange(other.size_, 0);
+    return *this;
+  }
+  ~Buffer() { count(-static_cast<std::int64_t>(size_)); }
   explicit Buffer(std::size_t bytes) : size_(bytes) {
     if (bytes == 0) return;
+    count(static_cast<std::int64_t>(bytes));
     const std::size_t whole = (bytes + kAlignment - 1) / kAlignment * kAlignment;
     data_.reset(static_cast<std::byte*>(std::aligned_alloc(kAlignment, whole)));
     if (data_ == nullptr) throw std::bad_alloc();
@@ -29,6 +41,8 @@ class Buffer {
   float* floats() { return reinterpret_cast<float*>(data_.get()); }
   const float* floats() const { return reinterpret_cast<const float*>(data_.get()); }
   std::size_t size() const { return size_; }
+  // Bytes of all buffers of the process at their peak since the last call, for tests of plans.
+  static std::int64_t take_peak() { return peak_.exchange(live_.load()); }
   // At least `bytes`; what was in it is lost when it grows.
   void reserve(std::size_t bytes) {
     if (bytes <= size_) return;
@@ -40,6 +54,14 @@ class Buffer {
   struct Free {
     void operator()(std::byte* bytes) const { std::free(bytes); }
   };
+  static void count(std::int64_t change) {
+    if (change == 0) return;
+    const std::int64_t now = live_.fetch_add(change) + change;
+    for (std::int64_t peak = peak_.load(); now > peak && !peak_.compare_exchange_weak(peak, now);) {
+    }
+  }
+  static inline std::atomic<std::int64_t> live_{0};
+  static inline std::atomic<std::int64_t> peak_{0};
   std::unique_ptr<std::byte, Free> data_;
   std::size_t size_ = 0;
 };

@@ -4,84 +4,107 @@
 #include <algorithm>
 
 #include "base/text.h"
+#include "model/native/attention_tile.h"
 #include "model/native/cross_entropy.h"
 #include "model/native/layer.h"
+#include "model/native/linear.h"
 
 namespace coppice::native {
 namespace {
 
 constexpr std::size_t kMostTokens = 4096; // of a pass: more gain nothing
 
-std::uint64_t kept_bytes(const ModelConfig& config, const ProductKernels& kernels,
-                         std::size_t tokens) {
-  std::uint64_t bytes = 0;
-  (void)LayerActivations::at(config, kernels, tokens, nullptr, &bytes);
+// What each slot of a thread's scratch grows to; see the users of buffer.h's slots.
+std::uint64_t scratch_bytes(const ModelConfig& config, const ProductKernels& kernels,
+                            std::size_t tokens, const MemoryRequest& request) {
+  constexpr std::uint64_t kFloat = sizeof(float);
+  const std::uint64_t element = kernels.element_bytes;
+  const std::uint64_t longest = request.longest;
+  const std::uint64_t head = config.head_width;
+  const std::uint64_t head_panels = (head + kPanelColumns - 1) / kPanelColumns * kPanelColumns;
+  const std::uint64_t f = config.feed_forward;
+  const std::uint64_t tile = kPanelColumns * tokens * kFloat;
+  const std::uint64_t keys = longest * head_panels * element; // packed, one way or the other
+  const std::uint64_t scores = kQueryTile * longest;
+  const std::uint64_t weights = std::max({kDepthChunk * kPanelColumns * element,
+                                          4 * kBackwardDepthChunk * kPanelColumns * element,
+                                          tokens * kPanelColumns * element});
+  std::uint64_t bytes = tile;                                                           // kOutput
+  bytes += std::max(tile, scores * kFloat);                                             // kScores
+  bytes += std::max(weights, keys);                                                     // kPanel
+  bytes += std::max<std::uint64_t>(keys, request.lora_width * kPanelColumns * element); // kPanelB
+  bytes += std::max({keys, 2 * f * kFloat, std::uint64_t{4096}});                       // kWeights
+  bytes += std::max(2 * f * kFloat, 1024 * kPanelColumns * element);                    // kRows
+  bytes += scores * kFloat + scores * element;             // kScoresB, kScoresC
+  bytes += scores * element + 2 * longest * head * kFloat; // kTransposed, kSums, kSumsB
+  if (config.attention_cap > 0) bytes += scores * kFloat;  // kTransposedB
   return bytes;
 }
 
-// What a thread's scratch grows to: panels and tiles of the widest products, attention's scores.
-std::uint64_t scratch_bytes(const ModelConfig& config, const ProductKernels& kernels,
-                            std::size_t tokens) {
-  const std::uint64_t element = kernels.element_bytes;
-  const std::uint64_t product = tokens * 256 * sizeof(float) + 2048 * 64 * element * 2;
-  const std::uint64_t head = std::max<std::uint64_t>(64, config.head_width);
-  const std::uint64_t attention = tokens * head * (3 * element + 2 * sizeof(float)) +
-                                  tokens * 48 * (2 * sizeof(float) + 2 * element);
-  return product + attention;
+TrainingPlan plan_for(const ModelConfig& config, const ProductKernels& kernels,
+                      const MemoryRequest& request, std::size_t tokens) {
+  TrainingPlan plan{.pass_tokens = tokens, .layers = config.layers};
+  (void)LayerActivations::at(config, kernels, tokens, nullptr, &plan.kept_layer_bytes);
+  const std::uint64_t row = std::uint64_t{config.width} * sizeof(float);
+  const std::uint64_t row_elements = std::uint64_t{config.width} * kernels.element_bytes;
+  plan.input_bytes = tokens * row;
+  // The residual stream and its gradient; the same of the rows that predict, with their norm.
+  const std::uint64_t rows = tokens * (3 * row + row_elements + sizeof(float));
+  const std::uint64_t hidden =
+      2 * tokens * request.lora_width * (sizeof(float) + 2 * kernels.element_bytes);
+  plan.fixed_bytes = rows + hidden + PassMemory::bytes_of(config, kernels, tokens) +
+                     cross_entropy_bytes(config.vocabulary, tokens) +
+                     request.threads * scratch_bytes(config, kernels, tokens, request);
+  return plan;
 }
 
-MemoryPlan plan_for(const ModelConfig& config, const ProductKernels& kernels, unsigned threads,
-                    std::size_t tokens) {
-  MemoryPlan plan{.tokens = tokens};
-  const std::uint64_t row = std::uint64_t{config.width} * sizeof(float);
-  plan.kept_bytes = kept_bytes(config, kernels, tokens);
-  plan.input_bytes = tokens * row;
-  plan.fixed_bytes = 2 * tokens * row + PassMemory::bytes_of(config, kernels, tokens) +
-                     cross_entropy_bytes(config.vocabulary, tokens) + tokens * row * 2 +
-                     threads * scratch_bytes(config, kernels, tokens);
+TrainingPlan all_kept(const ModelConfig& config, const ProductKernels& kernels,
+                      const MemoryRequest& request, std::size_t tokens) {
+  TrainingPlan plan = plan_for(config, kernels, request, tokens);
+  plan.kept_layers = plan.layers;
+  plan.bytes = plan.fixed_bytes + plan.layers * plan.kept_layer_bytes;
   return plan;
 }
 
 } // namespace
 
-Result<MemoryPlan> plan_memory(const ModelConfig& config, const ProductKernels& kernels,
-                               unsigned threads, std::size_t longest, std::size_t total,
-                               std::uint64_t budget) {
-  const auto all_kept = [&](std::size_t tokens) {
-    MemoryPlan plan = plan_for(config, kernels, threads, tokens);
-    plan.kept_layers = config.layers;
-    plan.bytes = plan.fixed_bytes + config.layers * plan.kept_bytes;
-    return plan;
-  };
-  // As many tokens as fit with all kept: bytes grow in proportion to tokens but for little.
-  const std::size_t most = std::min(std::max(total, longest), std::max(kMostTokens, longest));
-  MemoryPlan plan = all_kept(longest);
-  if (plan.bytes <= budget) {
-    std::size_t low = longest;
-    std::size_t high = most;
+Result<TrainingPlan> plan_memory(const ModelConfig& config, const ProductKernels& kernels,
+                                 const MemoryRequest& request) {
+  const auto kept = [&](std::size_t tokens) { return all_kept(config, kernels, request, tokens); };
+  if (kept(request.longest).bytes <= request.budget) {
+    // As many tokens as fit: bytes grow with them.
+    std::size_t low = request.longest;
+    std::size_t high = std::max(std::min(request.total, kMostTokens), low);
     while (low < high) {
       const std::size_t middle = low + (high - low + 1) / 2;
-      if (all_kept(middle).bytes <= budget) {
+      if (kept(middle).bytes <= request.budget) {
         low = middle;
       } else {
         high = middle - 1;
       }
     }
-    return all_kept(low);
+    return kept(low);
   }
-  plan = plan_for(config, kernels, threads, longest);
+  TrainingPlan plan = plan_for(config, kernels, request, request.longest);
   // A layer that isn't kept has its input, and all of them share one place for the rest.
-  const std::uint64_t least = plan.fixed_bytes + plan.kept_bytes + config.layers * plan.input_bytes;
-  if (least > budget) {
-    return Error{ErrorCode::kInvalidArgument,
-                 cat("training on ", longest, " tokens at once takes at least ",
-                     (least + (1U << 20U) - 1) >> 20U, " MiB beside the weights, ", budget >> 20U,
-                     " MiB are allowed; allow more, or use shorter sequences")};
+  const std::uint64_t least =
+      plan.fixed_bytes + plan.kept_layer_bytes + plan.layers * plan.input_bytes;
+  if (least > request.budget) {
+    return Error{
+        ErrorCode::kInvalidArgument,
+        cat("training on ", request.longest, " tokens at once takes at least ",
+            (least + (1U << 20U) - 1) >> 20U, " MiB beside the weights, ", request.budget >> 20U,
+            " MiB are allowed; allow more, or use shorter sequences")};
   }
-  const std::uint64_t more = plan.kept_bytes - std::min(plan.kept_bytes, plan.input_bytes);
-  plan.kept_layers =
-      more == 0 ? 0 : std::min<std::uint64_t>(config.layers - 1, (budget - least) / more);
+  const std::uint64_t more =
+      plan.kept_layer_bytes - std::min(plan.kept_layer_bytes, plan.input_bytes);
+  if (more > 0) {
+    plan.kept_layers = static_cast<std::uint32_t>(
+        std::min<std::uint64_t>(plan.layers - 1, (request.budget - least) / more));
+  }
   plan.bytes = least + plan.kept_layers * more;
+  // A layer costs about as much forward as backward, where only the inputs' gradients are needed.
+  plan.cost = 1.0 + 0.5 * static_cast<double>(plan.layers - plan.kept_layers) / plan.layers;
   return plan;
 }
 

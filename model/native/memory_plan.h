@@ -7,25 +7,22 @@
 
 #include <cstdint>
 
-#include "model/base_model.h"
+#include "model/engine.h"
 #include "model/native/product_kernels.h"
 
 namespace coppice::native {
 
-struct MemoryPlan {
-  std::size_t tokens = 0;        // of a pass
-  std::size_t kept_layers = 0;   // the lowest ones are computed again
-  std::uint64_t bytes = 0;       // beyond weights, adapters and optimizer
-  std::uint64_t kept_bytes = 0;  // of a kept layer
-  std::uint64_t input_bytes = 0; // of a layer that is computed again
-  std::uint64_t fixed_bytes = 0; // whatever the layers do
+struct MemoryRequest {
+  unsigned threads = 1;
+  std::size_t longest = 0;    // tokens of the longest sequence of a step
+  std::size_t total = 0;      // tokens of a step
+  std::size_t lora_width = 0; // ranks of all adapters of the widest group of layers, together
+  std::uint64_t budget = 0;
 };
 
-// For passes of at most `longest` tokens a sequence and `total` tokens a step. Sequences share a
-// pass as far as the budget goes with all layers kept; one sequence alone keeps as many layers as
-// fit. kInvalidArgument, with the smallest budget that works, where it doesn't.
-Result<MemoryPlan> plan_memory(const ModelConfig& config, const ProductKernels& kernels,
-                               unsigned threads, std::size_t longest, std::size_t total,
-                               std::uint64_t budget);
+// Sequences share a pass as far as the budget goes with all layers kept; one sequence alone keeps
+// as many layers as fit. kInvalidArgument, with the smallest budget that works, where it doesn't.
+Result<TrainingPlan> plan_memory(const ModelConfig& config, const ProductKernels& kernels,
+                                 const MemoryRequest& request);
 
 } // namespace coppice::native

@@ -7,6 +7,7 @@
 #include "model/input_checks.h"
 #include "model/native/cpu_level.h"
 #include "model/native/generate.h"
+#include "model/native/memory_plan.h"
 #include "model/native/train_session.h"
 
 namespace coppice {
@@ -37,6 +38,8 @@ class NativeEngine final : public Engine {
   Result<std::unique_ptr<TrainSession>> start_training(std::vector<TrainJob> jobs) override {
     return start_train_session(transformer_, std::move(jobs), options_.activation_bytes);
   }
+  Result<TrainingPlan> plan_training(const AdapterSpec& spec, std::size_t longest,
+                                     std::size_t total) const override;
   Result<GenerateResult> generate(const GenerateRequest& request) override {
     return native::generate(transformer_, level_, request);
   }
@@ -59,6 +62,21 @@ Result<ModelLora> NativeEngine::adapted(std::span<const AdapterUse> adapters) {
   }
   lora.prepare(transformer_.kernels(), transformer_.layers());
   return lora;
+}
+
+Result<TrainingPlan> NativeEngine::plan_training(const AdapterSpec& spec, std::size_t longest,
+                                                 std::size_t total) const {
+  COPPICE_TRY(check_fits(spec, base()));
+  const Adapter zeros(std::make_shared<const AdapterSpec>(spec));
+  ModelLora lora = transformer_.no_adapters();
+  lora.add({.adapter = &zeros});
+  lora.prepare(transformer_.kernels(), transformer_.layers());
+  return plan_memory(transformer_.config(), transformer_.kernels(),
+                     {.threads = options_.threads,
+                      .longest = longest,
+                      .total = total,
+                      .lora_width = lora.widest_group(),
+                      .budget = options_.activation_bytes});
 }
 
 void NativeEngine::score_pass(std::span<const Sequence> sequences, const ModelLora& lora,

@@ -48,16 +48,16 @@ class PassRunner {
  public:
   explicit PassRunner(Transformer& transformer) : transformer_(transformer) {}
   // Nats over the pass's targets; gradients of sum(weight * nats) go where `lora` says.
-  double run(const Pass& pass, const ModelLora& lora, const MemoryPlan& plan, float weight);
+  double run(const Pass& pass, const ModelLora& lora, const TrainingPlan& plan, float weight);
 
  private:
-  void reserve(const Pass& pass, const MemoryPlan& plan);
+  void reserve(const Pass& pass, const TrainingPlan& plan);
   LayerActivations activations(std::size_t layer, std::size_t tokens);
   bool keeps(std::size_t layer) const;
   double loss(const Pass& pass, const FloatRows& x, const FloatRows& dx, float weight);
 
   Transformer& transformer_;
-  MemoryPlan plan_;
+  TrainingPlan plan_;
   std::size_t reserved_tokens_ = 0;
   Buffer kept_;   // activations of the kept layers, and one place for the others
   Buffer inputs_; // of the others, float32
@@ -69,7 +69,7 @@ bool PassRunner::keeps(std::size_t layer) const {
   return layer >= transformer_.layers().size() - plan_.kept_layers;
 }
 
-void PassRunner::reserve(const Pass& pass, const MemoryPlan& plan) {
+void PassRunner::reserve(const Pass& pass, const TrainingPlan& plan) {
   plan_ = plan;
   if (pass.shape.tokens > reserved_tokens_) {
     reserved_tokens_ = pass.shape.tokens;
@@ -117,7 +117,7 @@ double PassRunner::loss(const Pass& pass, const FloatRows& x, const FloatRows& d
   return sum;
 }
 
-double PassRunner::run(const Pass& pass, const ModelLora& lora, const MemoryPlan& plan,
+double PassRunner::run(const Pass& pass, const ModelLora& lora, const TrainingPlan& plan,
                        float weight) {
   const std::size_t tokens = pass.shape.tokens;
   const std::size_t width = transformer_.config().width;
@@ -207,14 +207,17 @@ Result<StepResult> NativeTrainSession::forward_backward(std::size_t client, cons
     longest = std::max(longest, sequence.tokens.size());
     total += sequence.tokens.size();
   }
-  const MemoryPlan plan =
-      COPPICE_TRY(plan_memory(transformer_.config(), transformer_.kernels(),
-                              transformer_.pool().threads(), longest, total, activation_bytes_));
   std::ranges::fill(gradients_, 0.0F);
   ModelLora& lora = *clients_[client].lora;
   lora.prepare(transformer_.kernels(), transformer_.layers());
+  const TrainingPlan plan = COPPICE_TRY(plan_memory(transformer_.config(), transformer_.kernels(),
+                                                    {.threads = transformer_.pool().threads(),
+                                                     .longest = longest,
+                                                     .total = total,
+                                                     .lora_width = lora.widest_group(),
+                                                     .budget = activation_bytes_}));
   const auto weight = static_cast<float>(1.0 / static_cast<double>(result.tokens));
-  for (const Pass& pass : make_passes(batch, plan.tokens)) {
+  for (const Pass& pass : make_passes(batch, plan.pass_tokens)) {
     result.loss += runner_.run(pass, lora, plan, weight);
   }
   result.loss /= static_cast<double>(result.tokens);

@@ -98,6 +98,14 @@ std::size_t ModelLora::lowest_trained() const {
   return layer;
 }
 
+std::size_t ModelLora::widest_group() const {
+  std::size_t widest = 0;
+  for (const LayerLora& layer : prepared_) {
+    for (const LoraGroup& group : layer.groups) widest = std::max(widest, group.width());
+  }
+  return widest;
+}
+
 Transformer::Transformer(std::shared_ptr<const BaseModel> base, const ProductKernels& kernels,
                          unsigned threads)
     : base_(std::move(base)),

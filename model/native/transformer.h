@@ -29,6 +29,7 @@ class ModelLora {
   const LayerFactors& factors(std::size_t i) const { return factors_[i]; }
   // The lowest layer that is trained; the number of layers if none is.
   std::size_t lowest_trained() const;
+  std::size_t widest_group() const; // LoraGroup::width(), the largest
 
  private:
   struct Place {

@@ -4,7 +4,7 @@
 
 namespace coppice::graph {
 
-const std::uint64_t kLeastActivationBytes = std::uint64_t{3} << 20U;
+const std::uint64_t kLeastActivationBytes = std::uint64_t{4} << 20U;
 
 Result<std::unique_ptr<Engine>> open_engine(std::shared_ptr<const BaseModel> base,
                                             const EngineOptions& options) {
