@@ -114,7 +114,7 @@ Result<ExitCode> merge(Context& context, const MergeOptions& options) {
   model.engine.reset();
   const auto merged_base = COPPICE_TRY(BaseModel::open(options.out));
   const auto merged = COPPICE_TRY(
-      open_engine(options.model.engine, merged_base, {.threads = threads_of(options.model)}));
+      open_engine(options.model.engine, merged_base, COPPICE_TRY(engine_options(options.model))));
   losses.merged = COPPICE_TRY(score_with_progress(console, *merged, {}, text, "merged"));
   tell(console, options, losses);
   return ExitCode::kOk;

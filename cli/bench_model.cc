@@ -15,20 +15,26 @@
 #include "cli/validators.h"
 #include "model/engine_module.h"
 #include "model/model_info.h"
+#include "model/native/ceiling.h"
 
 namespace coppice {
 namespace {
 
 constexpr unsigned kCeilingTries = 12; // before the work, and again after
 constexpr std::uint32_t kWarmUpSteps = 2;
+constexpr std::uint32_t kDecodePrompt = 8;
+constexpr unsigned kBandwidthTries = 5;
+constexpr char kInt8[] = "int8";
+constexpr char kFloat[] = "float";
 
 struct BenchOptions {
   ModelOptions model;
   std::uint32_t tokens = 512;
-  std::uint32_t window = 128;
+  std::uint32_t window = 512;
   std::uint32_t rank = 8;
   std::uint32_t steps = 8;
-  std::uint32_t prompt_tokens = 256;
+  std::uint32_t prompt_tokens = 512;
+  std::string activations = kInt8;
 };
 
 std::string threads_text(const ModelOptions& options) {
@@ -73,8 +79,23 @@ Batch random_batch(const BaseModel& base, const BenchOptions& options, std::uint
   return batch;
 }
 
-LinearCeiling better(const LinearCeiling& a, const LinearCeiling& b) {
-  return {std::max(a.f32_gflops, b.f32_gflops), std::max(a.bf16_gflops, b.bf16_gflops)};
+// The best products of one thread: LibTorch's where its module is there, else our own tiles.
+struct Ceiling {
+  double f32_gflops = 0;
+  double bf16_gflops = 0; // 0: there is none
+  std::string source;
+};
+
+Result<Ceiling> measure_ceiling() {
+  if (const auto linear = measure_linear_ceiling(kCeilingTries)) {
+    return Ceiling{linear->f32_gflops, linear->bf16_gflops, "at::linear, 512 x 2048 x 2048"};
+  }
+  const auto tiles = COPPICE_TRY(native::measure_product_ceiling(kCeilingTries));
+  return Ceiling{tiles.f32_gflops, tiles.bf16_gflops, "our own tiles, operands in the first cache"};
+}
+
+Ceiling better(const Ceiling& a, const Ceiling& b) {
+  return {std::max(a.f32_gflops, b.f32_gflops), std::max(a.bf16_gflops, b.bf16_gflops), a.source};
 }
 
 // Seconds of a step: the middle one, so that one interruption doesn't count.
@@ -93,7 +114,7 @@ Result<double> time_steps(TrainSession& session, const BaseModel& base,
 }
 
 Result<ExitCode> bench_train_step(Context& context, const BenchOptions& options) {
-  LinearCeiling ceiling = COPPICE_TRY(measure_linear_ceiling(kCeilingTries));
+  Ceiling ceiling = COPPICE_TRY(measure_ceiling());
   OpenModel model = COPPICE_TRY(open_model(options.model));
   const std::vector<std::string> all{"all-linear"};
   AdapterSpec spec = COPPICE_TRY(model.base->make_spec(
@@ -107,12 +128,13 @@ Result<ExitCode> bench_train_step(Context& context, const BenchOptions& options)
   const auto session = COPPICE_TRY(model.engine->start_training(std::move(jobs)));
   const double seconds = COPPICE_TRY(time_steps(*session, *model.base, options));
   const double peak = peak_resident_mb();
-  ceiling = better(ceiling, COPPICE_TRY(measure_linear_ceiling(kCeilingTries)));
+  ceiling = better(ceiling, COPPICE_TRY(measure_ceiling()));
 
   const auto threads = static_cast<double>(threads_of(options.model));
   const double rate = options.tokens / seconds;
   const double f32 = ceiling.f32_gflops * threads;
   const double bf16 = ceiling.bf16_gflops * threads;
+  const double best = std::max(bf16, f32);
   const double gflops = 4.0 * static_cast<double>(model.base->parameters()) * rate / 1e9;
   Console& console = context.console;
   Table table({{"training step"}, {"", Align::kRight}, {""}});
@@ -122,16 +144,18 @@ Result<ExitCode> bench_train_step(Context& context, const BenchOptions& options)
   table.add_row({"memory at its peak", fixed(peak, 0), "MB resident"});
   table.add_row({"ceiling, float32", fixed(f32, 1), "GFLOP/s"});
   table.add_row({"ceiling, bfloat16", fixed(bf16, 1), "GFLOP/s"});
-  table.add_row({"share of the bfloat16 ceiling", fixed(gflops / bf16 * 100, 1), "%"});
+  table.add_row({"share of the higher ceiling", fixed(gflops / best * 100, 1), "%"});
   console.write(table.render());
   console.print(cat("\n", grouped(model.base->parameters()), " parameters, ", grouped(trained),
                     " trained, ", threads_text(options.model), ", engine ",
-                    model.engine->info().name, ", ", model.engine->info().instruction_level));
+                    model.engine->info().name, ", ", model.engine->info().instruction_level,
+                    "\nceiling: ", ceiling.source));
   console.finish("coppice.bench_train_step.v1",
                  Json{{"tokens_per_s", rate},
                       {"peak_rss_mb", peak},
                       {"ceiling_gflops", {{"f32", f32}, {"bf16", bf16}}},
-                      {"share_of_ceiling", gflops / bf16},
+                      {"share_of_ceiling", gflops / best},
+                      {"ceiling", ceiling.source},
                       {"seconds_per_step", seconds},
                       {"tokens", options.tokens},
                       {"window", options.window},
@@ -152,50 +176,64 @@ double bytes_per_token(const BaseModel& base) {
   return bytes;
 }
 
+struct GenerateTimes {
+  double prefill_rate = 0; // tokens a second
+  double decode_rate = 0;
+};
+
+// The best of some runs: prefill of a long prompt, then decoding after a short one.
+Result<GenerateTimes> time_generation(const OpenModel& model, const BenchOptions& options) {
+  GenerateTimes times;
+  const auto run = [&](std::uint32_t prompt, std::uint32_t tokens) {
+    return model.engine->generate({.adapters = model.uses(),
+                                   .prompt = random_tokens(*model.base, prompt, 0),
+                                   .max_tokens = tokens,
+                                   .sampler = {},
+                                   .int8_activations = options.activations == kInt8,
+                                   .ignore_end_tokens = true,
+                                   .on_token = [](TokenId) { return !interrupted(); }});
+  };
+  for (std::uint32_t i = 0; i <= options.steps; ++i) { // the first pages the weights in
+    const GenerateResult read = COPPICE_TRY(run(options.prompt_tokens, 1));
+    const GenerateResult wrote = COPPICE_TRY(run(kDecodePrompt, options.tokens));
+    if (interrupted()) return Error{ErrorCode::kCancelled, "the benchmark was stopped"};
+    times.prefill_rate = std::max(times.prefill_rate, options.prompt_tokens / read.prefill_seconds);
+    times.decode_rate = std::max(times.decode_rate,
+                                 static_cast<double>(wrote.tokens.size()) / wrote.decode_seconds);
+  }
+  return times;
+}
+
 Result<ExitCode> bench_generate(Context& context, const BenchOptions& options) {
   OpenModel model = COPPICE_TRY(open_model(options.model));
   const std::uint32_t room = model.base->config().context;
-  if (options.prompt_tokens + options.tokens > room) {
-    return Error{
-        ErrorCode::kInvalidArgument,
-        cat("--prompt-tokens and --tokens together must fit the model's context of ", room)};
+  if (options.prompt_tokens >= room || kDecodePrompt + options.tokens > room) {
+    return Error{ErrorCode::kInvalidArgument,
+                 cat("--prompt-tokens and --tokens must fit the model's context of ", room)};
   }
-  GenerateRequest request{.adapters = model.uses(),
-                          .prompt = random_tokens(*model.base, options.prompt_tokens, 0),
-                          .max_tokens = options.tokens,
-                          .sampler = {},
-                          .on_token = [](TokenId) { return !interrupted(); }};
-  double prefill = 0;
-  double decode = 0;
-  std::size_t decoded = 0;
-  for (std::uint32_t run = 0; run <= options.steps; ++run) {
-    const GenerateResult made = COPPICE_TRY(model.engine->generate(request));
-    if (interrupted()) return Error{ErrorCode::kCancelled, "the benchmark was stopped"};
-    if (run == 0) continue; // the first pages the weights in
-    prefill += made.prefill_seconds;
-    decode += made.decode_seconds;
-    decoded += made.tokens.size();
-  }
-  if (decoded == 0 || prefill <= 0 || decode <= 0) {
-    return Error{ErrorCode::kFailedPrecondition,
-                 "the model ended the text at once: give another --prompt-tokens"};
-  }
-  const double decode_rate = static_cast<double>(decoded) / decode;
-  const double prefill_rate = options.prompt_tokens * static_cast<double>(options.steps) / prefill;
-  const double read = bytes_per_token(*model.base) * decode_rate / 1e9;
+  double bandwidth = native::measure_read_bandwidth(threads_of(options.model), kBandwidthTries);
+  const GenerateTimes times = COPPICE_TRY(time_generation(model, options));
+  bandwidth = std::max(bandwidth,
+                       native::measure_read_bandwidth(threads_of(options.model), kBandwidthTries));
+  const double read = bytes_per_token(*model.base) * times.decode_rate / 1e9;
   Console& console = context.console;
   Table table({{"generation"}, {"", Align::kRight}, {""}});
-  table.add_row({"decoding", fixed(decode_rate, 1), "tokens/s"});
-  table.add_row({"prefill", fixed(prefill_rate, 1), "tokens/s"});
+  table.add_row({"decoding", fixed(times.decode_rate, 1), "tokens/s"});
+  table.add_row(
+      {cat("prefill of ", options.prompt_tokens), fixed(times.prefill_rate, 1), "tokens/s"});
   table.add_row({"weights read while decoding", fixed(read, 2), "GB/s"});
+  table.add_row({"memory's own speed", fixed(bandwidth, 2), "GB/s"});
   console.write(table.render());
-  console.print(cat("\nprompts of ", options.prompt_tokens, " tokens, ",
-                    threads_text(options.model), ", engine ", model.engine->info().name));
-  console.finish("coppice.bench_generate.v1", Json{{"decode_tokens_per_s", decode_rate},
-                                                   {"prefill_tokens_per_s", prefill_rate},
+  console.print(cat("\n", options.tokens, " tokens decoded after ", kDecodePrompt, ", ",
+                    threads_text(options.model), ", engine ", model.engine->info().name, ", ",
+                    options.activations, " activations"));
+  console.finish("coppice.bench_generate.v1", Json{{"decode_tokens_per_s", times.decode_rate},
+                                                   {"prefill_tokens_per_s", times.prefill_rate},
                                                    {"read_gb_per_s", read},
+                                                   {"bandwidth_gb_per_s", bandwidth},
                                                    {"prompt_tokens", options.prompt_tokens},
-                                                   {"decoded_tokens", decoded},
+                                                   {"decoded_tokens", options.tokens},
+                                                   {"activations", options.activations},
                                                    {"threads", threads_of(options.model)},
                                                    {"engine", model.engine->info().name}});
   return ExitCode::kOk;
@@ -225,12 +263,13 @@ void add_bench_train_step_command(CLI::App& parent, Context& context) {
   add_count(command, "--window", options->window, 2, "Tokens of a sequence at most");
   add_count(command, "--rank", options->rank, 1, "Rank of the adapter, on all linear layers");
   add_count(command, "--steps", options->steps, 1, "Steps timed; the middle one counts");
+  add_memory_option(command, options->model);
   add_compute_options(command, options->model);
 }
 
 void add_bench_generate_command(CLI::App& parent, Context& context) {
   auto options = std::make_shared<BenchOptions>();
-  options->tokens = 128;
+  options->tokens = 64;
   options->steps = 3;
   CLI::App& command = new_command(parent, context,
                                   {.name = "generate",
@@ -239,7 +278,11 @@ void add_bench_generate_command(CLI::App& parent, Context& context) {
                                   [options](Context& at) { return bench_generate(at, *options); });
   add_model_option(command, options->model);
   add_count(command, "-n,--tokens", options->tokens, 1, "Tokens decoded a run");
-  add_count(command, "--prompt-tokens", options->prompt_tokens, 1, "Tokens of the prompt");
+  add_count(command, "--prompt-tokens", options->prompt_tokens, 1, "Tokens of the prompt read");
+  command.add_option("--activations", options->activations, "While decoding: int8 or float")
+      ->type_name("TYPE")
+      ->check(CLI::IsMember({kInt8, kFloat}).description(""))
+      ->capture_default_str();
   add_count(command, "--steps", options->steps, 1, "Runs that count, after one that doesn't");
   add_adapter_options(command, options->model, "Adapter to decode with; several add up");
   add_compute_options(command, options->model);

@@ -116,9 +116,10 @@ Result<ExitCode> run(Context& context, const RunOptions& options) {
     agent_options.trainer = constant_trainer(*options.constant_delta);
   } else {
     const ResourceSettings& resources = agent_options.settings.resources;
-    agent_options.engine =
-        engine_factory(resources.engine, agent_options.settings.model,
-                       {.threads = resources.threads, .activation_bytes = resources.memory_bytes});
+    agent_options.engine = engine_factory(resources.engine, agent_options.settings.model,
+                                          {.threads = resources.threads,
+                                           .activation_bytes = resources.memory_bytes,
+                                           .exact = resources.exact});
   }
   const SystemClock clock;
   auto agent =

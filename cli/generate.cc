@@ -14,12 +14,16 @@
 namespace coppice {
 namespace {
 
+constexpr char kInt8[] = "int8";
+constexpr char kFloat[] = "float";
+
 struct GenerateOptions {
   ModelOptions model;
   std::string client;
   std::string prompt;
   std::uint32_t max_tokens = 128;
   SamplerSettings sampler{.temperature = 0.8F};
+  std::string activations = kInt8;
 };
 
 const char* stop_name(GenerateStop stop) {
@@ -91,6 +95,7 @@ Result<ExitCode> generate(Context& context, const GenerateOptions& options) {
                           .max_tokens = options.max_tokens,
                           .sampler = options.sampler,
                           .on_token = {}};
+  request.int8_activations = options.activations == kInt8;
   request.on_token = [&](TokenId token) {
     console.write(printable_text(tokenizer.piece(token), console.terminal()));
     return !interrupted();
@@ -159,6 +164,12 @@ void add_generate_command(CLI::App& parent, Context& context) {
       ->default_str("0.95");
   command.add_option("-s,--seed", options->sampler.seed, "The same seed gives the same text")
       ->type_name("N")
+      ->capture_default_str();
+  command
+      .add_option("--activations", options->activations,
+                  "While decoding: int8, 32 to a scale, which is faster, or float")
+      ->type_name("TYPE")
+      ->check(CLI::IsMember({kInt8, kFloat}).description(""))
       ->capture_default_str();
   add_compute_options(command, options->model);
 }

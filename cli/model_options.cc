@@ -8,8 +8,15 @@
 
 #include "base/text.h"
 #include "cli/engine_choice.h"
+#include "config/units.h"
 
 namespace coppice {
+namespace {
+
+constexpr char kBfloat16[] = "bfloat16";
+constexpr char kFloat32[] = "float32";
+
+} // namespace
 
 void add_model_option(CLI::App& command, ModelOptions& options, bool required) {
   command.add_option("-m,--model", options.model, "The base model's GGUF file")
@@ -43,6 +50,28 @@ void add_threads_option(CLI::App& command, ModelOptions& options) {
 void add_compute_options(CLI::App& command, ModelOptions& options) {
   add_threads_option(command, options);
   add_engine_option(command, options.engine);
+  command
+      .add_option("--precision", options.precision,
+                  "What the native engine rounds the inputs of products to: bfloat16, where the "
+                  "processor multiplies it, or float32, which is exact and takes twice the time")
+      ->type_name("TYPE")
+      ->check(CLI::IsMember({kBfloat16, kFloat32}).description(""))
+      ->capture_default_str();
+}
+
+void add_memory_option(CLI::App& command, ModelOptions& options) {
+  command
+      .add_option("--memory", options.memory,
+                  "Memory of a training step beside the weights and the adapter: 256MB, 1GiB; with "
+                  "less, more is computed twice")
+      ->type_name("SIZE")
+      ->capture_default_str();
+}
+
+Result<EngineOptions> engine_options(const ModelOptions& options) {
+  return EngineOptions{.threads = threads_of(options),
+                       .activation_bytes = COPPICE_TRY(parse_size(options.memory)),
+                       .exact = options.precision == kFloat32};
 }
 
 unsigned threads_of(const ModelOptions& options) {
@@ -67,7 +96,7 @@ Result<OpenModel> open_model(const ModelOptions& options) {
     model.adapters.push_back(COPPICE_TRY(load_adapter(path, model.base.get(), rows)).adapter);
   }
   model.engine =
-      COPPICE_TRY(open_engine(options.engine, model.base, {.threads = threads_of(options)}));
+      COPPICE_TRY(open_engine(options.engine, model.base, COPPICE_TRY(engine_options(options))));
   return model;
 }
 

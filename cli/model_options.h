@@ -22,6 +22,8 @@ struct ModelOptions {
   std::string rows = "hf";
   unsigned threads = 0; // 0: one for each core
   std::string engine = "native";
+  std::string precision = "bfloat16";
+  std::string memory = "256MB";
 };
 
 void add_model_option(CLI::App& command, ModelOptions& options, bool required = true);
@@ -40,6 +42,10 @@ struct OpenModel {
   std::vector<Adapter> adapters;
   std::vector<AdapterUse> uses() const; // valid while this object stays where it is
 };
+// --memory
+void add_memory_option(CLI::App& command, ModelOptions& options);
+
+Result<EngineOptions> engine_options(const ModelOptions& options);
 Result<std::shared_ptr<const BaseModel>> open_base(const ModelOptions& options);
 Result<OpenModel> open_model(const ModelOptions& options);
 

@@ -25,6 +25,7 @@ struct TrainOptions {
   std::string out;
   std::string config;
   std::string start;
+  bool plan = false;
   std::vector<Override> overrides;
 };
 
@@ -126,6 +127,40 @@ void tell(Console& console, const TrainOptions& options, const Trained& trained,
                                           {"adapter", options.out}});
 }
 
+std::string mebibytes(std::uint64_t bytes) {
+  return fixed(static_cast<double>(bytes) / (1 << 20U), 1);
+}
+
+// What a step will keep and compute again, without training.
+Result<ExitCode> tell_plan(Console& console, const Engine& engine, const AdapterSpec& spec,
+                           const Recipe& recipe) {
+  const std::size_t longest =
+      std::min<std::size_t>(recipe.window, engine.base().config().context);
+  const TrainingPlan plan = COPPICE_TRY(engine.plan_training(spec, longest, recipe.batch_tokens));
+  const std::uint32_t again = plan.layers - plan.kept_layers;
+  Table table({{"a training step"}, {"each, MiB", Align::kRight}, {"all, MiB", Align::kRight}});
+  table.add_row({cat(plan.kept_layers, " layers keep their activations"),
+                 mebibytes(plan.kept_layer_bytes),
+                 mebibytes(plan.kept_layers * plan.kept_layer_bytes)});
+  table.add_row({cat(again, " layers keep their input, and compute the rest again"),
+                 mebibytes(plan.input_bytes),
+                 mebibytes(again * plan.input_bytes + (again > 0 ? plan.kept_layer_bytes : 0))});
+  table.add_row({"whatever the layers do", "", mebibytes(plan.fixed_bytes)});
+  table.add_row({"together, beside weights and adapter", "", mebibytes(plan.bytes)});
+  console.write(table.render());
+  console.print(cat("\n", plan.pass_tokens, " tokens at once, in about ", fixed(plan.cost, 2),
+                    " times the time of keeping everything"));
+  console.finish("coppice.train_plan.v1", Json{{"pass_tokens", plan.pass_tokens},
+                                               {"layers", plan.layers},
+                                               {"kept_layers", plan.kept_layers},
+                                               {"bytes", plan.bytes},
+                                               {"kept_layer_bytes", plan.kept_layer_bytes},
+                                               {"input_bytes", plan.input_bytes},
+                                               {"fixed_bytes", plan.fixed_bytes},
+                                               {"cost", plan.cost}});
+  return ExitCode::kOk;
+}
+
 Result<ExitCode> train(Context& context, const TrainOptions& options) {
   COPPICE_TRY(check_output(options.out));
   const AggregatorSettings settings = COPPICE_TRY(recipe_settings(context, options));
@@ -137,8 +172,10 @@ Result<ExitCode> train(Context& context, const TrainOptions& options) {
   const std::optional<double> before =
       COPPICE_TRY(report_figure(model, options.start.empty() ? nullptr : &start, examples));
 
-  const SystemClock clock;
   const Recipe& recipe = settings.training;
+  if (options.plan) return tell_plan(console, *model.engine, start.spec(), recipe);
+
+  const SystemClock clock;
   Progress progress(console, {"training", "steps"}, recipe.max_steps, clock);
   TrainRequest request{
       .recipe = recipe,
@@ -236,6 +273,9 @@ void add_train_command(CLI::App& parent, Context& context) {
                   "An aggregator.toml, for what no flag says: [lora] and [training] count")
       ->type_name("FILE");
   add_compute_options(command, options->model);
+  add_memory_option(command, options->model);
+  command.add_flag("--plan", options->plan,
+                   "Say what a step keeps and computes again within --memory, and end");
 }
 
 } // namespace coppice

@@ -48,6 +48,8 @@ constexpr KeySpec kKeys[] = {
      "Memory of a training step, beside the weights and the adapter."},
     {"resources", "engine", kChoice, "native",
      "What computes: native, made for devices, or graph, by LibTorch.", 0, 0, "native|graph"},
+    {"resources", "precision", kChoice, "bfloat16",
+     "What the native engine rounds the inputs of products to.", 0, 0, "bfloat16|float32"},
     {"resources", "nice", kInt, "10", "Priority given up while working, as of nice(1).", 0, 19},
 
     {"personal", "enabled", kBool, "true", "Train an adapter that never leaves this device."},
@@ -118,6 +120,7 @@ Result<ClientSettings> client_settings(const Settings& settings) {
   made.resources.threads = static_cast<unsigned>(settings.get_int("resources.threads"));
   made.resources.memory_bytes = settings.get_size("resources.memory");
   made.resources.engine = settings.get_string("resources.engine");
+  made.resources.exact = settings.get_string("resources.precision") == "float32";
   made.resources.nice = static_cast<int>(settings.get_int("resources.nice"));
   made.personal = personal_settings(settings);
   if (made.model.empty() || made.data.empty()) {

@@ -26,6 +26,7 @@ struct ResourceSettings {
   unsigned threads = 1;
   std::uint64_t memory_bytes = 256'000'000; // of a training step, beside weights and adapter
   std::string engine = "native";
+  bool exact = false; // float32 throughout, instead of bfloat16 inputs of products
   int nice = 10;
 };
 

@@ -110,6 +110,7 @@ struct GenerateRequest {
   // Decoding may round activations to int8, 32 to a scale, where that is faster: a logit moves by
   // about a hundredth of its size.
   bool int8_activations = false;
+  bool ignore_end_tokens = false; // for measurements: text goes on after an ending token
   // Called after each token; false stops. May be empty.
   std::function<bool(TokenId)> on_token{};
 };

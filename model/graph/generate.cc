@@ -80,7 +80,7 @@ Result<GenerateResult> generate(Transformer& transformer, const GenerateRequest&
   while (result.tokens.size() < wanted) {
     const TokenId token =
         sampler.sample({logits.const_data_ptr<float>(), static_cast<std::size_t>(logits.numel())});
-    if (transformer.base().tokenizer().ends_generation(token)) {
+    if (transformer.base().tokenizer().ends_generation(token) && !request.ignore_end_tokens) {
       result.stop = GenerateStop::kEndToken;
       break;
     }

@@ -74,7 +74,7 @@ Result<GenerateResult> generate(Transformer& transformer, CpuLevel level,
   start = std::chrono::steady_clock::now();
   while (result.tokens.size() < wanted) {
     const TokenId token = sampler.sample(logits);
-    if (transformer.base().tokenizer().ends_generation(token)) {
+    if (transformer.base().tokenizer().ends_generation(token) && !request.ignore_end_tokens) {
       result.stop = GenerateStop::kEndToken;
       break;
     }
