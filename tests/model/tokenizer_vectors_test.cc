@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // Ids of the small tokenizers in tests/vectors/tokenizers, which PyPI's tokenizers and
 // sentencepiece gave; and with them the import of tokenizer.json and tokenizer.model.
-#include "model/bpe_tokenizer.h"
+#include "model/chat_template.h"
 #include "model/import_tokenizer.h"
+#include "model/pretokenizer.h"
 #include "tests/model/shared_data.h"
 
 namespace coppice {
@@ -108,17 +109,43 @@ TEST(TokenizerVectors, SentencePieceFilesGiveSentencePiecesIds) {
   }
 }
 
+// Ranks of merges in the place of scores give the same ids. (The special tokens differ.)
+TEST(TokenizerVectors, SentencePieceInJsonGivesSentencePiecesIds) {
+  const Json file = document("sentence_pieces.json");
+  const TestFolder folder;
+  write_text(folder.path() / "tokenizer.json", dump_json(file["phi3_tokenizer"]));
+  const auto tokenizer = imported(folder.path(), 704);
+  ASSERT_NE(tokenizer, nullptr);
+  std::size_t cases = 0;
+  for (std::size_t i = 0; i < file["texts"].size(); ++i) {
+    const auto text = file["texts"][i].get<std::string>();
+    if (text.find('<') != std::string::npos) continue;
+    EXPECT_EQ(tokenizer->encode(text), file["llama_ids"][i].get<Ids>()) << '"' << text << '"';
+    ++cases;
+  }
+  EXPECT_GT(cases, 100U);
+}
+
 TEST(TokenizerVectors, SpecialTokensTakeTheSpaceAfterThemWherePhi3sDo) {
   const Json file = document("sentence_pieces.json");
   for (const bool with_model : {false, true}) {
     const TestFolder folder;
     write_text(folder.path() / "tokenizer.json", dump_json(file["phi3_tokenizer"]));
+    write_text(folder.path() / "tokenizer_config.json", R"({"bos_token": "<s>"})");
     if (with_model) fs::copy_file(vectors("llama.model"), folder.path() / "tokenizer.model");
     const auto tokenizer = imported(folder.path(), 704);
     ASSERT_NE(tokenizer, nullptr);
     EXPECT_EQ(tokenizer->kind(), "llama");
     expect_ids(*tokenizer, file["chat"], file["phi3_ids"], true);
     EXPECT_TRUE(tokenizer->strips(*tokenizer->find("<|user|>")).after);
+    // A conversation has the ids of its text, after BOS.
+    const std::vector<ChatMessage> messages = {{ChatRole::kSystem, "Be  brief."},
+                                               {ChatRole::kUser, "Why?"}};
+    ASSERT_EQ(render_chat(ChatFamily::kPhi3, messages, true), file["chat"][4]);
+    Ids ids = tokenize_chat(*tokenizer, ChatFamily::kPhi3, messages, true);
+    EXPECT_EQ(ids.front(), tokenizer->find("<s>"));
+    ids.erase(ids.begin());
+    EXPECT_EQ(ids, file["phi3_ids"][4].get<Ids>());
     EXPECT_FALSE(tokenizer->strips(*tokenizer->find("<s>")).after);
   }
 }
