@@ -159,6 +159,8 @@ struct EngineOptions {
   // What a training step may hold between its forward and backward pass. A step that needs more is
   // computed in several passes, with the same loss; one sequence is always computed whole.
   std::uint64_t activation_bytes = std::uint64_t{256} << 20U;
+  // How keys and values of a text being written are kept: F16 or Q8_0; F32 where `exact`.
+  BlockType kv_cache = BlockType::kF16;
   // Products of float32 throughout, where the native engine would round their inputs to bfloat16.
   bool exact = false;
 };

@@ -113,7 +113,6 @@ void TokenDecoder::normalize(const float* x, const std::vector<float>& weight, s
 // out (q) = attention of the newest token over the cache.
 void TokenDecoder::attend(std::size_t index, const float* qkv, float* out) {
   const ModelConfig& config = transformer_.config();
-  const ProductKernels& kernels = transformer_.kernels();
   const std::size_t width = config.head_width;
   const std::size_t group = config.heads / config.kv_heads;
   const std::size_t length = cache_.length() + 1;
@@ -121,18 +120,15 @@ void TokenDecoder::attend(std::size_t index, const float* qkv, float* out) {
       config.has_window(static_cast<std::uint32_t>(index)) ? config.window : 0;
   const std::size_t first = window > 0 && length > window ? length - window : 0;
   const std::size_t seen = length - first;
-  const ElementRows keys = cache_.keys(index, length);
-  const ElementRows values = cache_.values(index, length);
   const float* k = qkv + config.heads * width;
-  kernels.from_float(k, keys.columns, keys.at(length - 1));
-  kernels.from_float(k + keys.columns, values.columns, values.at(length - 1));
+  cache_.put(index, length - 1, k, k + cache_.columns());
   transformer_.pool().run(config.kv_heads, [&](std::size_t kv_head, Scratch& scratch) {
     float* scores = scratch.floats(Slot::kScores, group * seen);
     float* row = scratch.floats(Slot::kRows, width);
     const float* q = qkv + kv_head * group * width;
     float* mixed = out + kv_head * group * width;
     for (std::size_t j = 0; j < seen; ++j) {
-      kernels.to_float(keys.at(first + j, kv_head * width), width, row);
+      cache_.keys(index, first + j, kv_head * width, width, row);
       for (std::size_t g = 0; g < group; ++g) scores[g * seen + j] = dot(q + g * width, row, width);
     }
     std::fill_n(mixed, group * width, 0.0F);
@@ -144,7 +140,7 @@ void TokenDecoder::attend(std::size_t index, const float* qkv, float* out) {
       scale_row(weights, 1.0F / sum, seen);
     }
     for (std::size_t j = 0; j < seen; ++j) {
-      kernels.to_float(values.at(first + j, kv_head * width), width, row);
+      cache_.values(index, first + j, kv_head * width, width, row);
       for (std::size_t g = 0; g < group; ++g) {
         add_scaled_row(row, scores[g * seen + j], width, mixed + g * width);
       }

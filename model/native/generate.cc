@@ -17,9 +17,11 @@ double seconds_since(std::chrono::steady_clock::time_point start) {
   return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
 }
 
-// The prompt's tokens through all layers, some hundreds at a time; the logits (V) after the last.
-std::vector<float> read_prompt(Transformer& transformer, const ModelLora& lora, KvCache& cache,
-                               std::span<const TokenId> tokens) {
+// What of a text the cache hasn't yet through all layers, some hundreds of tokens at a time; the
+// logits (V) after the last.
+std::vector<float> read_text(Transformer& transformer, const ModelLora& lora, KvCache& cache,
+                             std::span<const TokenId> text) {
+  const auto tokens = text.subspan(cache.length());
   const std::size_t width = transformer.config().width;
   Buffer x_memory, normed_memory;
   FloatRows x;
@@ -28,7 +30,7 @@ std::vector<float> read_prompt(Transformer& transformer, const ModelLora& lora, 
     const PassShape pass{.sequences = {{.begin = 0,
                                         .count = chunk.size(),
                                         .offset = cache.length(),
-                                        .text = tokens.size()}},
+                                        .text = text.size()}},
                          .tokens = chunk.size()};
     x = float_rows(x_memory, chunk.size(), width);
     transformer.embed(chunk, x);
@@ -45,7 +47,7 @@ std::vector<float> read_prompt(Transformer& transformer, const ModelLora& lora, 
 
 } // namespace
 
-Result<GenerateResult> generate(Transformer& transformer, CpuLevel level,
+Result<GenerateResult> generate(Transformer& transformer, CpuLevel level, TextCache& kept,
                                 const GenerateRequest& request) {
   const ModelConfig& config = transformer.config();
   COPPICE_TRY(check_tokens(request.prompt, config));
@@ -63,10 +65,11 @@ Result<GenerateResult> generate(Transformer& transformer, CpuLevel level,
   result.stop = wanted < request.max_tokens ? GenerateStop::kContextFull : GenerateStop::kMaxTokens;
   const std::size_t capacity = request.prompt.size() + wanted;
   transformer.prepare_positions(capacity);
-  KvCache cache(config, transformer.kernels(), capacity);
   auto start = std::chrono::steady_clock::now();
+  KvCache& cache = kept.cache_for(config, request.adapters, request.prompt);
+  cache.reserve(capacity);
   std::vector<TokenId> text = request.prompt;
-  std::vector<float> again = read_prompt(transformer, lora, cache, text);
+  std::vector<float> again = read_text(transformer, lora, cache, text);
   std::span<const float> logits = again;
   result.prefill_seconds = seconds_since(start);
 
@@ -87,14 +90,16 @@ Result<GenerateResult> generate(Transformer& transformer, CpuLevel level,
     text.push_back(token);
     if (text.size() == std::size_t{config.rope.short_context} + 1) {
       // From here on LongRoPE's other factors turn every position: what was kept is of no use.
-      cache.clear();
-      again = read_prompt(transformer, lora, cache, text);
+      cache.truncate(0);
+      again = read_text(transformer, lora, cache, text);
       logits = again;
     } else {
       logits = decoder.advance(token);
     }
   }
   result.decode_seconds = seconds_since(start);
+  text.resize(cache.length());
+  kept.keep(std::move(text));
   return result;
 }
 

@@ -2,12 +2,13 @@
 // Writing text token by token, with the keys and values of what came before kept.
 #pragma once
 
+#include "model/native/text_cache.h"
 #include "model/native/transformer.h"
 
 namespace coppice::native {
 
 // Errors as Engine::generate.
-Result<GenerateResult> generate(Transformer& transformer, CpuLevel level,
+Result<GenerateResult> generate(Transformer& transformer, CpuLevel level, TextCache& kept,
                                 const GenerateRequest& request);
 
 } // namespace coppice::native

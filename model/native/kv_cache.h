@@ -1,40 +1,52 @@
 // SPDX-License-Identifier: Apache-2.0
-// Keys and values of one sequence so far, layer by layer, as elements that attention reads.
+// Keys and values of one sequence so far, layer by layer, stored as F32, F16 or Q8_0.
+//
+// A position's rows are written once and read from then on. Thread-safe for different positions.
 #pragma once
 
 #include <vector>
 
+#include "formats/block_type.h"
 #include "model/base_model.h"
 #include "model/native/buffer.h"
-#include "model/native/product_kernels.h"
+#include "model/quantized_blocks.h"
 
 namespace coppice::native {
 
 class KvCache {
  public:
-  KvCache(const ModelConfig& config, const ProductKernels& kernels, std::size_t capacity)
-      : columns_(std::size_t{config.kv_heads} * config.head_width),
-        stride_(kernels.padded(columns_)),
-        bytes_(kernels.element_bytes) {
-    for (std::uint32_t layer = 0; layer < 2 * config.layers; ++layer) {
-      stores_.emplace_back(capacity * stride_ * bytes_);
-    }
-  }
+  // F16 in Q8_0's place where a head is no whole number of blocks.
+  KvCache(const ModelConfig& config, BlockType type);
+
   std::size_t length() const { return length_; }
   void advance(std::size_t tokens) { length_ += tokens; }
-  void clear() { length_ = 0; }
-  // The first `rows` rows of a layer's keys or values.
-  ElementRows keys(std::size_t layer, std::size_t rows) { return view(2 * layer, rows); }
-  ElementRows values(std::size_t layer, std::size_t rows) { return view(2 * layer + 1, rows); }
+  void truncate(std::size_t length) { length_ = std::min(length_, length); }
+  // Room for so many tokens; what is there stays.
+  void reserve(std::size_t tokens);
+  std::size_t columns() const { return columns_; } // of all key-value heads
+  std::uint64_t bytes() const;
+
+  // k and v (columns), after RoPE.
+  void put(std::size_t layer, std::size_t position, const float* k, const float* v);
+  // Columns [column, column + n): whole heads.
+  void keys(std::size_t layer, std::size_t position, std::size_t column, std::size_t n,
+            float* out) const {
+    read(stores_[2 * layer], position, column, n, out);
+  }
+  void values(std::size_t layer, std::size_t position, std::size_t column, std::size_t n,
+              float* out) const {
+    read(stores_[2 * layer + 1], position, column, n, out);
+  }
 
  private:
-  ElementRows view(std::size_t store, std::size_t rows) {
-    return {stores_[store].data(), rows, columns_, stride_, bytes_};
-  }
+  void read(const Buffer& store, std::size_t position, std::size_t column, std::size_t n,
+            float* out) const;
+  BlockType type_;
   std::size_t columns_;
-  std::size_t stride_;
-  std::size_t bytes_;
-  std::vector<Buffer> stores_;
+  std::size_t row_bytes_;
+  DequantizeRow* dequantize_;
+  std::vector<Buffer> stores_; // keys and values of a layer, by turns
+  std::size_t capacity_ = 0;
   std::size_t length_ = 0;
 };
 

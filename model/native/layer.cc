@@ -28,8 +28,7 @@ AttentionShape Layer::attention_shape() const {
 }
 
 std::vector<AttentionSequence> Layer::attention_sequences(const PassShape& pass,
-                                                          const LayerActivations& kept,
-                                                          KvCache* cache) const {
+                                                          const LayerActivations& kept) const {
   const std::size_t q = kept.mixed.columns;
   const std::size_t kv = (kept.qkv.columns - q) / 2;
   std::vector<AttentionSequence> sequences;
@@ -41,20 +40,28 @@ std::vector<AttentionSequence> Layer::attention_sequences(const PassShape& pass,
                          .out = kept.mixed.row_range(range.begin, range.count),
                          .log_sums = kept.log_sums + range.begin * config_.heads,
                          .offset = range.offset});
-    if (cache == nullptr) continue;
-    // The new rows behind the old ones, and attention reads them all from there.
-    AttentionSequence& sequence = sequences.back();
-    const auto append = [&](const ElementRows& all, const ElementRows& added) {
-      for (std::size_t i = 0; i < added.rows; ++i) {
-        std::memcpy(all.at(range.offset + i), added.at(i), added.columns * added.bytes);
-      }
-      return all;
-    };
-    const std::size_t length = range.offset + range.count;
-    sequence.k = append(cache->keys(index_, length), sequence.k);
-    sequence.v = append(cache->values(index_, length), sequence.v);
   }
   return sequences;
+}
+
+void Layer::read_cache(const KvCache& cache, AttentionSequence& sequence,
+                       PassMemory& memory) const {
+  const std::size_t length = sequence.offset + sequence.q.rows;
+  const std::size_t columns = cache.columns();
+  const auto rows_of = [&](Buffer& buffer) {
+    const std::size_t stride = kernels_.padded(columns);
+    buffer.reserve(length * stride * kernels_.element_bytes);
+    return ElementRows{buffer.data(), length, columns, stride, kernels_.element_bytes};
+  };
+  sequence.k = rows_of(memory.cached_keys);
+  sequence.v = rows_of(memory.cached_values);
+  for_rows(pool_, length, [&](std::size_t row, Scratch& scratch) {
+    float* values = scratch.floats(Slot::kRows, columns);
+    cache.keys(index_, row, 0, columns, values);
+    kernels_.from_float(values, columns, sequence.k.at(row));
+    cache.values(index_, row, 0, columns, values);
+    kernels_.from_float(values, columns, sequence.v.at(row));
+  });
 }
 
 void Layer::project(Group which, const LayerLora& lora, const ElementRows& x, const FloatRows& y,
@@ -98,7 +105,8 @@ void Layer::weighted(const Norm& norm, const ElementRows& out) const {
 }
 
 // Norms of q and k, RoPE, and what attention reads.
-void Layer::finish_qkv(const PassShape& pass, const FloatRows& qkv, LayerActivations& kept) const {
+void Layer::finish_qkv(const PassShape& pass, const FloatRows& qkv, LayerActivations& kept,
+                       KvCache* cache) const {
   const std::size_t width = config_.head_width;
   const std::size_t heads = config_.heads + config_.kv_heads;
   for (const TokenRange& range : pass.sequences) {
@@ -118,6 +126,9 @@ void Layer::finish_qkv(const PassShape& pass, const FloatRows& qkv, LayerActivat
       }
       rope_.rotate(index_, range.offset + i, range.text, 1.0F, heads, row);
       kernels_.from_float(row, qkv.columns, kept.qkv.at(range.begin + i));
+      if (cache == nullptr) return;
+      const float* k = row + config_.heads * width;
+      cache->put(index_, range.offset + i, k, k + cache->columns());
     });
   }
 }
@@ -238,8 +249,10 @@ void Layer::forward(const PassShape& pass, const LayerLora& lora, const FloatRow
   normalize(x, {&weights_.attention_norm, kept.normed1, kept.factors1}, normed);
   const FloatRows qkv = floats(memory.wide, kept.qkv.columns);
   project(Group::kQkv, lora, normed, qkv, memory);
-  finish_qkv(pass, qkv, kept);
-  attention_forward(pool_, kernels_, attention_shape(), attention_sequences(pass, kept, cache));
+  finish_qkv(pass, qkv, kept, cache);
+  std::vector<AttentionSequence> sequences = attention_sequences(pass, kept);
+  if (cache != nullptr) read_cache(*cache, sequences.front(), memory);
+  attention_forward(pool_, kernels_, attention_shape(), sequences);
   if (config_.sub_norms) attention_input(kept, input(kept.mixed.columns));
   const FloatRows out = floats(memory.narrow, d);
   project(Group::kOutput, lora, config_.sub_norms ? input(kept.mixed.columns) : kept.mixed, out,

@@ -89,12 +89,13 @@ struct PassMemory {
   // Without the adapters' part.
   static std::uint64_t bytes_of(const ModelConfig& config, const ProductKernels& kernels,
                                 std::size_t tokens);
-  Buffer wide;         // (T, max(q + 2 kv, 2 f, d)) floats
-  Buffer narrow;       // (T, d) floats
-  Buffer input;        // (T, max(d, q)) elements: a product's input
-  Buffer gated;        // (T, f) elements: act(gate) * up
-  Buffer gradient;     // (T, max(2 f, q + 2 kv)) elements: a product's gradient
-  Buffer row_gradient; // (T, max(d, q)) elements
+  Buffer wide;                       // (T, max(q + 2 kv, 2 f, d)) floats
+  Buffer narrow;                     // (T, d) floats
+  Buffer input;                      // (T, max(d, q)) elements: a product's input
+  Buffer gated;                      // (T, f) elements: act(gate) * up
+  Buffer gradient;                   // (T, max(2 f, q + 2 kv)) elements: a product's gradient
+  Buffer row_gradient;               // (T, max(d, q)) elements
+  Buffer cached_keys, cached_values; // (old and new tokens, kv) elements, with a cache
   LoraHidden h, dh;
 };
 
@@ -140,8 +141,7 @@ class Layer {
   };
   AttentionShape attention_shape() const;
   std::vector<AttentionSequence> attention_sequences(const PassShape& pass,
-                                                     const LayerActivations& kept,
-                                                     KvCache* cache) const;
+                                                     const LayerActivations& kept) const;
   // The products of a group, to floats (T, out).
   void project(Group which, const LayerLora& lora, const ElementRows& x, const FloatRows& y,
                PassMemory& memory) const;
@@ -152,7 +152,10 @@ class Layer {
   void weighted(const Norm& norm, const ElementRows& out) const;
   // dx = or += back through norm of g (T, n), which is overwritten.
   void normalize_back(const FloatRows& g, const Norm& norm, const FloatRows& dx, bool add) const;
-  void finish_qkv(const PassShape& pass, const FloatRows& qkv, LayerActivations& kept) const;
+  void finish_qkv(const PassShape& pass, const FloatRows& qkv, LayerActivations& kept,
+                  KvCache* cache) const;
+  // All keys and values of the one sequence, old and new, as attention reads them.
+  void read_cache(const KvCache& cache, AttentionSequence& sequence, PassMemory& memory) const;
   void finish_qkv_back(const PassShape& pass, const FloatRows& dqkv, const LayerActivations& kept,
                        const ElementRows& out) const;
   void add_projected(const FloatRows& y, const Norm& post, const FloatRows& x) const;

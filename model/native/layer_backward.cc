@@ -198,7 +198,7 @@ void Layer::attention_back(const PassShape& pass, const LayerActivations& kept,
                          .dk = part(q, kv),
                          .dv = part(q + kv, kv)});
   }
-  attention_backward(pool_, kernels_, attention_shape(), attention_sequences(pass, kept, nullptr),
+  attention_backward(pool_, kernels_, attention_shape(), attention_sequences(pass, kept),
                      gradients);
 }
 

@@ -21,7 +21,10 @@ class NativeEngine final : public Engine {
  public:
   NativeEngine(std::shared_ptr<const BaseModel> base, const EngineOptions& options, CpuLevel level,
                const ProductKernels& kernels)
-      : options_(options), level_(level), transformer_(std::move(base), kernels, options.threads) {}
+      : options_(options),
+        level_(level),
+        transformer_(std::move(base), kernels, options.threads),
+        text_cache_(options.exact ? BlockType::kF32 : options.kv_cache) {}
 
   EngineInfo info() const override {
     return {.name = "native",
@@ -41,7 +44,7 @@ class NativeEngine final : public Engine {
   Result<TrainingPlan> plan_training(const AdapterSpec& spec, std::size_t longest,
                                      std::size_t total) const override;
   Result<GenerateResult> generate(const GenerateRequest& request) override {
-    return native::generate(transformer_, level_, request);
+    return native::generate(transformer_, level_, text_cache_, request);
   }
 
  private:
@@ -52,6 +55,7 @@ class NativeEngine final : public Engine {
   EngineOptions options_;
   CpuLevel level_;
   Transformer transformer_;
+  TextCache text_cache_;
 };
 
 Result<ModelLora> NativeEngine::adapted(std::span<const AdapterUse> adapters) {
