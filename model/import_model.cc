@@ -69,7 +69,17 @@ BlockType usual_type(std::span<const ImportedTensor> tensors) {
   return halves > others ? BlockType::kF16 : BlockType::kF32;
 }
 
-// In the order in which llama.cpp's files have them: what isn't of a layer, then layer by layer.
+Result<void> check_embedding(std::span<const ImportedTensor> tensors, const ImportPlan& plan) {
+  const auto found = std::ranges::find(tensors, "token_embd.weight", &ImportedTensor::name);
+  if (found == tensors.end()) {
+    return Error{ErrorCode::kNotFound, "there is no tensor embed_tokens.weight"};
+  }
+  if (found->rows == plan.rows) return {};
+  return Error{ErrorCode::kCorrupt, cat("the embedding has ", found->rows,
+                                        " rows, and config.json a vocab_size of ", plan.rows)};
+}
+
+// Rope tables first, then the tensors in the folder's order.
 Result<void> add_tensors(GgufWriter& writer, const ImportPlan& plan,
                          std::span<const ImportedTensor> tensors, BlockType type,
                          const ImportOptions& options) {
@@ -114,6 +124,7 @@ Result<ImportedModel> run(const fs::path& folder, const fs::path& out,
   const ImportPlan plan = COPPICE_TRY(plan_import(config, name));
   const ImportShards shards = COPPICE_TRY(ImportShards::open(folder));
   const auto tensors = COPPICE_TRY(plan_tensors(shards, plan));
+  COPPICE_TRY(check_embedding(tensors, plan)); // its rows bound what the tokenizer may allocate
   const GgufEntries tokenizer = COPPICE_TRY(import_tokenizer(folder, plan.config, plan.rows));
   const BlockType type = options.type.value_or(usual_type(tensors));
   if (!can_import_as(type)) {

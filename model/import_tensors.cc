@@ -2,15 +2,13 @@
 #include "model/import_tensors.h"
 
 #include <algorithm>
-#include <bit>
 #include <charconv>
 #include <cmath>
-#include <cstring>
 #include <set>
 
 #include "base/text.h"
-#include "formats/half.h"
 #include "formats/printable.h"
+#include "model/quantized_blocks.h"
 
 namespace coppice {
 namespace {
@@ -42,19 +40,19 @@ constexpr LayerName kLayerNames[] = {
 
 constexpr std::uint64_t kValuesAByte = 4; // of packed ternary weights
 
-float element(const SafeTensor& tensor, std::uint64_t index) {
-  const std::uint8_t* const at = tensor.data.data() + index * dtype_size(tensor.dtype);
-  std::uint16_t half = 0;
-  float value = 0.0F;
+// How GGUF calls the elements; none for those that aren't read.
+std::optional<BlockType> float_type(const SafeTensor& tensor) {
   switch (tensor.dtype) {
-    case Dtype::kF32: std::memcpy(&value, at, sizeof value); return value;
-    case Dtype::kF16: std::memcpy(&half, at, sizeof half); return half_to_float(half);
-    default: std::memcpy(&half, at, sizeof half); return bfloat16_to_float(half);
+    case Dtype::kF32: return BlockType::kF32;
+    case Dtype::kF16: return BlockType::kF16;
+    case Dtype::kBF16: return BlockType::kBF16;
+    default: return std::nullopt;
   }
 }
 
-bool is_float(const SafeTensor& tensor) {
-  return tensor.dtype == Dtype::kF32 || tensor.dtype == Dtype::kF16 || tensor.dtype == Dtype::kBF16;
+void read_floats(const SafeTensor& tensor, std::uint64_t first, std::span<float> out) {
+  const std::size_t size = dtype_size(tensor.dtype);
+  dequantize_row(*float_type(tensor), tensor.data.subspan(first * size, out.size() * size), out);
 }
 
 // The row of the folder's order (two halves of a head) that comes to lie at `row` in adjacent
@@ -160,7 +158,7 @@ class TensorPlanner {
         plan_.ternary != TernaryStorage::kNone && made.matrix && name.starts_with("blk.");
     if (made.ternary && tensor.dtype == Dtype::kU8) {
       COPPICE_TRY(unpack(made));
-    } else if (!is_float(tensor)) {
+    } else if (!float_type(tensor)) {
       return Error{ErrorCode::kUnsupported,
                    cat("the tensor ", printable(tensor.name), " is stored as ",
                        dtype_name(tensor.dtype), ", and F32, F16 and BF16 are read")};
@@ -173,7 +171,7 @@ class TensorPlanner {
     made.scale = shards_.find(made.source->name + "_scale");
     const bool known =
         plan_.ternary == TernaryStorage::kPacked || plan_.ternary == TernaryStorage::kDivided;
-    if (known && made.scale != nullptr && is_float(*made.scale) && made.scale->elements() == 1) {
+    if (known && made.scale != nullptr && float_type(*made.scale) && made.scale->elements() == 1) {
       made.rows *= kValuesAByte;
       return {};
     }
@@ -247,25 +245,30 @@ void ImportedTensor::read_row(std::uint64_t row, TernaryStorage storage, float m
     }
     return;
   }
-  for (std::size_t i = 0; i < columns; ++i) {
-    const float value = element(*source, row * columns + i);
-    out[i] = plus_one ? value + 1.0F : value;
+  read_floats(*source, row * columns, out);
+  for (float& value : out) {
+    if (plus_one) value += 1.0F;
     if (ternary && storage == TernaryStorage::kMaster) {
-      out[i] = std::clamp(std::nearbyint(value / magnitude), -1.0F, 1.0F) * magnitude;
+      value = std::clamp(std::nearbyint(value / magnitude), -1.0F, 1.0F) * magnitude;
     }
   }
 }
 
 Result<float> ImportedTensor::magnitude(TernaryStorage storage) const {
   if (scale != nullptr) {
-    const float value = element(*scale, 0);
+    float value = 0.0F;
+    read_floats(*scale, 0, std::span(&value, 1));
     const float factor = storage == TernaryStorage::kDivided ? 1.0F / value : value;
     if (std::isfinite(factor)) return factor;
     return Error{ErrorCode::kCorrupt, cat("the scale of ", name, " is no finite number")};
   }
   if (!ternary || storage != TernaryStorage::kMaster) return 1.0F;
   double sum = 0.0;
-  for (std::uint64_t i = 0; i < rows * columns; ++i) sum += std::abs(double{element(*source, i)});
+  std::vector<float> row(columns);
+  for (std::uint64_t i = 0; i < rows; ++i) {
+    read_floats(*source, i * columns, row);
+    for (const float value : row) sum += std::abs(double{value});
+  }
   return std::max(static_cast<float>(sum / static_cast<double>(rows * columns)), 1e-5F);
 }
 

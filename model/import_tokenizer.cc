@@ -104,6 +104,7 @@ class TokenizerImport {
     if (pieces_) {
       space_prefix_ = has_space_prefix();
     } else {
+      COPPICE_TRY(check_normalizer());
       pre_ = COPPICE_TRY(pretokenizer_name(member(json_, "pre_tokenizer")));
     }
     return {};
@@ -120,6 +121,17 @@ class TokenizerImport {
     space_prefix_ = model.add_dummy_prefix;
     own_ids_ = {
         {"bos", model.bos}, {"eos", model.eos}, {"unk", model.unknown}, {"pad", model.padding}};
+    return {};
+  }
+
+  // Composing characters (NFC, as Qwen's own tokenizer does) is left out: most text is composed.
+  Result<void> check_normalizer() const {
+    for (const Json* step : flattened(member(json_, "normalizer"), "normalizers")) {
+      if (is_type(*step, "NFC")) continue;
+      return Error{ErrorCode::kUnsupported,
+                   cat("tokenizer.json rewrites texts in a way that is not known to this version: ",
+                       printable(dump_json(*step)))};
+    }
     return {};
   }
 

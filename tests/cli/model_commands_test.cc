@@ -1,9 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 // Commands that compute, on the model in the repository.
+#include <gmock/gmock.h>
+
 #include "client/example_store.h"
 #include "crypto/hash.h"
 #include "model/engine_module.h"
 #include "tests/cli/run_coppice.h"
+#include "tests/model/hugging_face_folder.h"
 
 namespace coppice {
 namespace {
@@ -38,6 +41,23 @@ TEST(ModelQuantize, StoresMatricesInTheTypeAndSaysWhatItCost) {
   const Ran unknown = run_coppice({"model", "quantize", small_model(), out, "--type", "Q7"});
   EXPECT_NE(unknown.exit, 0);
   EXPECT_NE(unknown.error.find("NF4"), std::string::npos) << unknown.error;
+}
+
+TEST(ModelImport, MakesAFileOfAFolderThatOpens) {
+  const HuggingFaceFolder from("llama");
+  from.write(2);
+  const Ran ran = run_coppice({"model", "import", from.path().string(), from.out().string(),
+                               "--type", "f16", "--format", "json"});
+  ASSERT_EQ(ran.exit, 0) << ran.error;
+  EXPECT_EQ(ran.json()["schema"], "coppice.model_import.v1");
+  EXPECT_EQ(ran.json()["architecture"], "llama");
+  EXPECT_EQ(ran.json()["type"], "F16");
+  const Json info = run_coppice({"model", "info", from.out().string(), "--format", "json"}).json();
+  EXPECT_EQ(info["parameters"], ran.json()["parameters"]);
+  EXPECT_EQ(info["chat_format"], "chatml");
+  const Ran again = run_coppice({"model", "import", from.path().string(), from.out().string()});
+  EXPECT_NE(again.exit, 0);
+  EXPECT_THAT(again.error, testing::HasSubstr("is there"));
 }
 
 TEST(Evaluate, EqualsTheEngineAsked) {

@@ -3,113 +3,22 @@
 
 #include <gmock/gmock.h>
 
+#include <cmath>
 #include <cstring>
-#include <map>
 
 #include "formats/half.h"
-#include "formats/safetensors_writer.h"
 #include "model/base_model.h"
-#include "tests/model/shared_data.h"
+#include "tests/model/hugging_face_folder.h"
 
 namespace coppice {
 namespace {
 
-void write_text(const fs::path& path, const std::string& text) {
-  ASSERT_TRUE(write_file_atomically(path, as_bytes(text)).ok());
+Error refusal(const HuggingFaceFolder& from, const ImportOptions& options = {}) {
+  const auto made = import_model(from.path(), from.out(), options);
+  EXPECT_FALSE(fs::exists(from.out()));
+  EXPECT_FALSE(fs::exists(from.out().string() + ".importing"));
+  return made ? Error{ErrorCode::kInternal, "not refused"} : made.error();
 }
-
-// A folder as transformers saves it: width 16, 2 layers, 2 heads of 8 columns, 1 key-value head,
-// feed-forward 24. Weight i of a tensor is a small multiple of 1/64, so that all types hold it.
-struct HuggingFaceFolder {
-  TestFolder folder;
-  Json config;
-  std::map<std::string, std::vector<std::uint64_t>> shapes;
-  Dtype dtype = Dtype::kF32;
-
-  explicit HuggingFaceFolder(const std::string& type) {
-    config = {{"model_type", type},
-              {"hidden_size", 16},
-              {"num_hidden_layers", 2},
-              {"intermediate_size", 24},
-              {"num_attention_heads", 2},
-              {"num_key_value_heads", 1},
-              {"vocab_size", 720},
-              {"head_dim", 8},
-              {"rms_norm_eps", 1e-5},
-              {"rope_theta", 5000.0},
-              {"hidden_act", "silu"},
-              {"tie_word_embeddings", true},
-              {"max_position_embeddings", 64}};
-    shapes = {{"model.embed_tokens.weight", {720, 16}}, {"model.norm.weight", {16}}};
-    for (const std::string layer : {"model.layers.0.", "model.layers.1."}) {
-      shapes[layer + "input_layernorm.weight"] = {16};
-      shapes[layer + "post_attention_layernorm.weight"] = {16};
-      shapes[layer + "self_attn.q_proj.weight"] = {16, 16};
-      shapes[layer + "self_attn.k_proj.weight"] = {8, 16};
-      shapes[layer + "self_attn.v_proj.weight"] = {8, 16};
-      shapes[layer + "self_attn.o_proj.weight"] = {16, 16};
-      shapes[layer + "mlp.gate_proj.weight"] = {24, 16};
-      shapes[layer + "mlp.up_proj.weight"] = {24, 16};
-      shapes[layer + "mlp.down_proj.weight"] = {16, 24};
-    }
-    const fs::path vectors = fs::path(COPPICE_SOURCE_DIR) / "tests" / "vectors" / "tokenizers";
-    const Json file = parse_json(read_text(vectors / "byte_level.json")).value();
-    Json tokenizer = file["tokenizer"];
-    tokenizer["pre_tokenizer"] = file["families"]["llama-bpe"]["pre_tokenizer"];
-    write_text(path() / "tokenizer.json", dump_json(tokenizer));
-    write_text(path() / "tokenizer_config.json",
-               R"({"bos_token": "<|begin|>", "eos_token": {"content": "<|over|>"},)"
-               R"( "chat_template": "<|im_start|>"})");
-  }
-  const fs::path& path() const { return folder.path(); }
-  fs::path out() const { return path() / "out.gguf"; }
-
-  static float weight(const std::string& name, std::uint64_t index) {
-    return static_cast<float>((index * 7 + name.size() * 13) % 127) / 64.0F - 1.0F;
-  }
-
-  Bytes data_of(const std::string& name) const {
-    std::uint64_t elements = 1;
-    for (const std::uint64_t dim : shapes.at(name)) elements *= dim;
-    ByteWriter data;
-    for (std::uint64_t i = 0; i < elements; ++i) {
-      if (dtype == Dtype::kF32) data.put(weight(name, i));
-      if (dtype == Dtype::kBF16) data.put(float_to_bfloat16(weight(name, i)));
-    }
-    return std::move(data).take();
-  }
-
-  void write_config() const { write_text(path() / "config.json", dump_json(config)); }
-  // In `files` shards by turns.
-  void write(std::size_t files = 1) const {
-    write_config();
-    std::map<std::string, Bytes> data;
-    std::vector<SafetensorsWriter> writers(files);
-    Json map = Json::object();
-    const auto file_name = [files](std::size_t i) {
-      return files == 1 ? std::string("model.safetensors") : cat("part-", i, ".safetensors");
-    };
-    for (const auto& [name, shape] : shapes) {
-      const std::size_t file = data.size() % files;
-      data[name] = data_of(name);
-      ASSERT_TRUE(writers[file].add_tensor(name, dtype, shape, data[name]).ok());
-      map[name] = file_name(file);
-    }
-    for (std::size_t i = 0; i < files; ++i) {
-      ASSERT_TRUE(writers[i].write_file(path() / file_name(i)).ok());
-    }
-    if (files > 1) {
-      write_text(path() / "model.safetensors.index.json", dump_json(Json{{"weight_map", map}}));
-    }
-  }
-
-  Error refusal(const ImportOptions& options = {}) const {
-    const auto made = import_model(path(), out(), options);
-    EXPECT_FALSE(fs::exists(out()));
-    EXPECT_FALSE(fs::exists(out().string() + ".importing"));
-    return made ? Error{ErrorCode::kInternal, "not refused"} : made.error();
-  }
-};
 
 std::vector<float> floats_of(const GgufFile& file, const std::string& name) {
   const GgufTensor* tensor = file.find_tensor(name).value();
@@ -179,7 +88,7 @@ TEST(ImportModel, GemmasNormsAreStoredPlusOneAndItsOwnNormsNamed) {
   from.config["query_pre_attn_scalar"] = 100;
   from.write_config();
   fs::remove(from.out());
-  EXPECT_EQ(from.refusal().code, ErrorCode::kUnsupported);
+  EXPECT_EQ(refusal(from).code, ErrorCode::kUnsupported);
 }
 
 TEST(ImportModel, MatricesAreStoredAsInTheFolderOrAsAsked) {
@@ -220,12 +129,69 @@ TEST(ImportModel, Llama3sScalingBecomesATableOfDivisors) {
   EXPECT_EQ(divisors.back(), 8.0F);  // of thousands
 }
 
+// The folder of a BitNet whose linear layers are stored as U8, or as numbers to be rounded.
+HuggingFaceFolder& as_bitnet(HuggingFaceFolder& from, bool packed) {
+  from.config["hidden_act"] = "relu2";
+  from.config["quantization_config"] = {{"quant_method", "bitnet"},
+                                        {"linear_class", "autobitlinear"},
+                                        {"quantization_mode", packed ? "offline" : "online"}};
+  for (const std::string layer : {"model.layers.0.", "model.layers.1."}) {
+    from.shapes[layer + "self_attn.attn_sub_norm.weight"] = {16};
+    from.shapes[layer + "mlp.ffn_sub_norm.weight"] = {24};
+    for (const auto& [name, shape] : std::map(from.shapes)) {
+      if (!packed || !name.starts_with(layer) || shape.size() != 2) continue;
+      from.shapes[name] = {shape[0] / 4, shape[1]};
+      from.shapes[name + "_scale"] = {1};
+      from.packed.insert(name);
+    }
+  }
+  return from;
+}
+
+TEST(ImportModel, BitNetsPackedWeightsAreUnpackedAndScaled) {
+  HuggingFaceFolder from("bitnet");
+  as_bitnet(from, true).write();
+  const auto made = import_model(from.path(), from.out(), {.type = BlockType::kF32});
+  ASSERT_TRUE(made.ok()) << made.error().message;
+  const auto base = BaseModel::open(from.out()).value();
+  EXPECT_EQ(base->config().activation, Activation::kSquaredRelu);
+  const std::string name = "model.layers.0.mlp.up_proj.weight"; // 24 rows of 16, in 6 packed ones
+  const float scale = HuggingFaceFolder::weight(name + "_scale", 0);
+  const auto weights = floats_of(base->file(), "blk.0.ffn_up.weight");
+  for (std::uint64_t row = 0; row < 24; ++row) {
+    for (std::uint64_t column = 0; column < 16; ++column) {
+      const unsigned byte = HuggingFaceFolder::ternary_byte(row % 6 * 16 + column);
+      const unsigned digit = byte >> (row / 6 * 2) & 3U;
+      EXPECT_EQ(weights[row * 16 + column], (static_cast<float>(digit) - 1.0F) * scale);
+    }
+  }
+}
+
+TEST(ImportModel, BitNetsMasterWeightsAreRoundedAsTheModelDoes) {
+  HuggingFaceFolder from("bitnet");
+  as_bitnet(from, false).write();
+  ASSERT_TRUE(import_model(from.path(), from.out(), {}).ok());
+  const auto base = BaseModel::open(from.out()).value();
+  const std::string name = "model.layers.1.self_attn.k_proj.weight";
+  double mean = 0;
+  for (std::uint64_t i = 0; i < 128; ++i)
+    mean += std::abs(HuggingFaceFolder::weight(name, i)) / 128;
+  const auto weights = floats_of(base->file(), "blk.1.attn_k.weight");
+  for (std::uint64_t i = 0; i < 128; ++i) {
+    const double level =
+        std::clamp(std::round(HuggingFaceFolder::weight(name, i) / mean), -1.0, 1.0);
+    EXPECT_NEAR(weights[i], level * mean, 1e-6);
+  }
+  EXPECT_EQ(floats_of(base->file(), "token_embd.weight")[9], // no linear layer
+            HuggingFaceFolder::weight("model.embed_tokens.weight", 9));
+}
+
 TEST(ImportModel, RefusesByNameWhatItDoesntKnow) {
   const auto refuse = [](const std::string& key, const Json& value) {
     HuggingFaceFolder from("llama");
     from.config[key] = value;
     from.write();
-    return from.refusal();
+    return refusal(from);
   };
   EXPECT_THAT(refuse("model_type", "mamba").message, testing::HasSubstr("mamba"));
   EXPECT_THAT(refuse("hidden_act", "gelu").message, testing::HasSubstr("gelu"));
@@ -241,25 +207,25 @@ TEST(ImportModel, RefusesByNameWhatItDoesntKnow) {
   HuggingFaceFolder biased("llama");
   biased.shapes["model.layers.0.self_attn.q_proj.bias"] = {16};
   biased.write();
-  EXPECT_THAT(biased.refusal().message, testing::HasSubstr("q_proj.bias"));
+  EXPECT_THAT(refusal(biased).message, testing::HasSubstr("q_proj.bias"));
   const HuggingFaceFolder large("llama");
   large.write();
-  EXPECT_EQ(large.refusal({.type = BlockType::kIQ2_S}).code, ErrorCode::kUnsupported);
+  EXPECT_EQ(refusal(large, {.type = BlockType::kIQ2_S}).code, ErrorCode::kUnsupported);
 }
 
 TEST(ImportModel, AnIndexNamesFilesOfTheFolderOnly) {
   const HuggingFaceFolder from("llama");
   from.write(2);
   for (const char* name : {"../other.safetensors", "/tmp/a.safetensors", "config.json"}) {
-    write_text(from.path() / "model.safetensors.index.json",
-               dump_json(Json{{"weight_map", {{"model.norm.weight", name}}}}));
-    EXPECT_EQ(from.refusal().code, ErrorCode::kCorrupt) << name;
+    from.write_file("model.safetensors.index.json",
+                    dump_json(Json{{"weight_map", {{"model.norm.weight", name}}}}));
+    EXPECT_EQ(refusal(from).code, ErrorCode::kCorrupt) << name;
   }
-  write_text(from.path() / "model.safetensors.index.json",
-             R"({"weight_map": {"model.missing.weight": "part-0.safetensors"}})");
-  EXPECT_EQ(from.refusal().code, ErrorCode::kNotFound);
+  from.write_file("model.safetensors.index.json",
+                  R"({"weight_map": {"model.missing.weight": "part-0.safetensors"}})");
+  EXPECT_EQ(refusal(from).code, ErrorCode::kNotFound);
   fs::remove(from.path() / "tokenizer.json");
-  EXPECT_EQ(from.refusal().code, ErrorCode::kNotFound);
+  EXPECT_EQ(refusal(from).code, ErrorCode::kNotFound);
 }
 
 } // namespace

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // Ids of the small tokenizers in tests/vectors/tokenizers, which PyPI's tokenizers and
 // sentencepiece gave; and with them the import of tokenizer.json and tokenizer.model.
-#include "model/bpe_tokenizer.h"
+#include "model/chat_template.h"
 #include "model/import_tokenizer.h"
+#include "model/pretokenizer.h"
 #include "tests/model/shared_data.h"
 
 namespace coppice {
@@ -119,6 +120,14 @@ TEST(TokenizerVectors, SpecialTokensTakeTheSpaceAfterThemWherePhi3sDo) {
     EXPECT_EQ(tokenizer->kind(), "llama");
     expect_ids(*tokenizer, file["chat"], file["phi3_ids"], true);
     EXPECT_TRUE(tokenizer->strips(*tokenizer->find("<|user|>")).after);
+    // A conversation has the ids of its text, after BOS.
+    const std::vector<ChatMessage> messages = {{ChatRole::kSystem, "Be  brief."},
+                                               {ChatRole::kUser, "Why?"}};
+    ASSERT_EQ(render_chat(ChatFamily::kPhi3, messages, true), file["chat"][4]);
+    Ids ids = tokenize_chat(*tokenizer, ChatFamily::kPhi3, messages, true);
+    EXPECT_EQ(ids.front(), *tokenizer->bos());
+    ids.erase(ids.begin());
+    EXPECT_EQ(ids, file["phi3_ids"][4].get<Ids>());
     EXPECT_FALSE(tokenizer->strips(*tokenizer->find("<s>")).after);
   }
 }
