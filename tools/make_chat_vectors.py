@@ -18,15 +18,20 @@ OUT = Path(__file__).parent.parent / "tests" / "vectors" / "chat.json"
 TEMPLATES = {
     "llama3":
         "{% for message in messages %}{% set content = '<|start_header_id|>' + message['role'] + "
-        "'<|end_header_id|>\n\n' + message['content'] | trim + '<|eot_id|>' %}{% if loop.index0 == 0 %}"
+        "'<|end_header_id|>\n\n' + message['content'] | trim + '<|eot_id|>' %}{% if loop.index0 "
+        "== 0 %}"
         "{% set content = bos_token + content %}{% endif %}{{ content }}{% endfor %}"
-        "{% if add_generation_prompt %}{{ '<|start_header_id|>assistant<|end_header_id|>\n\n' }}{% endif %}",
+        "{% if add_generation_prompt %}{{ '<|start_header_id|>assistant<|end_header_id|>\n\n' "
+        "}}{% endif %}",
     "chatml":
-        "{% for message in messages %}{{'<|im_start|>' + message['role'] + '\n' + message['content'] + "
-        "'<|im_end|>' + '\n'}}{% endfor %}{% if add_generation_prompt %}{{ '<|im_start|>assistant\n' }}"
+        "{% for message in messages %}{{'<|im_start|>' + message['role'] + '\n' + "
+        "message['content'] + "
+        "'<|im_end|>' + '\n'}}{% endfor %}{% if add_generation_prompt %}{{ "
+        "'<|im_start|>assistant\n' }}"
         "{% endif %}",
     "gemma":
-        "{{ bos_token }}{%- if messages[0]['role'] == 'system' -%}{%- set first = messages[0]['content'] + "
+        "{{ bos_token }}{%- if messages[0]['role'] == 'system' -%}{%- set first = "
+        "messages[0]['content'] + "
         "'\n\n' -%}{%- set turns = messages[1:] -%}{%- else -%}{%- set first = '' -%}"
         "{%- set turns = messages -%}{%- endif -%}{%- for message in turns -%}"
         "{%- if message['role'] == 'assistant' -%}{%- set role = 'model' -%}{%- else -%}"
@@ -36,25 +41,32 @@ TEMPLATES = {
     "phi3":
         "{% for message in messages %}{% if message['role'] == 'system' %}{{'<|system|>\n' + "
         "message['content'] + '<|end|>\n'}}{% elif message['role'] == 'user' %}{{'<|user|>\n' + "
-        "message['content'] + '<|end|>\n'}}{% elif message['role'] == 'assistant' %}{{'<|assistant|>\n' + "
+        "message['content'] + '<|end|>\n'}}{% elif message['role'] == 'assistant' "
+        "%}{{'<|assistant|>\n' + "
         "message['content'] + '<|end|>\n'}}{% endif %}{% endfor %}{% if add_generation_prompt %}"
         "{{ '<|assistant|>\n' }}{% else %}{{ eos_token }}{% endif %}",
     "phi4-mini":
-        "{% for message in messages %}{{ '<|' + message['role'] + '|>' + message['content'] + '<|end|>' }}"
-        "{% endfor %}{% if add_generation_prompt %}{{ '<|assistant|>' }}{% else %}{{ eos_token }}{% endif %}",
+        "{% for message in messages %}{{ '<|' + message['role'] + '|>' + message['content'] + "
+        "'<|end|>' }}"
+        "{% endfor %}{% if add_generation_prompt %}{{ '<|assistant|>' }}{% else %}{{ eos_token "
+        "}}{% endif %}",
     "phi4":
         "{% for message in messages %}{{ '<|im_start|>' + message['role'] + '<|im_sep|>' + "
         "message['content'] + '<|im_end|>' }}{% endfor %}{% if add_generation_prompt %}"
         "{{ '<|im_start|>assistant<|im_sep|>' }}{% endif %}",
     "zephyr":
         "{% for message in messages %}\n{% if message['role'] == 'user' %}\n{{ '<|user|>\n' + "
-        "message['content'] + eos_mark }}\n{% elif message['role'] == 'system' %}\n{{ '<|system|>\n' + "
-        "message['content'] + eos_mark }}\n{% elif message['role'] == 'assistant' %}\n{{ '<|assistant|>\n' + "
-        "message['content'] + eos_mark }}\n{% endif %}\n{% if loop.last and add_generation_prompt %}\n"
+        "message['content'] + eos_mark }}\n{% elif message['role'] == 'system' %}\n{{ "
+        "'<|system|>\n' + "
+        "message['content'] + eos_mark }}\n{% elif message['role'] == 'assistant' %}\n{{ "
+        "'<|assistant|>\n' + "
+        "message['content'] + eos_mark }}\n{% endif %}\n{% if loop.last and "
+        "add_generation_prompt %}\n"
         "{{ '<|assistant|>' }}\n{% endif %}\n{% endfor %}",
     "bitnet":
         "{% for message in messages %}{% set content = message['role'] | capitalize + ': ' + "
-        "message['content'] | trim + '<|eot_id|>' %}{{ content }}{% endfor %}{% if add_generation_prompt %}"
+        "message['content'] | trim + '<|eot_id|>' %}{{ content }}{% endfor %}{% if "
+        "add_generation_prompt %}"
         "{{ 'Assistant: ' }}{% endif %}",
 }
 SYSTEM = {"role": "system", "content": "Answer in one word."}
@@ -76,7 +88,8 @@ def main():
                         messages=messages, add_generation_prompt=opens, bos_token="", eos_token="",
                         eos_mark="</s>")
                     rendered.append({"messages": messages, "opens_answer": opens, "text": text})
-        families[name] = {"template": template.replace("eos_mark", "eos_token"), "rendered": rendered}
+        families[name] = {"template": template.replace("eos_mark",
+        "eos_token"), "rendered": rendered}
     OUT.write_text(json.dumps(families, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
 
 

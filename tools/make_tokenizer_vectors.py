@@ -50,10 +50,13 @@ SENTENCES = [
 CASES = [
     "", " ", "  ", "\n", "\n\n", "\t\t", " \n \r\n  ", "a", " a", "a ", "  a  b  ", "I'LL we'Re 'ſ",
     "1", "12", "123", "1234", "12345 67", "  42", " 7 ", "x1y22z333", "½ ⅔ ²³ Ⅳ ٣٤٥", "3.14e-10",
-    "don't DON'T can´t it’s", "hello world", "Hello, World!!\n\n\tEnd.", "ABCdef GHIjkl", "ÀÉî Ǆ ǅ ǆ ʰa",
-    "e\u0301e\u0301 \u0301", "a\u00a0b\u3000c\u2003\u2028d\u0085e\u180ef", "http://a/b//c/\n/", "/// \n/\r\n",
+    "don't DON'T can´t it’s", "hello world", "Hello, World!!\n\n\tEnd.", "ABCdef GHIjkl",
+    "ÀÉî Ǆ ǅ ǆ ʰa",
+    "e\u0301e\u0301 \u0301", "a\u00a0b\u3000c\u2003\u2028d\u0085e\u180ef", "http://a/b//c/\n/",
+    "/// \n/\r\n",
     "a\r\nb\rc\n\rd", "____init__  --flag=1 ++i;", "日本語 123 テスト", "👩‍👩‍👧‍👦 ok", "\x00\x01\x7f",
-    "<start_of_turn>user\nhi<end_of_turn>\n", "<|user|>\n hi <|end|> \n\n<|assistant|>  yes</s>  no",
+    "<start_of_turn>user\nhi<end_of_turn>\n",
+    "<|user|>\n hi <|end|> \n\n<|assistant|>  yes</s>  no",
     "▁▁ text▁", "é <0x41> <unk> <s>",
 ]
 
@@ -64,7 +67,8 @@ def random_texts(count, seed):
     assigned = [chr(point) for point in range(0x110000)
                 if unicodedata.category(chr(point)) not in ("Cn", "Cs", "Co")]
     common = "aeinorst AEST  \n\r\t'/.,-019"
-    blocks = ["äöüßéèêñçǅ", "абвгд АБВ", "עברית", "हिन्दी।", "日本語の文", "٠١٢٣", "ⅣⅤ½²", "\u3000\u00a0\u2003"]
+    blocks = ["äöüßéèêñçǅ", "абвгд АБВ", "עברית", "हिन्दी।", "日本語の文", "٠١٢٣", "ⅣⅤ½²",
+    "\u3000\u00a0\u2003"]
     texts = []
     for _ in range(count):
         pools = [common, common, chooser.choice(blocks), assigned]
@@ -99,7 +103,8 @@ def byte_level():
     tokenizer.post_processor = processors.TemplateProcessing(
         single="<|begin|> $A", special_tokens=[("<|begin|>", tokenizer.token_to_id("<|begin|>"))])
     texts = CASES + random_texts(80, 1)
-    marked = ["<|begin|>a<tool>b", "a \n<|over|> \n b", "a  <|left|>  b", "x<|over|>\u3000\u00a0y<|left|>",
+    marked = ["<|begin|>a<tool>b", "a \n<|over|> \n b", "a  <|left|>  b",
+    "x<|over|>\u3000\u00a0y<|left|>",
               "<|over|>  <|left|>", " <tool> 12"]
     families = {}
     for name, pre_tokenizer in split.items():
@@ -125,17 +130,18 @@ def train_pieces(name, **options):
         sentence_iterator=iter(line for text in SENTENCES for line in text.splitlines() if line),
         model_writer=model, model_type="bpe", vocab_size=700, byte_fallback=True,
         character_coverage=0.98, normalization_rule_name="identity", remove_extra_whitespaces=False,
-        split_digits=True, allow_whitespace_only_pieces=True, num_threads=1, minloglevel=2, **options)
+        split_digits=True, allow_whitespace_only_pieces=True, num_threads=1,
+        minloglevel=2, **options)
     (FOLDER / name).write_bytes(model.getvalue())
     return sentencepiece.SentencePieceProcessor(model_proto=model.getvalue())
 
 
 def as_phi3(pieces):
-    """What transformers makes of a Llama vocabulary: byte-pair merges in the order of the scores."""
+    """What transformers makes of a Llama vocabulary: merges in the order of the scores."""
     vocabulary = {pieces.id_to_piece(i): i for i in range(pieces.get_piece_size())}
     merges = []
     for piece, index in vocabulary.items():
-        if not pieces.is_control(index) and not pieces.is_byte(index) and not pieces.is_unknown(index):
+        if not (pieces.is_control(index) or pieces.is_byte(index) or pieces.is_unknown(index)):
             pairs = [(piece[:cut], piece[cut:]) for cut in range(1, len(piece))]
             pairs = [pair for pair in pairs if pair[0] in vocabulary and pair[1] in vocabulary]
             pairs.sort(key=lambda pair: (vocabulary[pair[0]], vocabulary[pair[1]]))
@@ -155,13 +161,15 @@ def as_phi3(pieces):
 
 def sentence_pieces():
     llama = train_pieces("llama.model", add_dummy_prefix=True)
-    gemma = train_pieces("gemma.model", add_dummy_prefix=False, pad_id=0, eos_id=1, bos_id=2, unk_id=3,
+    gemma = train_pieces("gemma.model", add_dummy_prefix=False, pad_id=0, eos_id=1,
+                         bos_id=2, unk_id=3,
                          user_defined_symbols=["<start_of_turn>", "<end_of_turn>", "\n", "\n\n",
                                                "▁▁", "▁▁▁", "▁▁▁▁", "<table>"])
     phi3 = as_phi3(llama)
     # U+0000 ends a text in sentencepiece's trainer, never in its encoder.
     texts = CASES + random_texts(80, 2)
-    chat = ["<|user|>\n hi <|end|>\n<|assistant|>\n yes<|end|>", "a</s>  b", "<|end|>\u3000x <|user|>",
+    chat = ["<|user|>\n hi <|end|>\n<|assistant|>\n yes<|end|>", "a</s>  b",
+    "<|end|>\u3000x <|user|>",
             "<s> hello", "<|system|>\nBe  brief.<|end|>\n<|user|>\nWhy?<|end|>\n<|assistant|>\n"]
     encode = lambda text: phi3.encode(text, add_special_tokens=False).ids
     write("sentence_pieces.json", {
