@@ -3,13 +3,13 @@
 
 #include <algorithm>
 #include <cmath>
-#include <cstring>
 #include <limits>
 
 #include "base/text.h"
-#include "formats/half.h"
 #include "model/import_tensors.h"
 #include "model/import_tokenizer.h"
+#include "model/quantize_blocks.h"
+#include "model/quantize_model.h"
 #include "model/quantized_blocks.h"
 
 namespace coppice {
@@ -22,20 +22,16 @@ std::uint32_t file_type(BlockType type) {
   return type == BlockType::kF16 ? 1 : type == BlockType::kBF16 ? 32 : 0;
 }
 
+// Written as they are; all other types are made of such a file.
+bool is_plain(BlockType type) {
+  return type == BlockType::kF32 || type == BlockType::kF16 || type == BlockType::kBF16;
+}
+
 // False for a number that the type can't hold.
-bool encode_row(BlockType type, std::span<const float> row, std::uint8_t* out) {
+bool encode_row(BlockType type, std::span<const float> row, std::span<std::uint8_t> out) {
   const float limit = type == BlockType::kF16 ? kLargestHalf : std::numeric_limits<float>::max();
   if (!std::ranges::all_of(row, [limit](float x) { return std::abs(x) <= limit; })) return false;
-  if (type == BlockType::kF32) {
-    std::memcpy(out, row.data(), row.size_bytes());
-    return true;
-  }
-  for (const float weight : row) {
-    const std::uint16_t bits =
-        type == BlockType::kF16 ? float_to_half(weight) : float_to_bfloat16(weight);
-    std::memcpy(out, &bits, sizeof bits);
-    out += sizeof bits;
-  }
+  quantize_row(type, row, {}, out);
   return true;
 }
 
@@ -46,7 +42,7 @@ Result<Bytes> encode_tensor(const ImportedTensor& tensor, TernaryStorage storage
   std::vector<float> row(tensor.columns);
   for (std::uint64_t i = 0; i < tensor.rows; ++i) {
     tensor.read_row(i, storage, magnitude, row);
-    if (encode_row(type, row, bytes.data() + i * row_size)) continue;
+    if (encode_row(type, row, std::span(bytes).subspan(i * row_size, row_size))) continue;
     return Error{ErrorCode::kUnsupported, cat("row ", i, " of ", tensor.name,
                                               " has a weight that is not finite, or too "
                                               "large for ",
@@ -127,24 +123,34 @@ Result<ImportedModel> run(const fs::path& folder, const fs::path& out,
   COPPICE_TRY(check_embedding(tensors, plan)); // its rows bound what the tokenizer may allocate
   const GgufEntries tokenizer = COPPICE_TRY(import_tokenizer(folder, plan.config, plan.rows));
   const BlockType type = options.type.value_or(usual_type(tensors));
-  if (!can_import_as(type)) {
-    return Error{ErrorCode::kUnsupported,
-                 cat("matrices can't be imported as ", type, "; they can as F32, F16 and BF16")};
+  if (!can_quantize(type) && type != BlockType::kI8) {
+    return Error{ErrorCode::kUnsupported, cat("matrices can't be stored as ", type)};
   }
+  // Ternary weights are multiples of a float32 number.
+  const BlockType plain = is_plain(type)                          ? type
+                          : plan.ternary == TernaryStorage::kNone ? usual_type(tensors)
+                                                                  : BlockType::kF32;
   GgufWriter writer = COPPICE_TRY(GgufWriter::create());
   for (const auto& [key, value] : plan.entries) COPPICE_TRY(writer.add_metadata(key, value));
-  COPPICE_TRY(writer.add_metadata("general.file_type", file_type(type)));
+  COPPICE_TRY(writer.add_metadata("general.file_type", file_type(plain)));
   for (const auto& [key, value] : tokenizer) COPPICE_TRY(writer.add_metadata(key, value));
-  COPPICE_TRY(add_tensors(writer, plan, tensors, type, options));
+  COPPICE_TRY(add_tensors(writer, plan, tensors, plain, options));
 
   const Temporary written(out.string() + ".importing");
   COPPICE_TRY(writer.write_file(written.path()));
-  const auto base = COPPICE_TRY(BaseModel::open(written.path()));
+  const Temporary quantized(out.string() + ".quantizing");
+  if (!is_plain(type)) {
+    const GgufFile file = COPPICE_TRY(GgufFile::open(written.path()));
+    COPPICE_TRY(quantize_model(file, quantized.path(), {.type = type, .threads = options.threads}));
+  }
+  const fs::path& made = is_plain(type) ? written.path() : quantized.path();
+  const auto base = COPPICE_TRY(BaseModel::open(made));
   std::error_code code;
-  fs::rename(written.path(), out, code);
-  if (code)
+  fs::rename(made, out, code);
+  if (code) {
     return Error{ErrorCode::kIo,
                  cat("can't rename the file to ", out.string(), ": ", code.message())};
+  }
   COPPICE_TRY(sync_directory(out.has_parent_path() ? out.parent_path() : fs::path(".")));
   return ImportedModel{.architecture = plan.architecture,
                        .parameters = base->parameters(),
@@ -153,10 +159,6 @@ Result<ImportedModel> run(const fs::path& folder, const fs::path& out,
 }
 
 } // namespace
-
-bool can_import_as(BlockType type) {
-  return type == BlockType::kF32 || type == BlockType::kF16 || type == BlockType::kBF16;
-}
 
 Result<ImportedModel> import_model(const fs::path& folder, const fs::path& out,
                                    const ImportOptions& options) {

@@ -16,8 +16,11 @@
 namespace coppice {
 
 struct ImportOptions {
-  // Of matrices; vectors are F32. None: as most of them are stored in the folder.
+  // Of matrices; vectors are F32. None: as most of them are stored in the folder. Others than F32,
+  // F16 and BF16 are what quantize_model() makes of the file without, which lies beside it
+  // meanwhile; I8 is NF4 as there.
   std::optional<BlockType> type;
+  unsigned threads = 1; // for that; the bytes don't depend on it
   // Called before each tensor with those done and their number.
   std::function<void(std::size_t done, std::size_t all)> progress = {};
 };
@@ -28,9 +31,6 @@ struct ImportedModel {
   std::size_t tensors = 0;
   BlockType type = BlockType::kF32;
 };
-
-// Types that matrices can be stored in.
-bool can_import_as(BlockType type);
 
 // Writes `out` whole or not at all, and only if it opens as a base model. kAlreadyExists if it is
 // there; kUnsupported, by name, for models, features, tensors and tokenizers that aren't known, and

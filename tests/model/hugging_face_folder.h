@@ -15,8 +15,8 @@
 
 namespace coppice {
 
-// A folder as transformers saves it: width 16, 2 layers, 2 heads of 8 columns, 1 key-value head,
-// feed-forward 24. Weight i of a tensor is a small multiple of 1/64, so that all types hold it.
+// A folder as transformers saves it: 2 layers, heads of 8 columns, 1 key-value head, feed-forward
+// 24. Weight i of a tensor is a small multiple of 1/64, so that all types hold it.
 struct HuggingFaceFolder {
   fs::path folder;
   Json config;
@@ -24,15 +24,15 @@ struct HuggingFaceFolder {
   std::set<std::string> packed; // U8, four ternary weights each
   Dtype dtype = Dtype::kF32;    // or BF16: of all others
 
-  explicit HuggingFaceFolder(const std::string& type) {
+  explicit HuggingFaceFolder(const std::string& type, std::uint64_t width = 16) {
     std::string pattern = (fs::temp_directory_path() / "coppice-hf-XXXXXX").string();
     EXPECT_NE(mkdtemp(pattern.data()), nullptr);
     folder = pattern;
     config = {{"model_type", type},
-              {"hidden_size", 16},
+              {"hidden_size", width},
               {"num_hidden_layers", 2},
               {"intermediate_size", 24},
-              {"num_attention_heads", 2},
+              {"num_attention_heads", width / 8},
               {"num_key_value_heads", 1},
               {"vocab_size", 720},
               {"head_dim", 8},
@@ -41,17 +41,17 @@ struct HuggingFaceFolder {
               {"hidden_act", "silu"},
               {"tie_word_embeddings", true},
               {"max_position_embeddings", 64}};
-    shapes = {{"model.embed_tokens.weight", {720, 16}}, {"model.norm.weight", {16}}};
+    shapes = {{"model.embed_tokens.weight", {720, width}}, {"model.norm.weight", {width}}};
     for (const std::string layer : {"model.layers.0.", "model.layers.1."}) {
-      shapes[layer + "input_layernorm.weight"] = {16};
-      shapes[layer + "post_attention_layernorm.weight"] = {16};
-      shapes[layer + "self_attn.q_proj.weight"] = {16, 16};
-      shapes[layer + "self_attn.k_proj.weight"] = {8, 16};
-      shapes[layer + "self_attn.v_proj.weight"] = {8, 16};
-      shapes[layer + "self_attn.o_proj.weight"] = {16, 16};
-      shapes[layer + "mlp.gate_proj.weight"] = {24, 16};
-      shapes[layer + "mlp.up_proj.weight"] = {24, 16};
-      shapes[layer + "mlp.down_proj.weight"] = {16, 24};
+      shapes[layer + "input_layernorm.weight"] = {width};
+      shapes[layer + "post_attention_layernorm.weight"] = {width};
+      shapes[layer + "self_attn.q_proj.weight"] = {width, width};
+      shapes[layer + "self_attn.k_proj.weight"] = {8, width};
+      shapes[layer + "self_attn.v_proj.weight"] = {8, width};
+      shapes[layer + "self_attn.o_proj.weight"] = {width, width};
+      shapes[layer + "mlp.gate_proj.weight"] = {24, width};
+      shapes[layer + "mlp.up_proj.weight"] = {24, width};
+      shapes[layer + "mlp.down_proj.weight"] = {width, 24};
     }
     const fs::path vectors = fs::path(COPPICE_SOURCE_DIR) / "tests" / "vectors" / "tokenizers";
     const Json file =

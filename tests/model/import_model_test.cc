@@ -8,7 +8,9 @@
 
 #include "formats/half.h"
 #include "model/base_model.h"
+#include "model/quantize_model.h"
 #include "tests/model/hugging_face_folder.h"
+#include "tests/model/shared_data.h"
 
 namespace coppice {
 namespace {
@@ -110,6 +112,24 @@ TEST(ImportModel, MatricesAreStoredAsInTheFolderOrAsAsked) {
     }
     EXPECT_EQ(import_model(from.path(), from.out(), {}).error().code, ErrorCode::kAlreadyExists);
     fs::remove(from.out());
+  }
+}
+
+TEST(ImportModel, OtherTypesAreWhatQuantizeMakesOfTheFile) {
+  const HuggingFaceFolder from("llama", 64);
+  from.write();
+  ASSERT_TRUE(import_model(from.path(), from.out(), {}).ok());
+  const GgufFile plain = GgufFile::open(from.out()).value();
+  for (const BlockType type : {BlockType::kQ4_0, BlockType::kQ4_K, BlockType::kI8}) {
+    const fs::path expected = from.path() / "expected.gguf";
+    const fs::path made = from.path() / "made.gguf";
+    ASSERT_TRUE(quantize_model(plain, expected, {.type = type}).ok());
+    const auto imported = import_model(from.path(), made, {.type = type, .threads = 2});
+    ASSERT_TRUE(imported.ok()) << imported.error().message;
+    EXPECT_EQ(imported->type, type);
+    EXPECT_EQ(read_text(made), read_text(expected));
+    EXPECT_FALSE(fs::exists(made.string() + ".importing"));
+    fs::remove(made);
   }
 }
 
