@@ -134,8 +134,7 @@ std::string mebibytes(std::uint64_t bytes) {
 // What a step will keep and compute again, without training.
 Result<ExitCode> tell_plan(Console& console, const Engine& engine, const AdapterSpec& spec,
                            const Recipe& recipe) {
-  const std::size_t longest =
-      std::min<std::size_t>(recipe.window, engine.base().config().context);
+  const std::size_t longest = std::min<std::size_t>(recipe.window, engine.base().config().context);
   const TrainingPlan plan = COPPICE_TRY(engine.plan_training(spec, longest, recipe.batch_tokens));
   const std::uint32_t again = plan.layers - plan.kept_layers;
   Table table({{"a training step"}, {"each, MiB", Align::kRight}, {"all, MiB", Align::kRight}});
