@@ -82,6 +82,9 @@ class FakeEngine final : public Engine {
     return std::unique_ptr<TrainSession>(
         std::make_unique<FakeSession>(std::move(jobs.at(0)), world_));
   }
+  Result<TrainingPlan> plan_training(const AdapterSpec&, std::size_t, std::size_t) const override {
+    return Error{ErrorCode::kUnsupported, "not asked for here"};
+  }
   Result<GenerateResult> generate(const GenerateRequest&) override {
     return Error{ErrorCode::kUnsupported, "not asked for here"};
   }
