@@ -4,7 +4,7 @@
 
 #include "client/example_store.h"
 #include "crypto/hash.h"
-#include "model/engine_module.h"
+#include "model/native/native_engine.h"
 #include "tests/cli/run_coppice.h"
 #include "tests/model/hugging_face_folder.h"
 
@@ -72,7 +72,7 @@ TEST(Evaluate, EqualsTheEngineAsked) {
 
   const auto base = BaseModel::open(small_model());
   ASSERT_TRUE(base.ok());
-  const auto engine = open_graph_engine(*base, {.threads = 1});
+  const auto engine = open_native_engine(*base, {.threads = 1});
   ASSERT_TRUE(engine.ok()) << engine.error().message;
   const std::vector<TokenizedDocument> documents{tokenize_text((*base)->tokenizer(), text)};
   const auto scored = score_documents(**engine, {}, documents);
@@ -166,9 +166,10 @@ TEST(Merge, GivesOneFileThatPredictsAsBaseAndAdapterDo) {
                          "--out", adapter, "--steps", "4", "--targets", "q_proj,v_proj"})
                 .exit,
             0);
-  const Ran ran = run_coppice({"adapter", "merge", "-m", small_model(), "--adapter", adapter,
-                               "--out", (folder / "merged.gguf").string(), "--type", "F32",
-                               "--data", (folder / "a.txt").string(), "--format", "json"});
+  const Ran ran =
+      run_coppice({"adapter", "merge", "-m", small_model(), "--adapter", adapter, "--out",
+                   (folder / "merged.gguf").string(), "--type", "F32", "--data",
+                   (folder / "a.txt").string(), "--precision", "float32", "--format", "json"});
   ASSERT_EQ(ran.exit, 0) << ran.error;
   // F32 keeps 24 bits of each weight, so of a loss of about 5 nats some 1e-6 may differ; 1e-4
   // leaves two orders for the depth of the network.
