@@ -21,14 +21,14 @@ class Personalize(unittest.TestCase):
         with tempfile.TemporaryDirectory() as scratch:
             text = Path(scratch) / "notes.txt"
             text.write_text(TEXT, encoding="utf-8")
-            for name in ("mine.gguf", "mine.coppice", "mine"):
-                run = self.run_example(os.environ["COPPICE_MODEL"], text, Path(scratch) / name)
-                self.assertEqual(0, run.returncode, run.stderr)
-                before = float(re.search(r"before: ([\d.]+)", run.stdout).group(1))
-                after = float(re.search(r"after: ([\d.]+)", run.stdout).group(1))
-                self.assertLess(after, 0.8 * before)
-                self.assertIn("Once upon a time", run.stdout)
-                self.assertTrue((Path(scratch) / name).exists())
+            adapter = Path(scratch) / "mine.gguf"
+            run = self.run_example(os.environ["COPPICE_MODEL"], text, adapter)
+            self.assertEqual(0, run.returncode, run.stderr)
+            before = float(re.search(r"before: ([\d.]+)", run.stdout).group(1))
+            after = float(re.search(r"after: ([\d.]+)", run.stdout).group(1))
+            self.assertLess(after, 0.8 * before)
+            self.assertIn("Once upon a time", run.stdout)
+            self.assertTrue(adapter.exists())
 
     def test_it_says_what_is_wrong(self):
         run = self.run_example("/nowhere.gguf", "/nowhere.txt", "/nowhere")
