@@ -85,12 +85,15 @@ void add_config_show_command(CLI::App& parent, Context& context) {
   command.add_flag("--origin", options->origin, "Say where each value comes from");
   const auto kinds = folder_kinds();
   options->folders.resize(kinds.size());
-  CLI::Option_group& one = *command.add_option_group("");
-  one.require_option(0, 1);
+  CLI::Option* before = nullptr;
   for (std::size_t i = 0; i < kinds.size(); ++i) {
-    one.add_option(cat("--", kinds[i].name), options->folders[i],
-                   cat("Folder of ", kinds[i].owner, ": its ", kinds[i].toml, " counts"))
-        ->type_name("DIR");
+    CLI::Option* const option =
+        command
+            .add_option(cat("--", kinds[i].name), options->folders[i],
+                        cat("Folder of ", kinds[i].owner, ": its ", kinds[i].toml, " counts"))
+            ->type_name("DIR");
+    if (before != nullptr) option->excludes(before);
+    before = option;
   }
 }
 

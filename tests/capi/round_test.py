@@ -16,7 +16,7 @@ class ARoundOfProgramsInC(fleet.FleetTest):
     secure = True
 
     def test_they_enrol_train_and_hold_the_release(self):
-        self.serve("--rounds", "1")
+        self.serve()
         text = self.home / "data" / "notes.txt"
         text.write_text("".join(
             f"On day {day} the ferry carried {day * 7} sacks across the river.\n\n"
@@ -27,7 +27,8 @@ class ARoundOfProgramsInC(fleet.FleetTest):
                 [os.environ["COPPICE_PERSONALIZE"], os.environ["COPPICE_MODEL"], str(text),
                  str(self.home / f"mine{number}.gguf"), str(self.home / f"c_device{number}"),
                  self.invite(), "eligibility.max_load_per_core=1000",
-                 "eligibility.max_temperature=150", "personal.max_steps=4"],
+                 "eligibility.max_temperature=150", "eligibility.min_train_bytes=500B",
+                 "personal.max_steps=4"],
                 stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace"))
             self.addCleanup(children[-1].kill)
         for child in children:
