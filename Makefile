@@ -19,7 +19,7 @@ ifeq ($(CI),true)
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-tests build demo build-tests test test-slow bench format tidy clean
+.PHONY: help setup setup-tests build demo build-tests test test-slow bench device dist format tidy clean
 
 help: ## this list
 	@echo 'coppice: make TARGET'
@@ -54,6 +54,17 @@ bench: setup-tests ## build and run the micro-benchmarks of bench/ (the figures:
 	@$(CONFIGURE) -DCOPPICE_BENCHMARKS=ON
 	@cmake --build $(BUILD) -j $(JOBS)
 	@for bench in $(BUILD)/*_bench; do $$bench || exit 1; done
+
+device: export COPPICE_GRAPH := OFF
+device: setup ## what a device carries: build/device/coppice and libcoppice.so
+	@cmake --preset device --log-level=WARNING
+	@cmake --build build/device -j $(JOBS)
+
+dist: export COPPICE_GRAPH := OFF
+dist: setup ## packages in build/packages: a tarball and a .deb, with services for both sides
+	@cmake --preset dist --log-level=WARNING
+	@cmake --build build/dist -j $(JOBS)
+	@tools/dist.sh build/dist build/packages
 
 format: setup-tests ## clang-format every file
 	@git ls-files -z --cached --others --exclude-standard '*.h' '*.cc' | xargs -0 clang-format -i

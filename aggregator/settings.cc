@@ -2,10 +2,12 @@
 #include "aggregator/settings.h"
 
 #include <algorithm>
+#include <array>
 #include <cmath>
 
 #include "aggregator/strategy.h"
 #include "base/text.h"
+#include "config/recipe_keys.h"
 
 namespace coppice {
 namespace {
@@ -13,37 +15,7 @@ namespace {
 using enum SettingType;
 constexpr double kDayMs = 24.0 * 3600 * 1000;
 
-constexpr KeySpec kKeys[] = {
-    // [lora]: fixed by `aggregator init`; version 0 was made from them.
-    {"lora", "r", kInt, "8", "Rank of the adapter's factors.", 1, 512},
-    {"lora", "lora_alpha", kFloat, "16", "Scale of the adapter: alpha / r.", 1e-3, 1e4},
-    {"lora", "target_modules", kStringList,
-     "q_proj,k_proj,v_proj,o_proj,gate_proj,up_proj,down_proj",
-     "Linear layers that get an adapter, by PEFT's names, or all-linear."},
-    {"lora", "use_rslora", kBool, "false", "Scale by alpha / sqrt(r) instead (rsLoRA)."},
-
-    {"training", "learning_rate", kFloat, "0.002", "AdamW's step size on devices.", 1e-7, 1.0},
-    {"training", "lr_scheduler_type", kChoice, "cosine", "How the step size goes over a round.",
-     -INFINITY, INFINITY, "cosine|constant"},
-    {"training", "warmup_steps", kInt, "2", "Steps of linear warm-up.", 0, 1e6},
-    {"training", "max_steps", kInt, "16", "Optimizer steps a round; 0: by tokens or time.", 0, 1e6},
-    {"training", "max_tokens", kInt, "0", "Trained tokens a round; 0: no bound.", 0, 1e12},
-    {"training", "max_seconds", kInt, "0", "Training time a round; 0: no bound.", 0, 1e6, "",
-     "seconds"},
-    {"training", "batch_tokens", kInt, "512", "Tokens of one optimizer step.", 8, 1 << 20, "",
-     "tokens"},
-    {"training", "max_length", kInt, "128", "Longest sequence trained on.", 8, 1 << 20, "",
-     "tokens"},
-    {"training", "weight_decay", kFloat, "0", "AdamW's decoupled weight decay.", 0, 1},
-    {"training", "max_grad_norm", kFloat, "1", "L2 bound of a step's gradient; 0: none.", 0, 1e6},
-    {"training", "proximal_mu", kFloat, "0", "Pull towards the received adapter (FedProx); 0: off.",
-     0, 1e3},
-    {"training", "early_stopping_patience", kInt, "0",
-     "Evaluations on gate text without gain before a device stops; 0: off.", 0, 1000},
-    {"training", "eval_steps", kInt, "0",
-     "Steps between evaluations on gate text; 0: only at the end.", 0, 1e6},
-    {"training", "seed", kInt, "1", "Of batches and rounding, with round and device.", 0, 9e15},
-
+constexpr KeySpec kFleetKeys[] = {
     {"round", "strategy", kString, "fedavg", "How deltas become the next shared adapter."},
     {"round", "fraction_train", kFloat, "1", "Share of the ready devices that a round asks.", 1e-6,
      1},
@@ -128,33 +100,21 @@ constexpr KeySpec kKeys[] = {
     {"network", "reconnect_window", kDuration, "5s", "And spread over this long.", 0, kDayMs},
 };
 
+// [lora] and [training] stand first, as in a file.
+constexpr auto kKeys = [] {
+  std::array<KeySpec, std::size(kRecipeKeys) + std::size(kFleetKeys)> keys;
+  std::copy(std::begin(kFleetKeys), std::end(kFleetKeys),
+            std::copy(std::begin(kRecipeKeys), std::end(kRecipeKeys), keys.begin()));
+  return keys;
+}();
+
 Recipe recipe_of(const Settings& settings) {
-  const auto count = [&](std::string_view name) {
-    return static_cast<std::uint32_t>(settings.get_int(name));
-  };
-  const auto number = [&](std::string_view name) {
-    return static_cast<float>(settings.get_float(name));
-  };
   Recipe recipe;
-  recipe.learning_rate = number("training.learning_rate");
-  recipe.warmup_steps = count("training.warmup_steps");
-  recipe.max_steps = count("training.max_steps");
-  recipe.max_tokens = static_cast<std::uint64_t>(settings.get_int("training.max_tokens"));
-  recipe.max_seconds = count("training.max_seconds");
-  recipe.batch_tokens = count("training.batch_tokens");
-  recipe.window = count("training.max_length");
-  recipe.weight_decay = number("training.weight_decay");
-  recipe.max_gradient_norm = number("training.max_grad_norm");
-  recipe.proximal_mu = number("training.proximal_mu");
-  recipe.early_stop_patience = count("training.early_stopping_patience");
-  recipe.evaluate_every = count("training.eval_steps");
-  recipe.seed = static_cast<std::uint64_t>(settings.get_int("training.seed"));
-  recipe.schedule = settings.get_string("training.lr_scheduler_type") == "constant"
-                        ? Schedule::kConstant
-                        : Schedule::kCosine;
+  read_recipe(settings, recipe);
   recipe.weight_by = settings.get_string("round.weighted_by") == "uniform" ? WeightBy::kUniform
                                                                            : WeightBy::kExamples;
-  recipe.examples_per_weight = count("round.examples_per_weight");
+  recipe.examples_per_weight =
+      static_cast<std::uint32_t>(settings.get_int("round.examples_per_weight"));
   return recipe;
 }
 

@@ -5,6 +5,7 @@
 #pragma once
 
 #include <filesystem>
+#include <functional>
 #include <string_view>
 
 #include "base/result.h"
@@ -18,6 +19,9 @@ void set_level(Level level);
 Result<Level> parse_level(std::string_view name); // debug, info, warning, error, off
 // Appends to `path` from now on, instead of stderr.
 Result<void> to_file(const std::filesystem::path& path);
+// Calls `take` with each line from now on, one call at a time; it must not throw. Empty: stderr.
+using Take = std::function<void(Level, std::string_view)>;
+void to_function(Take take);
 
 void write(Level level, std::string_view line);
 bool enabled(Level level);

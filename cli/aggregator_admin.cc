@@ -8,6 +8,7 @@
 #include "base/text.h"
 #include "cli/commands.h"
 #include "cli/fleet_status.h"
+#include "cli/progress.h"
 #include "cli/table.h"
 
 namespace coppice {

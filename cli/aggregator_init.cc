@@ -7,6 +7,7 @@
 #include "cli/commands.h"
 #include "cli/fleet_setup.h"
 #include "cli/fleet_status.h"
+#include "config/overrides.h"
 #include "config/units.h"
 
 namespace coppice {

@@ -11,6 +11,7 @@
 #include "cli/fleet_setup.h"
 #include "cli/fleet_status.h"
 #include "cli/interrupt.h"
+#include "cli/progress.h"
 #include "cli/table.h"
 
 namespace coppice {

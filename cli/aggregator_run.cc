@@ -7,8 +7,8 @@
 #include "base/text.h"
 #include "cli/commands.h"
 #include "cli/fleet_setup.h"
-#include "cli/fleet_status.h"
 #include "cli/interrupt.h"
+#include "config/overrides.h"
 #include "config/units.h"
 
 #ifdef __GLIBC__ // known only after a standard header

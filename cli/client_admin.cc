@@ -4,13 +4,13 @@
 
 #include "adapters/gguf_adapter.h"
 #include "base/text.h"
-#include "cli/client_settings_file.h"
 #include "cli/commands.h"
-#include "cli/fleet_status.h"
+#include "cli/progress.h"
 #include "cli/table.h"
 #include "client/agent.h"
 #include "client/enroll.h"
 #include "client/linux_conditions.h"
+#include "client/settings_file.h"
 
 namespace coppice {
 namespace {

@@ -5,14 +5,15 @@
 
 #include "base/text.h"
 #include "cli/audit_log.h"
-#include "cli/client_settings_file.h"
 #include "cli/commands.h"
 #include "cli/engine_choice.h"
-#include "cli/fleet_status.h"
 #include "cli/interrupt.h"
 #include "client/agent.h"
+#include "client/device_setup.h"
 #include "client/enroll.h"
 #include "client/linux_conditions.h"
+#include "client/settings_file.h"
+#include "config/overrides.h"
 #include "config/units.h"
 
 namespace coppice {
@@ -28,26 +29,14 @@ struct InitOptions {
 
 Result<ExitCode> init(Context& context, const InitOptions& options) {
   const fs::path directory = options.directory;
-  if (fs::exists(directory / "client.toml")) {
-    return Error{ErrorCode::kAlreadyExists,
-                 cat(options.directory, " is a device's folder already; choose another")};
+  DeviceSetup setup{.directory = directory,
+                    .model = options.model,
+                    .data = options.data,
+                    .overrides = COPPICE_TRY(parse_overrides(options.set))};
+  if (options.threads) {
+    setup.overrides.push_back({"resources.threads", *options.threads, "--threads"});
   }
-  auto overrides = COPPICE_TRY(parse_overrides(options.set));
-  std::error_code code;
-  overrides.push_back({"client.model", fs::absolute(options.model, code).string(), "--model"});
-  overrides.push_back({"client.data", fs::absolute(options.data, code).string(), "--data"});
-  if (options.threads) overrides.push_back({"resources.threads", *options.threads, "--threads"});
-  for (const std::string& path : {options.model, options.data}) {
-    if (!fs::exists(path)) return Error{ErrorCode::kNotFound, cat("there is no ", path)};
-  }
-  const Settings settings =
-      COPPICE_TRY(Settings::load(client_keys(), std::nullopt, Environment{}, overrides));
-  COPPICE_TRY(client_settings(settings));
-  const DeviceFolder folder(directory);
-  COPPICE_TRY(folder.create());
-  const std::string toml = COPPICE_TRY(write_commented_toml(client_keys(), overrides));
-  COPPICE_TRY(write_file_atomically(directory / "client.toml", as_bytes(toml), FileMode::kPrivate));
-  const DeviceIdentity identity = COPPICE_TRY(folder.identity());
+  const DeviceIdentity identity = COPPICE_TRY(set_up_device(std::move(setup)));
   context.console.print(cat("Made device ", identity.id, " in ", options.directory, "."));
   context.console.print(cat("Your floors and conditions are in ",
                             (directory / "client.toml").string(), "; no plan can lower them."));

@@ -1,5 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
+// The whole program: what it can do beyond a device's is aggregators, privacy plans, demos and
+// measurements.
 #include "cli/commands.h"
+
+#include "aggregator/settings.h"
+#include "cli/engine_choice.h"
+#include "cli/folder_kinds.h"
+#include "client/settings.h"
+#include "model/engine_module.h"
+#include "model/native/native_engine.h"
 
 namespace coppice {
 namespace {
@@ -74,9 +83,31 @@ constexpr CommandRow kCommands[] = {
     {"", add_doctor_command},
 };
 
+constexpr EngineRow kEngines[] = {
+    {kNativeEngine, "made for devices", open_native_engine},
+    {"graph", "by LibTorch", open_graph_engine},
+};
+
+constexpr FolderKind kFolderKinds[] = {
+    {.name = "aggregator",
+     .owner = "an aggregator",
+     .toml = "aggregator.toml",
+     .keys = aggregator_keys,
+     .check = check_aggregator,
+     .check_releases = check_fleet_releases},
+    {.name = "client",
+     .owner = "a device",
+     .toml = "client.toml",
+     .keys = client_keys,
+     .check = check_client,
+     .check_releases = check_device_releases},
+};
+
 } // namespace
 
 std::span<const GroupRow> command_groups() { return kGroups; }
 std::span<const CommandRow> commands() { return kCommands; }
+std::span<const EngineRow> engines() { return kEngines; }
+std::span<const FolderKind> folder_kinds() { return kFolderKinds; }
 
 } // namespace coppice

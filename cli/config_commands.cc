@@ -1,29 +1,30 @@
 // SPDX-License-Identifier: Apache-2.0
 // `coppice config show` and `coppice config markdown`.
 #include <CLI/CLI.hpp>
+#include <algorithm>
+#include <functional>
 
-#include "aggregator/settings.h"
 #include "base/text.h"
 #include "cli/commands.h"
+#include "cli/folder_kinds.h"
 #include "cli/table.h"
-#include "client/settings.h"
 
 namespace coppice {
 namespace {
 
 struct ShowOptions {
   bool origin = false;
-  std::string aggregator;
-  std::string client;
+  std::vector<std::string> folders; // one a kind, in the order of folder_kinds(); one is named
 };
 
 Result<ExitCode> show(Context& context, const ShowOptions& options) {
-  const bool client = !options.client.empty();
-  const std::span<const KeySpec> keys = client ? client_keys() : aggregator_keys();
-  const std::string& folder = client ? options.client : options.aggregator;
+  const auto named = std::ranges::find_if(options.folders, std::not_fn(&std::string::empty));
+  const bool any = named != options.folders.end();
+  const auto index = any ? static_cast<std::size_t>(named - options.folders.begin()) : 0;
+  const FolderKind& kind = folder_kinds()[index];
   std::optional<fs::path> toml;
-  if (!folder.empty()) toml = fs::path(folder) / (client ? "client.toml" : "aggregator.toml");
-  const Settings settings = COPPICE_TRY(Settings::load(keys, toml, context.environment, {}));
+  if (any) toml = fs::path(*named) / kind.toml;
+  const Settings settings = COPPICE_TRY(Settings::load(kind.keys(), toml, context.environment, {}));
 
   std::vector<Column> columns{{"setting"}, {"value"}};
   if (options.origin) columns.push_back({"from"});
@@ -40,8 +41,8 @@ Result<ExitCode> show(Context& context, const ShowOptions& options) {
     rows.push_back(std::move(json));
   }
   context.console.write(table.render());
-  context.console.finish("coppice.config.v1", Json{{"of", client ? "client" : "aggregator"},
-                                                   {"settings", std::move(rows)}});
+  context.console.finish("coppice.config.v1",
+                         Json{{"of", kind.name}, {"settings", std::move(rows)}});
   return ExitCode::kOk;
 }
 
@@ -64,11 +65,10 @@ std::string configuration_markdown() {
       "prints\n"
       "each value with its origin; an unknown key is an error that names the nearest one.\n"
       "Durations are written `500ms`, `90s`, `15m`, `6h`, `7d`; sizes `512B`, `20MB`, `64MiB`.\n\n"
-      "This page is made by `coppice config markdown` from the tables in the code.\n\n"
-      "## aggregator.toml\n\n";
-  text += sections(aggregator_keys());
-  text += "\n## client.toml\n\n";
-  text += sections(client_keys());
+      "This page is made by `coppice config markdown` from the tables in the code.\n";
+  for (const FolderKind& kind : folder_kinds()) {
+    text += cat("\n## ", kind.toml, "\n\n", sections(kind.keys()));
+  }
   return text;
 }
 
@@ -83,12 +83,18 @@ void add_config_show_command(CLI::App& parent, Context& context) {
                                               "COPPICE_LORA_R=16 coppice config show --origin"},
                                   [options](Context& at) { return show(at, *options); });
   command.add_flag("--origin", options->origin, "Say where each value comes from");
-  auto* aggregator = command.add_option("--aggregator", options->aggregator,
-                                        "Folder of an aggregator: its aggregator.toml counts");
-  command.add_option("--client", options->client, "Folder of a client: its client.toml counts")
-      ->type_name("DIR")
-      ->excludes(aggregator);
-  aggregator->type_name("DIR");
+  const auto kinds = folder_kinds();
+  options->folders.resize(kinds.size());
+  CLI::Option* before = nullptr;
+  for (std::size_t i = 0; i < kinds.size(); ++i) {
+    CLI::Option* const option =
+        command
+            .add_option(cat("--", kinds[i].name), options->folders[i],
+                        cat("Folder of ", kinds[i].owner, ": its ", kinds[i].toml, " counts"))
+            ->type_name("DIR");
+    if (before != nullptr) option->excludes(before);
+    before = option;
+  }
 }
 
 void add_config_markdown_command(CLI::App& parent, Context& context) {

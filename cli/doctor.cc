@@ -5,27 +5,27 @@
 
 #include "base/text.h"
 #include "cli/commands.h"
-#include "cli/doctor_checks.h"
+#include "cli/folder_kinds.h"
 #include "cli/table.h"
 
 namespace coppice {
 namespace {
 
 struct DoctorOptions {
-  std::string aggregator;
-  std::string client;
+  std::vector<std::string> folders; // one a kind, in the order of folder_kinds(); empty: not asked
   std::string model;
 };
 
 std::vector<Finding> look(const DoctorOptions& options, const Environment& environment) {
   std::vector<Finding> findings = check_machine();
-  const auto add = [&findings](std::vector<Finding> more) {
-    for (Finding& finding : more) findings.push_back(std::move(finding));
-  };
-  if (!options.model.empty()) add(check_model(options.model, std::nullopt));
-  if (!options.aggregator.empty()) add(check_aggregator(options.aggregator, environment));
-  if (!options.client.empty()) add(check_client(options.client, environment));
-  if (options.aggregator.empty() && options.client.empty()) add({check_disk(".")});
+  if (!options.model.empty()) append(findings, check_model(options.model, std::nullopt));
+  bool any = false;
+  for (std::size_t i = 0; i < options.folders.size(); ++i) {
+    if (options.folders[i].empty()) continue;
+    append(findings, folder_kinds()[i].check(options.folders[i], environment));
+    any = true;
+  }
+  if (!any) findings.push_back(check_disk("."));
   return findings;
 }
 
@@ -70,13 +70,16 @@ void add_doctor_command(CLI::App& parent, Context& context) {
                   {.name = "doctor",
                    .summary = "Look for what could go wrong here, and say how to mend it",
                    .example = "coppice doctor\n"
-                              "coppice doctor --aggregator fleet\n"
                               "coppice doctor --client device"},
                   [options](Context& at) { return doctor(at, *options); });
-  command.add_option("--aggregator", options->aggregator, "Look at an aggregator's folder too")
-      ->type_name("DIR");
-  command.add_option("--client", options->client, "Look at a device's folder too")
-      ->type_name("DIR");
+  const auto kinds = folder_kinds();
+  options->folders.resize(kinds.size());
+  for (std::size_t i = 0; i < kinds.size(); ++i) {
+    command
+        .add_option(cat("--", kinds[i].name), options->folders[i],
+                    cat("Look at ", kinds[i].owner, "'s folder too"))
+        ->type_name("DIR");
+  }
   command.add_option("-m,--model", options->model, "Look at a base model's file too")
       ->type_name("FILE");
 }

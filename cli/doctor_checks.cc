@@ -5,6 +5,7 @@
 
 #include <cstdlib>
 
+#include "base/clock.h"
 #include "base/text.h"
 #include "cli/subprocess.h"
 #include "crypto/hash.h"
@@ -19,6 +20,7 @@ namespace {
 constexpr double kDiskFault = 50e6; // below, a release and a state file don't fit any more
 constexpr double kDiskWarning = 500e6;
 constexpr rlim_t kFewDescriptors = 256;
+constexpr Millis kExpirySoon{7LL * 24 * 3600 * 1000};
 
 Finding check_instructions() {
   const InstructionLevel level = best_instruction_level();
@@ -139,6 +141,24 @@ std::vector<Finding> check_key_permissions(const fs::path& keys) {
     findings.push_back({"permissions", Health::kGood, cat(files, " key files, the owner's alone")});
   }
   return findings;
+}
+
+void append(std::vector<Finding>& into, std::vector<Finding> more) {
+  for (Finding& finding : more) into.push_back(std::move(finding));
+}
+
+Finding fault(std::string check, const Error& error, std::string mend) {
+  return {std::move(check), Health::kFault, error.message, std::move(mend)};
+}
+
+Finding check_expiry(const KeySet& keys, const std::string& mend) {
+  const std::string name = cat("set ", keys.number);
+  if (keys.expires.count == 0) return {"keys", Health::kGood, cat(name, ", doesn't expire")};
+  const Millis left = keys.expires - SystemClock().wall();
+  if (left <= Millis{0}) return {"keys", Health::kFault, cat(name, " has expired"), mend};
+  const std::string reading = cat(name, ", expires in ", left.count / 86'400'000, " days");
+  if (left < kExpirySoon) return {"keys", Health::kWarning, reading, mend};
+  return {"keys", Health::kGood, reading};
 }
 
 } // namespace coppice

@@ -8,6 +8,7 @@
 
 #include "base/file.h"
 #include "config/settings.h"
+#include "protocol/key_set.h"
 
 namespace coppice {
 
@@ -29,6 +30,12 @@ Finding check_disk(const fs::path& directory);
 std::vector<Finding> check_model(const fs::path& model, const std::optional<std::string>& expected);
 // That nobody but the owner can touch what is in `keys`.
 std::vector<Finding> check_key_permissions(const fs::path& keys);
+
+// That the fleet's keys are in force.
+Finding check_expiry(const KeySet& keys, const std::string& mend);
+// An error as a finding.
+Finding fault(std::string check, const Error& error, std::string mend);
+void append(std::vector<Finding>& into, std::vector<Finding> more);
 
 std::vector<Finding> check_aggregator(const fs::path& directory, const Environment& environment);
 std::vector<Finding> check_client(const fs::path& directory, const Environment& environment);

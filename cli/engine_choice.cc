@@ -4,27 +4,36 @@
 #include <CLI/CLI.hpp>
 
 #include "base/text.h"
-#include "model/engine_module.h"
-#include "model/native/native_engine.h"
 
 namespace coppice {
 
+namespace {
+
+std::vector<std::string> engine_names() {
+  std::vector<std::string> names;
+  for (const EngineRow& row : engines()) names.emplace_back(row.name);
+  return names;
+}
+
+} // namespace
+
 void add_engine_option(CLI::App& command, std::string& engine) {
-  command
-      .add_option("--engine", engine,
-                  "What computes: native, made for devices, or graph, by LibTorch")
+  std::vector<std::string> sorts;
+  for (const EngineRow& row : engines()) sorts.push_back(cat(row.name, ", ", row.summary));
+  command.add_option("--engine", engine, cat("What computes: ", join(sorts, ", or ")))
       ->type_name("NAME")
-      ->check(CLI::IsMember({kNativeEngine, kGraphEngine}).description(""))
+      ->check(CLI::IsMember(engine_names()).description(""))
       ->capture_default_str();
 }
 
 Result<std::unique_ptr<Engine>> open_engine(const std::string& engine,
                                             std::shared_ptr<const BaseModel> base,
                                             const EngineOptions& options) {
-  if (engine == kNativeEngine) return open_native_engine(std::move(base), options);
-  if (engine == kGraphEngine) return open_graph_engine(std::move(base), options);
-  return Error{ErrorCode::kInvalidArgument,
-               cat("there is no engine ", engine, "; native and graph are known")};
+  for (const EngineRow& row : engines()) {
+    if (engine == row.name) return row.open(std::move(base), options);
+  }
+  return Error{ErrorCode::kInvalidArgument, cat("this program has no engine ", engine, "; it has ",
+                                                join(engine_names(), " and "))};
 }
 
 EngineFactory engine_factory(const std::string& engine, const fs::path& model,

@@ -2,6 +2,7 @@
 // Which engine the program uses: chosen here and nowhere else.
 #pragma once
 
+#include <span>
 #include <string>
 
 #include "base/file.h"
@@ -14,9 +15,17 @@ class App;
 namespace coppice {
 
 inline constexpr char kNativeEngine[] = "native"; // our own kernels
-inline constexpr char kGraphEngine[] = "graph";   // LibTorch, in a module of its own
 
-// --engine native|graph
+struct EngineRow {
+  std::string_view name;
+  std::string_view summary; // "by LibTorch"
+  Result<std::unique_ptr<Engine>> (*open)(std::shared_ptr<const BaseModel> base,
+                                          const EngineOptions& options);
+};
+// Those of this program: commands.cc or device_commands.cc.
+std::span<const EngineRow> engines();
+
+// --engine, by the names of the table
 void add_engine_option(CLI::App& command, std::string& engine);
 
 // kInvalidArgument for another name; errors of the engine's own opening.

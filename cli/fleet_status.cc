@@ -2,7 +2,6 @@
 #include "cli/fleet_status.h"
 
 #include "base/text.h"
-#include "cli/progress.h"
 
 namespace coppice {
 
@@ -39,24 +38,6 @@ Result<ServerEndpoints> fleet_endpoints(const fs::path& directory,
     }
   }
   return settings.endpoints;
-}
-
-Result<std::vector<Override>> parse_overrides(const std::vector<std::string>& assignments) {
-  std::vector<Override> overrides;
-  for (const std::string& assignment : assignments) {
-    const std::size_t equals = assignment.find('=');
-    if (equals == std::string::npos) {
-      return Error{ErrorCode::kInvalidArgument,
-                   cat("--set needs section.key=value, not '", assignment, "'")};
-    }
-    overrides.push_back({assignment.substr(0, equals), assignment.substr(equals + 1), "--set"});
-  }
-  return overrides;
-}
-
-std::string ago(Millis then_wall, Millis now_wall) {
-  if (then_wall.count == 0) return "never";
-  return duration_text(std::max(Millis{0}, now_wall - then_wall)) + " ago";
 }
 
 } // namespace coppice

@@ -26,10 +26,4 @@ Result<FleetStatus> read_fleet_status(const fs::path& directory);
 Result<ServerEndpoints> fleet_endpoints(const fs::path& directory,
                                         const AggregatorSettings& settings);
 
-// "section.key=value" each.
-Result<std::vector<Override>> parse_overrides(const std::vector<std::string>& assignments);
-
-// "3 min ago", "never".
-std::string ago(Millis then_wall, Millis now_wall);
-
 } // namespace coppice

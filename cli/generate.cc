@@ -4,12 +4,12 @@
 #include <algorithm>
 
 #include "base/text.h"
-#include "cli/client_settings_file.h"
 #include "cli/commands.h"
 #include "cli/interrupt.h"
 #include "cli/model_options.h"
 #include "cli/validators.h"
 #include "client/serving.h"
+#include "client/settings_file.h"
 
 namespace coppice {
 namespace {

@@ -7,7 +7,7 @@
 #include <string>
 #include <vector>
 
-#include "cli/adapter_files.h"
+#include "model/adapter_files.h"
 #include "model/engine.h"
 
 namespace CLI {

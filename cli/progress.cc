@@ -119,4 +119,9 @@ void Progress::finish() {
   finished_ = true;
 }
 
+std::string ago(Millis then_wall, Millis now_wall) {
+  if (then_wall.count == 0) return "never";
+  return duration_text(std::max(Millis{0}, now_wall - then_wall)) + " ago";
+}
+
 } // namespace coppice

@@ -34,6 +34,8 @@ std::string progress_bar(const ProgressText& text, const ProgressState& state, u
 std::string progress_line(const ProgressText& text, const ProgressState& state);
 // "48 s", "3 min 20 s", "2 h 05 min".
 std::string duration_text(Millis span);
+// "3 min ago", "never".
+std::string ago(Millis then_wall, Millis now_wall);
 
 class Progress {
  public:

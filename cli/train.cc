@@ -1,9 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// `coppice train`: an adapter from local text, with no fleet. The recipe is a fleet's: [lora] and
-// [training] of an aggregator.toml, so that one can be tried out before any device trains by it.
+// `coppice train`: an adapter from local text, with no fleet.
 #include <CLI/CLI.hpp>
 
-#include "aggregator/settings.h"
 #include "base/text.h"
 #include "cli/commands.h"
 #include "cli/interrupt.h"
@@ -11,13 +9,11 @@
 #include "cli/progress.h"
 #include "cli/table.h"
 #include "cli/text_documents.h"
+#include "cli/train_recipe.h"
 #include "client/trainer.h"
 
 namespace coppice {
 namespace {
-
-// A round is a short piece of training; alone one wants more, where nobody said how much.
-constexpr std::uint32_t kStepsAlone = 100;
 
 struct TrainOptions {
   ModelOptions model;
@@ -28,18 +24,6 @@ struct TrainOptions {
   bool plan = false;
   std::vector<Override> overrides;
 };
-
-Result<AggregatorSettings> recipe_settings(const Context& context, const TrainOptions& options) {
-  std::optional<fs::path> toml;
-  if (!options.config.empty()) toml = options.config;
-  const Settings settings =
-      COPPICE_TRY(Settings::load(aggregator_keys(), toml, context.environment, options.overrides));
-  AggregatorSettings made = COPPICE_TRY(aggregator_settings(settings));
-  const bool unsaid = settings.origin("training.max_steps").layer == SettingLayer::kDefault &&
-                      made.training.max_tokens == 0;
-  if (unsaid) made.training.max_steps = kStepsAlone;
-  return made;
-}
 
 // Before an hour of training: is there a place for its result?
 Result<void> check_output(const fs::path& out) {
@@ -59,18 +43,15 @@ Result<void> check_output(const fs::path& out) {
 }
 
 Result<Adapter> starting_adapter(const OpenModel& model, const TrainOptions& options,
-                                 const AggregatorSettings& settings) {
+                                 const TrainRecipe& recipe) {
   if (!options.start.empty()) {
     const PeftRows rows = COPPICE_TRY(parse_rows(options.model.rows));
     return COPPICE_TRY(load_adapter(options.start, model.base.get(), rows)).adapter;
   }
-  const LoraSettings& lora = settings.lora;
-  AdapterSpec spec = COPPICE_TRY(
-      model.base->make_spec(lora.r, lora.lora_alpha,
-                            lora.use_rslora ? LoraScaling::kRankStabilized : LoraScaling::kStandard,
-                            lora.target_modules));
+  AdapterSpec spec =
+      COPPICE_TRY(model.base->make_spec(recipe.rank, recipe.alpha, recipe.scaling, recipe.targets));
   return Adapter::initial(std::make_shared<const AdapterSpec>(std::move(spec)),
-                          settings.training.seed);
+                          recipe.training.seed);
 }
 
 // On report text; nothing where there is none.
@@ -162,16 +143,18 @@ Result<ExitCode> tell_plan(Console& console, const Engine& engine, const Adapter
 
 Result<ExitCode> train(Context& context, const TrainOptions& options) {
   COPPICE_TRY(check_output(options.out));
-  const AggregatorSettings settings = COPPICE_TRY(recipe_settings(context, options));
+  std::optional<fs::path> toml;
+  if (!options.config.empty()) toml = options.config;
+  const TrainRecipe made = COPPICE_TRY(train_recipe(toml, context.environment, options.overrides));
+  const Recipe& recipe = made.training;
   OpenModel model = COPPICE_TRY(open_model(options.model));
   const ExampleSet examples = COPPICE_TRY(load_examples(options.data, *model.base));
   Console& console = context.console;
   for (const std::string& skipped : examples.skipped) console.note(cat("skipped ", skipped));
-  const Adapter start = COPPICE_TRY(starting_adapter(model, options, settings));
+  const Adapter start = COPPICE_TRY(starting_adapter(model, options, made));
   const std::optional<double> before =
       COPPICE_TRY(report_figure(model, options.start.empty() ? nullptr : &start, examples));
 
-  const Recipe& recipe = settings.training;
   if (options.plan) return tell_plan(console, *model.engine, start.spec(), recipe);
 
   const SystemClock clock;
@@ -246,10 +229,8 @@ void add_train_command(CLI::App& parent, Context& context) {
       parent, context,
       {.name = "train",
        .summary = "Train a LoRA adapter on local text, without a fleet",
-       .example =
-           "coppice train -m base.gguf --data notes --out my-adapter\n"
-           "coppice train -m base.gguf --data notes --out my.gguf --rank 16 --steps 300\n"
-           "coppice train -m base.gguf --data notes --config fleet/aggregator.toml --out my.gguf"},
+       .example = "coppice train -m base.gguf --data notes --out my-adapter\n"
+                  "coppice train -m base.gguf --data notes --out my.gguf --rank 16 --steps 300"},
       [options](Context& at) { return train(at, *options); });
   add_model_option(command, options->model);
   command
@@ -267,10 +248,7 @@ void add_train_command(CLI::App& parent, Context& context) {
   command.add_option("--start", options->start, "Go on training this adapter instead of a new one")
       ->type_name("PATH");
   add_adapter_options(command, options->model, "Adapter below the new one, which stays as it is");
-  command
-      .add_option("--config", options->config,
-                  "An aggregator.toml, for what no flag says: [lora] and [training] count")
-      ->type_name("FILE");
+  add_recipe_file_option(command, options->config);
   add_compute_options(command, options->model);
   add_memory_option(command, options->model);
   command.add_flag("--plan", options->plan,

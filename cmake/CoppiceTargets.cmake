@@ -10,12 +10,26 @@ if(COPPICE_WERROR)
   target_compile_options(coppice_flags INTERFACE -Werror)
 endif()
 
+# A device's program is small: what nothing calls is left out, and folders that hold no hot loop are
+# compiled for size.
+set(COPPICE_FOLDERS_FOR_SIZE config formats protocol client capi cli)
+if(COPPICE_DEVICE)
+  target_compile_options(coppice_flags INTERFACE -ffunction-sections -fdata-sections)
+  target_link_options(coppice_flags INTERFACE -Wl,--gc-sections)
+endif()
+if(COPPICE_STATIC)
+  target_link_options(coppice_flags INTERFACE -static-libstdc++ -static-libgcc)
+endif()
+
 # coppice_library(NAME SOURCES a.cc ... PUBLIC targets... PRIVATE targets...)
 # One static library a folder, `coppice_NAME`. PUBLIC and PRIVATE mirror the include law.
 function(coppice_library name)
   cmake_parse_arguments(ARG "" "" "SOURCES;PUBLIC;PRIVATE" ${ARGN})
   add_library(coppice_${name} STATIC ${ARG_SOURCES})
   target_link_libraries(coppice_${name} PUBLIC coppice_flags ${ARG_PUBLIC} PRIVATE ${ARG_PRIVATE})
+  if(COPPICE_DEVICE AND name IN_LIST COPPICE_FOLDERS_FOR_SIZE)
+    target_compile_options(coppice_${name} PRIVATE -Os)
+  endif()
 endfunction()
 
 # coppice_test(NAME SOURCES x_test.cc ... LINK targets... [LABELS slow] [TIMEOUT seconds])

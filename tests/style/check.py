@@ -65,7 +65,7 @@ HOMES = {
 SYSTEM = re.compile(
     r"(sys|net|netinet|arpa|linux|sanitizer|valgrind)/[\w./]+$"
     r"|(cpuid|dirent|dlfcn|errno|fcntl|fenv|ifaddrs|immintrin|arm_neon|malloc|netdb|poll|pthread"
-    r"|pwd|sched|signal|spawn|stdio|stdlib|string|syslog|termios|time|unistd)\.h$"
+    r"|pwd|sched|signal|spawn|stddef|stdint|stdio|stdlib|string|syslog|termios|time|unistd)\.h$"
     r"|[a-z_0-9]+$")  # the standard library: <vector>
 
 FILE_LINES = 500

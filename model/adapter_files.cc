@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "cli/adapter_files.h"
+#include "model/adapter_files.h"
 
 #include <algorithm>
 #include <array>

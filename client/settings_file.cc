@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "cli/client_settings_file.h"
+#include "client/settings_file.h"
 
 #include "base/text.h"
 
