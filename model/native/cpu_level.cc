@@ -10,7 +10,6 @@
 #include <cpuid.h>
 #endif
 #if defined(__aarch64__) && defined(__linux__)
-#include <asm/hwcap.h>
 #include <sys/auxv.h>
 #endif
 #if defined(__linux__)
@@ -44,11 +43,11 @@ bool has_avx512() {
          __builtin_cpu_supports("avx512vnni");
 }
 
-// CPUID leaf 7: AMX-BF16 is bit 22 of EDX, AMX-TILE 24, AMX-INT8 25.
+// CPUID leaf 7: AMX-BF16 is bit 22 of EDX, AMX-TILE 24.
 bool processor_has_amx() {
   unsigned a = 0, b = 0, c = 0, d = 0;
   if (__get_cpuid_count(7, 0, &a, &b, &c, &d) == 0) return false;
-  constexpr unsigned kNeeded = 1U << 22U | 1U << 24U | 1U << 25U;
+  constexpr unsigned kNeeded = 1U << 22U | 1U << 24U;
   return (d & kNeeded) == kNeeded;
 }
 

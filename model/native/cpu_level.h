@@ -17,7 +17,7 @@ enum class CpuLevel : std::uint8_t {
   kNeon,   // arm64: NEON; bfloat16 and int8 products where the processor has BF16 and DotProd
   kAvx2,   // AVX2, FMA and F16C
   kAvx512, // AVX-512 F, BW, DQ, VL and VNNI; bfloat16 products where the processor has AVX512_BF16
-  kAmx,    // the above and AMX tiles of bfloat16 and int8
+  kAmx,    // the above, and bfloat16 products in AMX tiles
 };
 
 std::string_view cpu_level_name(CpuLevel level); // "scalar", "neon", ...
