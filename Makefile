@@ -50,10 +50,10 @@ test: build-tests ## build and run every test but the slow ones; TEST=name for s
 test-slow: build-tests ## run the tests labelled slow
 	$(CTEST) -L slow
 
-# Emulated, a test takes ten times as long: two of the longest are left out.
+# Emulated, a test takes ten times as long: the longest are left out.
 ARM64_TESTS := base formats crypto adapters protocol secagg secagg_vectors model native
 ARM64_PATTERN := ^($(shell echo $(ARM64_TESTS) | tr ' ' '|'))\.
-ARM64_WITHOUT := \.script$$|EightStepsOfAdamW|MixedBlockTypesGiveTheSameBits
+ARM64_WITHOUT := \.script$$|Bfloat16.*coppice-4m|EightStepsOfAdamW|Repeat.TheRepositoryModel|MemoryPlan.(TheMeasuredPeak|ATighterBudget)
 
 test-arm64: ## cross-compile the engine's and the protocol's tests for arm64 and run them under qemu
 	@tools/setup.sh arm64
