@@ -19,7 +19,7 @@ ifeq ($(CI),true)
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-tests build demo build-tests test test-slow bench device dist format tidy clean
+.PHONY: help setup setup-tests build demo build-tests test test-slow test-arm64 bench device dist format tidy clean
 
 help: ## this list
 	@echo 'coppice: make TARGET'
@@ -49,6 +49,19 @@ test: build-tests ## build and run every test but the slow ones; TEST=name for s
 
 test-slow: build-tests ## run the tests labelled slow
 	$(CTEST) -L slow
+
+# Emulated, a test takes ten times as long: the longest are left out.
+ARM64_TESTS := base formats crypto adapters protocol secagg secagg_vectors model native
+ARM64_PATTERN := ^($(shell echo $(ARM64_TESTS) | tr ' ' '|'))\.
+ARM64_WITHOUT := \.script$$|Bfloat16.*coppice-4m|EightStepsOfAdamW|Repeat.TheRepositoryModel|MemoryPlan.(TheMeasuredPeak|ATighterBudget)
+
+test-arm64: ## cross-compile the engine's and the protocol's tests for arm64 and run them under qemu
+	@tools/setup.sh arm64
+	@tools/arm64_sysroot.sh
+	@cmake --preset device-arm64 --log-level=WARNING -DCOPPICE_TESTS=ON -DCOPPICE_WERROR=ON
+	@cmake --build build/device-arm64 -j $(JOBS) --target $(ARM64_TESTS:%=%_tests)
+	ctest --test-dir build/device-arm64 --output-on-failure --no-tests=error -j2 -LE slow \
+	  -R '$(ARM64_PATTERN)' -E '$(ARM64_WITHOUT)'
 
 bench: setup-tests ## build and run the micro-benchmarks of bench/ (the figures: coppice bench)
 	@$(CONFIGURE) -DCOPPICE_BENCHMARKS=ON

@@ -39,6 +39,9 @@ function(coppice_test name)
   if(NOT ARG_TIMEOUT)
     set(ARG_TIMEOUT 120)
   endif()
+  if(CMAKE_CROSSCOMPILING)
+    math(EXPR ARG_TIMEOUT "${ARG_TIMEOUT} * 10") # emulated
+  endif()
   add_executable(${name}_tests ${ARG_SOURCES})
   target_link_libraries(${name}_tests PRIVATE coppice_flags ${ARG_LINK} GTest::gmock GTest::gtest_main)
   target_compile_definitions(${name}_tests PRIVATE COPPICE_SOURCE_DIR="${CMAKE_SOURCE_DIR}"

@@ -6,6 +6,8 @@
 #   tools/setup.sh program   what the program needs: libraries, build tools, LibTorch
 #   tools/setup.sh tests     what tests, benchmarks, formatting and sanitizers need besides
 #   tools/setup.sh           both
+#   tools/setup.sh arm64     what `make test-arm64` cross-compiles and emulates with; the libraries are
+#                            tools/arm64_sysroot.sh's
 #
 # Environment:
 #   SKIP_SETUP=1        do nothing
@@ -37,6 +39,9 @@ readonly TESTS="
   libgtest-dev:<gtest/gtest.h>  libgmock-dev:<gmock/gmock.h>
   libbenchmark-dev:<benchmark/benchmark.h>  xz-utils:xz  clang:clang++
   clang-format:clang-format  clang-tidy:clang-tidy  valgrind:valgrind"
+readonly ARM64="
+  make:make  cmake:cmake  ninja-build:ninja  ccache:ccache  pkg-config:pkg-config
+  g++-aarch64-linux-gnu:aarch64-linux-gnu-g++  qemu-user-static:qemu-aarch64-static"
 
 say() { printf 'set-up: %s\n' "$*" >&2; }
 
@@ -210,10 +215,11 @@ packages="" torch=no
 case $STEP in
   program) packages=$(missing_packages "$PROGRAM") ;;
   tests) packages=$(missing_packages "$TESTS"; missing_clang_runtime) ;;
+  arm64) packages=$(missing_packages "$ARM64") ;;
   all) packages=$(missing_packages "$PROGRAM$TESTS"; missing_clang_runtime) ;;
-  *) echo "usage: tools/setup.sh [program|tests]" >&2; exit 2 ;;
+  *) echo "usage: tools/setup.sh [program|tests|arm64]" >&2; exit 2 ;;
 esac
-if [ "$STEP" != tests ] && ! have_libtorch; then
+if { [ "$STEP" = program ] || [ "$STEP" = all ]; } && ! have_libtorch; then
   torch=yes
   if [ -n "${LIBTORCH:-}" ]; then
     packages="" stop "LIBTORCH=$LIBTORCH has no lib/libtorch_cpu.so with include/ATen/ATen.h."

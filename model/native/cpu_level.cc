@@ -9,6 +9,9 @@
 #if defined(__x86_64__)
 #include <cpuid.h>
 #endif
+#if defined(__aarch64__) && defined(__linux__)
+#include <sys/auxv.h>
+#endif
 #if defined(__linux__)
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -40,11 +43,11 @@ bool has_avx512() {
          __builtin_cpu_supports("avx512vnni");
 }
 
-// CPUID leaf 7: AMX-BF16 is bit 22 of EDX, AMX-TILE 24, AMX-INT8 25.
+// CPUID leaf 7: AMX-BF16 is bit 22 of EDX, AMX-TILE 24.
 bool processor_has_amx() {
   unsigned a = 0, b = 0, c = 0, d = 0;
   if (__get_cpuid_count(7, 0, &a, &b, &c, &d) == 0) return false;
-  constexpr unsigned kNeeded = 1U << 22U | 1U << 24U | 1U << 25U;
+  constexpr unsigned kNeeded = 1U << 22U | 1U << 24U;
   return (d & kNeeded) == kNeeded;
 }
 
@@ -70,6 +73,16 @@ std::string_view cpu_level_name(CpuLevel level) {
 bool has_bfloat16_products() {
 #if defined(__x86_64__)
   return has_avx512() && __builtin_cpu_supports("avx512bf16");
+#elif defined(__aarch64__) && defined(__linux__)
+  return (getauxval(AT_HWCAP2) & HWCAP2_BF16) != 0;
+#else
+  return false;
+#endif
+}
+
+bool has_int8_dot_products() {
+#if defined(__aarch64__) && defined(__linux__)
+  return (getauxval(AT_HWCAP) & HWCAP_ASIMDDP) != 0;
 #else
   return false;
 #endif

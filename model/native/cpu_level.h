@@ -14,17 +14,19 @@ namespace coppice::native {
 
 enum class CpuLevel : std::uint8_t {
   kScalar, // plain C++
-  kNeon,   // arm64: NEON
+  kNeon,   // arm64: NEON; bfloat16 and int8 products where the processor has BF16 and DotProd
   kAvx2,   // AVX2, FMA and F16C
   kAvx512, // AVX-512 F, BW, DQ, VL and VNNI; bfloat16 products where the processor has AVX512_BF16
-  kAmx,    // the above and AMX tiles of bfloat16 and int8
+  kAmx,    // the above, and bfloat16 products in AMX tiles
 };
 
 std::string_view cpu_level_name(CpuLevel level); // "scalar", "neon", ...
 // What this processor and its operating system support, ascending; kScalar is always there.
 std::vector<CpuLevel> supported_cpu_levels();
-// Whether VDPBF16PS is there besides.
+// Whether VDPBF16PS (x86) or BFDOT (arm64) is there besides.
 bool has_bfloat16_products();
+// Whether SDOT (arm64) is there besides; x86's levels have their own by definition.
+bool has_int8_dot_products();
 // The highest, or what COPPICE_ENGINE_CPU says: kInvalidArgument for a name that isn't one,
 // kUnavailable for a level that this machine hasn't.
 Result<CpuLevel> choose_cpu_level();

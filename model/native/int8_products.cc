@@ -95,12 +95,15 @@ void q8_0_scalar(const std::uint8_t* rows, std::size_t row_bytes, std::size_t co
 } // namespace levels
 
 Int8Products* int8_products(BlockType type, CpuLevel level) {
-  const bool avx512 = level == CpuLevel::kAvx512 || level == CpuLevel::kAmx;
 #if defined(__x86_64__)
+  const bool avx512 = level == CpuLevel::kAvx512 || level == CpuLevel::kAmx;
   if (avx512 && type == BlockType::kQ4_0) return levels::q4_0_avx512;
   if (avx512 && type == BlockType::kQ8_0) return levels::q8_0_avx512;
+#elif defined(__aarch64__)
+  const bool dots = level == CpuLevel::kNeon && has_int8_dot_products();
+  if (dots && type == BlockType::kQ4_0) return levels::q4_0_neon;
+  if (dots && type == BlockType::kQ8_0) return levels::q8_0_neon;
 #endif
-  (void)avx512;
   if (type == BlockType::kQ4_0) return levels::q4_0_scalar;
   if (type == BlockType::kQ8_0) return levels::q8_0_scalar;
   return nullptr;

@@ -41,6 +41,8 @@ namespace levels {
 Int8Products q4_0_scalar, q8_0_scalar;
 #if defined(__x86_64__)
 Int8Products q4_0_avx512, q8_0_avx512;
+#elif defined(__aarch64__)
+Int8Products q4_0_neon, q8_0_neon;
 #endif
 } // namespace levels
 

@@ -7,6 +7,8 @@ const ProductKernels& product_kernels(CpuLevel level, Precision precision) {
 #if defined(__x86_64__)
   switch (level) {
     case CpuLevel::kAmx:
+      if (precision == Precision::kBfloat16) return levels::kAmxBfloat16;
+      return levels::kAvx512Float32;
     case CpuLevel::kAvx512:
       if (precision == Precision::kBfloat16 && has_bfloat16_products()) {
         return levels::kAvx512Bfloat16;
@@ -14,6 +16,11 @@ const ProductKernels& product_kernels(CpuLevel level, Precision precision) {
       return levels::kAvx512Float32;
     case CpuLevel::kAvx2: return levels::kAvx2Float32;
     default: break;
+  }
+#elif defined(__aarch64__)
+  if (level == CpuLevel::kNeon) {
+    return precision == Precision::kBfloat16 && has_bfloat16_products() ? levels::kNeonBfloat16
+                                                                        : levels::kNeonFloat32;
   }
 #endif
   // The scalar reference multiplies bfloat16 too, so that both can be compared everywhere.

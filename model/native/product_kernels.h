@@ -66,8 +66,8 @@ struct ProductKernels {
   }
 };
 
-// The best kernels of a level. bfloat16 exists where the processor multiplies it (avx512 with BF16,
-// amx), and as the scalar reference; elsewhere float32 is given in its place.
+// The best kernels of a level. bfloat16 exists where the processor multiplies it (avx512 or neon
+// with BF16, amx), and as the scalar reference; elsewhere float32 is given in its place.
 const ProductKernels& product_kernels(CpuLevel level, Precision precision);
 
 // Of each file; null where the build or a level hasn't it.
@@ -77,6 +77,11 @@ extern const ProductKernels kScalarBfloat16;
 extern const ProductKernels kAvx2Float32;
 extern const ProductKernels kAvx512Float32;
 extern const ProductKernels kAvx512Bfloat16;
+extern const ProductKernels kAmxBfloat16;
+extern const ProductKernels kNeonFloat32;
+extern const ProductKernels kNeonBfloat16;
+// All but `multiply`.
+ProductKernels neon_layout(Precision precision);
 } // namespace levels
 
 } // namespace coppice::native

@@ -92,6 +92,14 @@ class SetupScript(unittest.TestCase):
         self.assertIn("ninja-build", self.set_up("program").stderr)
         self.assertNotIn("ninja-build", self.set_up("tests").stderr)
 
+    def test_what_arm64_takes_is_asked_for_by_its_own_step_alone(self):
+        for step in ("program", "tests", "all"):
+            self.assertEqual(0, self.set_up(step).returncode)
+        self.be_root()
+        run = self.set_up("arm64", LIBTORCH="")
+        self.assertEqual(0, run.returncode, run.stderr)
+        self.assertTrue(self.apt_calls()[-1].endswith("g++-aarch64-linux-gnu qemu-user-static"))
+
     def test_a_clang_without_its_runtime_is_noticed(self):
         (self.dir / "clang/lib/libclang_rt.fuzzer.a").unlink()
         self.assertIn("libclang-rt-dev", self.set_up("tests").stderr)
