@@ -50,7 +50,6 @@ tar --create --gzip --file "$OUT/$NAME.tar.gz" --directory "$STAGE" --sort=name 
 # --- .deb -----------------------------------------------------------------------------------------
 readonly DEB=$STAGE/deb
 install_component program "$DEB/usr"
-install_component development "$DEB/usr"
 pages "$DEB/usr/share/doc/coppice"
 mv "$DEB/usr/share/doc/coppice/LICENSE" "$DEB/usr/share/doc/coppice/copyright"
 install -D -m 0644 -t "$DEB/lib/systemd/system" "$ROOT"/packaging/systemd/*.service
