@@ -148,10 +148,10 @@ def check_tests(tree, _):
 
 
 def check_make(tree, _):
-    targets = set(re.findall(r"^([a-z-]+):", tree.read("Makefile"), re.MULTILINE))
+    targets = set(re.findall(r"^([a-z0-9-]+):", tree.read("Makefile"), re.MULTILINE))
     for name in pages(tree):
         for number, line in enumerate(tree.lines(name), 1):
-            for target in re.findall(r"(?:^|`)make ([a-z-]+)", line):
+            for target in re.findall(r"(?:^|`)make ([a-z0-9-]+)", line):
                 if target not in targets:
                     yield name, number, f"make {target}: the Makefile has no such target"
 
