@@ -23,7 +23,7 @@ endif
 
 help: ## this list
 	@echo 'coppice: make TARGET'
-	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9-]+):.*## (.*)/  \1|\2/' | awk -F '|' '{ printf "%-12s%s\n", $$1, $$2 }'
+	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9-]+):.*## (.*)/  \1|\2/' | awk -F '|' '{ printf "%-13s%s\n", $$1, $$2 }'
 	@echo 'Variables: JOBS=N (compilers at once, now $(JOBS)); TEST=name (make test: only those tests);'
 	@echo '  SKIP_SETUP=1 (install nothing); LIBTORCH=DIR (this LibTorch); COPPICE_GRAPH=OFF (without LibTorch)'
 
