@@ -11,7 +11,8 @@ AdapterOptimizer::AdapterOptimizer(std::shared_ptr<const AdapterSpec> spec,
                                    const OptimizerSettings& settings, std::span<const float> start)
     : spec_(std::move(spec)),
       settings_(settings),
-      start_(start.begin(), start.end()),
+      start_(settings.proximal_mu > 0 ? std::vector<float>(start.begin(), start.end())
+                                      : std::vector<float>()),
       first_(start.size()),
       second_(start.size()) {}
 

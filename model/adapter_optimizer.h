@@ -27,7 +27,7 @@ class AdapterOptimizer {
  private:
   std::shared_ptr<const AdapterSpec> spec_;
   OptimizerSettings settings_;
-  std::vector<float> start_;
+  std::vector<float> start_; // with a proximal pull
   std::vector<float> first_; // moments
   std::vector<float> second_;
   std::uint64_t steps_ = 0;

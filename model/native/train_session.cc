@@ -151,7 +151,7 @@ double PassRunner::run(const Pass& pass, const ModelLora& lora, const TrainingPl
 
 class NativeTrainSession final : public TrainSession {
  public:
-  NativeTrainSession(Transformer& transformer, std::vector<TrainJob> jobs,
+  NativeTrainSession(Transformer& transformer, const std::vector<TrainJob>& jobs,
                      std::uint64_t activation_bytes);
   std::size_t clients() const override { return clients_.size(); }
   Result<std::vector<StepResult>> step(std::span<const Batch> batches) override;
@@ -169,23 +169,21 @@ class NativeTrainSession final : public TrainSession {
 
   Transformer& transformer_;
   std::uint64_t activation_bytes_;
-  std::vector<TrainJob> jobs_; // the frozen adapters' list
   std::shared_ptr<const AdapterSpec> spec_;
   std::vector<float> gradients_; // of the client at work
   std::vector<Client> clients_;
   PassRunner runner_;
 };
 
-NativeTrainSession::NativeTrainSession(Transformer& transformer, std::vector<TrainJob> jobs,
+NativeTrainSession::NativeTrainSession(Transformer& transformer, const std::vector<TrainJob>& jobs,
                                        std::uint64_t activation_bytes)
     : transformer_(transformer),
       activation_bytes_(activation_bytes),
-      jobs_(std::move(jobs)),
-      spec_(jobs_[0].start.shared_spec()),
+      spec_(jobs[0].start.shared_spec()),
       gradients_(spec_->parameters()),
       runner_(transformer) {
-  clients_.reserve(jobs_.size());
-  for (const TrainJob& job : jobs_) {
+  clients_.reserve(jobs.size());
+  for (const TrainJob& job : jobs) {
     const auto start = job.start.values();
     clients_.push_back({.values = {start.begin(), start.end()},
                         .optimizer = AdapterOptimizer(spec_, job.optimizer, start),
@@ -276,7 +274,7 @@ Result<std::unique_ptr<TrainSession>> start_train_session(Transformer& transform
                                                           std::uint64_t activation_bytes) {
   COPPICE_TRY(check_jobs(jobs, transformer.base()));
   return std::unique_ptr<TrainSession>(
-      std::make_unique<NativeTrainSession>(transformer, std::move(jobs), activation_bytes));
+      std::make_unique<NativeTrainSession>(transformer, jobs, activation_bytes));
 }
 
 } // namespace coppice::native
