@@ -73,6 +73,9 @@ struct FloatRows {
   std::size_t columns = 0;
   std::size_t stride = 0; // floats from one row to the next
   float* row(std::size_t i) const { return data + i * stride; }
+  FloatRows column_range(std::size_t begin, std::size_t count) const {
+    return {data + begin, rows, count, stride};
+  }
 };
 
 // Row-major elements of a precision (product_kernels.h) that somebody else owns.
@@ -119,11 +122,6 @@ class Scratch {
   }
   float* floats(Slot slot, std::size_t count) {
     return reinterpret_cast<float*>(bytes(slot, count * sizeof(float)));
-  }
-  std::uint64_t bytes() const {
-    std::uint64_t total = 0;
-    for (const Buffer& slot : slots_) total += slot.size();
-    return total;
   }
 
  private:

@@ -21,7 +21,7 @@ void write_logits(WorkerPool& pool, const ProductKernels& kernels, const OutputH
                   const ElementRows& hidden, float* logits) {
   const std::size_t vocabulary = head.weight.rows();
   forward_product(pool, kernels, {.x = hidden, .w = &head.weight},
-                  IntoRows{{logits, hidden.rows, vocabulary, vocabulary}});
+                  {logits, hidden.rows, vocabulary, vocabulary});
 }
 
 } // namespace
@@ -75,9 +75,8 @@ void cross_entropy(WorkerPool& pool, const ProductKernels& kernels, const Output
                                    .stride = vocabulary * sizeof(float) / kernels.element_bytes,
                                    .bytes = kernels.element_bytes},
                             .w = &head.weight};
-    backward_product(
-        pool, kernels, {&term, 1}, nullptr, {},
-        IntoRows{{work.d_hidden.row(begin), rows, work.d_hidden.columns, work.d_hidden.stride}});
+    backward_product(pool, kernels, {&term, 1}, nullptr, {},
+                     {work.d_hidden.row(begin), rows, work.d_hidden.columns, work.d_hidden.stride});
   }
 }
 

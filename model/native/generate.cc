@@ -51,12 +51,7 @@ Result<GenerateResult> generate(Transformer& transformer, CpuLevel level, TextCa
                                 const GenerateRequest& request) {
   const ModelConfig& config = transformer.config();
   COPPICE_TRY(check_tokens(request.prompt, config));
-  ModelLora lora = transformer.no_adapters();
-  for (const AdapterUse& use : request.adapters) {
-    COPPICE_TRY(check_fits(use.adapter->spec(), transformer.base()));
-    lora.add(use);
-  }
-  lora.prepare(transformer.kernels(), transformer.layers());
+  const ModelLora lora = COPPICE_TRY(transformer.adapted(request.adapters));
   Sampler sampler = COPPICE_TRY(Sampler::make(request.sampler));
 
   const std::size_t room = config.context - request.prompt.size();

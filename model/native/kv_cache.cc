@@ -33,8 +33,6 @@ void KvCache::reserve(std::size_t tokens) {
   capacity_ = tokens;
 }
 
-std::uint64_t KvCache::bytes() const { return stores_.size() * capacity_ * row_bytes_; }
-
 void KvCache::put(std::size_t layer, std::size_t position, const float* k, const float* v) {
   const auto store = [&](Buffer& rows, const float* row) {
     auto* at = reinterpret_cast<std::uint8_t*>(rows.data() + position * row_bytes_);

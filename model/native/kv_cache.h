@@ -24,7 +24,6 @@ class KvCache {
   // Room for so many tokens; what is there stays.
   void reserve(std::size_t tokens);
   std::size_t columns() const { return columns_; } // of all key-value heads
-  std::uint64_t bytes() const;
 
   // k and v (columns), after RoPE.
   void put(std::size_t layer, std::size_t position, const float* k, const float* v);

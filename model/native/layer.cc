@@ -71,11 +71,10 @@ void Layer::project(Group which, const LayerLora& lora, const ElementRows& x, co
   adapters.project(pool_, x, memory.h);
   for (std::size_t p = 0; p < group.projections.size(); ++p) {
     const Projection& projection = group.projections[p];
-    const FloatRows out{y.data + projection.column, y.rows, projection.weight.rows(), y.stride};
+    const FloatRows out = y.column_range(projection.column, projection.weight.rows());
     forward_product(
         pool_, kernels_,
-        {.x = x, .w = &projection.weight, .lora = &adapters, .module = p, .h = &memory.h},
-        IntoRows{out});
+        {.x = x, .w = &projection.weight, .lora = &adapters, .module = p, .h = &memory.h}, out);
     if (projection.bias.empty()) continue;
     for_rows(pool_, out.rows, [&](std::size_t row, Scratch&) {
       add_row(projection.bias.data(), out.columns, out.row(row));

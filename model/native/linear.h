@@ -2,8 +2,7 @@
 // The products of frozen quantized linear layers with LoRA, forward and backward.
 //
 // A task has some columns of the result to itself: it packs the weights that they need, once for
-// all tokens, and multiplies. Where the result goes is the caller's: IntoRows, or a Then, which
-// goes on with the finished columns while they are in the cache.
+// all tokens, and multiplies.
 #pragma once
 
 #include <algorithm>
@@ -17,29 +16,6 @@ namespace coppice::native {
 // Weights packed at once, so that a panel stays in the second-level cache.
 inline constexpr std::size_t kDepthChunk = 2048;
 inline constexpr std::size_t kBackwardDepthChunk = 512;
-
-// Floats (T, columns) of somebody else's.
-struct IntoRows {
-  FloatRows out;
-  FloatRows place(std::size_t column, std::size_t count, Scratch&) const {
-    return {out.data + column, out.rows, count, out.stride};
-  }
-  void finish(std::size_t, const FloatRows&) const {}
-};
-
-// finish(column, tile), tile (T, columns).
-template <typename Finish>
-struct Then {
-  std::size_t rows;
-  Finish act;
-  FloatRows place(std::size_t, std::size_t count, Scratch& scratch) const {
-    const std::size_t stride = (count + kPanelColumns - 1) / kPanelColumns * kPanelColumns;
-    return {scratch.floats(Slot::kOutput, rows * stride), rows, count, stride};
-  }
-  void finish(std::size_t column, const FloatRows& tile) const { act(column, tile); }
-};
-template <typename Finish>
-Then(std::size_t, Finish) -> Then<Finish>;
 
 // What the panels of a forward product are made of: y = x W^T, plus the module's LoRA by h where
 // `lora` has some. `lora_row` is W's first row among the module's, where W is a part of it.
@@ -74,16 +50,14 @@ inline void forward_panel(const ProductKernels& kernels, const ForwardTerm& term
   }
 }
 
-// y (T, out), to where `target` says.
-template <typename Target>
-void forward_product(WorkerPool& pool, const ProductKernels& kernels, const ForwardTerm& term,
-                     const Target& target) {
+// y (T, out).
+inline void forward_product(WorkerPool& pool, const ProductKernels& kernels,
+                            const ForwardTerm& term, const FloatRows& y) {
   const std::size_t rows = term.w->rows();
   pool.run((rows + kPanelColumns - 1) / kPanelColumns, [&](std::size_t task, Scratch& scratch) {
     const std::size_t column = task * kPanelColumns;
-    const FloatRows tile = target.place(column, std::min(kPanelColumns, rows - column), scratch);
-    forward_panel(kernels, term, column, tile, scratch);
-    target.finish(column, tile);
+    forward_panel(kernels, term, column,
+                  y.column_range(column, std::min(kPanelColumns, rows - column)), scratch);
   });
 }
 
@@ -93,10 +67,9 @@ struct BackwardTerm {
 };
 
 // dx (T, in) = sum over terms of dy W, plus dh A where `lora` has some.
-template <typename Target>
-void backward_product(WorkerPool& pool, const ProductKernels& kernels,
-                      std::span<const BackwardTerm> terms, const LoraGroup* lora,
-                      const LoraHidden& dh, const Target& target) {
+inline void backward_product(WorkerPool& pool, const ProductKernels& kernels,
+                             std::span<const BackwardTerm> terms, const LoraGroup* lora,
+                             const LoraHidden& dh, const FloatRows& dx) {
   const std::size_t in = terms[0].w->columns();
   const std::size_t rows = terms[0].dy.rows;
   std::size_t step = kPanelColumns; // a task's columns: whole blocks of every weight
@@ -106,7 +79,7 @@ void backward_product(WorkerPool& pool, const ProductKernels& kernels,
   pool.run((in + width - 1) / width, [&](std::size_t task, Scratch& scratch) {
     const std::size_t column = task * width;
     const std::size_t count = std::min(width, in - column);
-    const FloatRows tile = target.place(column, count, scratch);
+    const FloatRows tile = dx.column_range(column, count);
     const auto multiply = [&](Segment segment, std::size_t part, bool add) {
       kernels.multiply(rows, std::min(kPanelColumns, count - part), {&segment, 1}, tile.data + part,
                        tile.stride, add);
@@ -135,7 +108,6 @@ void backward_product(WorkerPool& pool, const ProductKernels& kernels,
           lora->backward_segment(dh, column + part, std::min(kPanelColumns, count - part), scratch),
           part, true);
     }
-    target.finish(column, tile);
   });
 }
 

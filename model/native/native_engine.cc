@@ -48,7 +48,6 @@ class NativeEngine final : public Engine {
   }
 
  private:
-  Result<ModelLora> adapted(std::span<const AdapterUse> adapters);
   void score_pass(std::span<const Sequence> sequences, const ModelLora& lora,
                   std::span<Score> scores);
 
@@ -58,23 +57,12 @@ class NativeEngine final : public Engine {
   TextCache text_cache_;
 };
 
-Result<ModelLora> NativeEngine::adapted(std::span<const AdapterUse> adapters) {
-  ModelLora lora = transformer_.no_adapters();
-  for (const AdapterUse& use : adapters) {
-    COPPICE_TRY(check_fits(use.adapter->spec(), base()));
-    lora.add(use);
-  }
-  lora.prepare(transformer_.kernels(), transformer_.layers());
-  return lora;
-}
-
 Result<TrainingPlan> NativeEngine::plan_training(const AdapterSpec& spec, std::size_t longest,
                                                  std::size_t total) const {
-  COPPICE_TRY(check_fits(spec, base()));
+  COPPICE_TRY(check_fits(spec, base())); // before memory is taken for it
   const Adapter zeros(std::make_shared<const AdapterSpec>(spec));
-  ModelLora lora = transformer_.no_adapters();
-  lora.add({.adapter = &zeros});
-  lora.prepare(transformer_.kernels(), transformer_.layers());
+  const AdapterUse use{.adapter = &zeros};
+  const ModelLora lora = COPPICE_TRY(transformer_.adapted({&use, 1}));
   return plan_memory(transformer_.config(), transformer_.kernels(),
                      {.threads = options_.threads,
                       .longest = longest,
@@ -127,7 +115,7 @@ Result<std::vector<Score>> NativeEngine::score(std::span<const AdapterUse> adapt
   for (const Sequence& sequence : sequences) {
     COPPICE_TRY(check_sequence(sequence, base().config()));
   }
-  const ModelLora lora = COPPICE_TRY(adapted(adapters));
+  const ModelLora lora = COPPICE_TRY(transformer_.adapted(adapters));
   std::vector<Score> scores(sequences.size());
   for (std::size_t begin = 0; begin < sequences.size();) {
     std::size_t end = begin;
@@ -150,7 +138,7 @@ Result<std::vector<float>> NativeEngine::logits(std::span<const AdapterUse> adap
     return Error{ErrorCode::kTooLarge, cat("logits of ", tokens.size(), " tokens were asked for, ",
                                            kMaxLogitRows, " is the limit; use score()")};
   }
-  const ModelLora lora = COPPICE_TRY(adapted(adapters));
+  const ModelLora lora = COPPICE_TRY(transformer_.adapted(adapters));
   transformer_.prepare_positions(tokens.size());
   PassShape pass;
   pass.add(tokens.size());

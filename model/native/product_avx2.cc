@@ -78,17 +78,16 @@ void multiply(std::size_t rows, std::size_t columns, std::span<const Segment> se
   for (std::size_t row = 0; row < rows; row += kChunk) {
     const std::size_t height = std::min(kChunk, rows - row);
     std::memset(whole, 0, sizeof whole);
-    Segment moved[8];
-    const std::size_t count = std::min<std::size_t>(segments.size(), 8);
-    for (std::size_t i = 0; i < count; ++i) {
-      moved[i] = segments[i];
-      moved[i].rows += row * segments[i].stride * sizeof(float);
-      moved[i].panel += column * sizeof(float);
-    }
     for (std::size_t r = 0; add && r < height; ++r) {
       std::copy_n(c + (row + r) * c_stride + column, left, whole + r * kTileColumns);
     }
-    rows_of_tiles(height, 0, {moved, count}, whole, kTileColumns, add);
+    // One after the other: the sums are the same as of all at once.
+    for (const Segment& s : segments) {
+      Segment moved = s;
+      moved.rows += row * s.stride * sizeof(float);
+      moved.panel += column * sizeof(float);
+      rows_of_tiles(height, 0, {&moved, 1}, whole, kTileColumns, true);
+    }
     for (std::size_t r = 0; r < height; ++r) {
       std::copy_n(whole + r * kTileColumns, left, c + (row + r) * c_stride + column);
     }

@@ -124,6 +124,16 @@ Transformer::Transformer(std::shared_ptr<const BaseModel> base, const ProductKer
            .cap = config().output_cap};
 }
 
+Result<ModelLora> Transformer::adapted(std::span<const AdapterUse> adapters) const {
+  ModelLora lora = no_adapters();
+  for (const AdapterUse& use : adapters) {
+    COPPICE_TRY(check_fits(use.adapter->spec(), *base_));
+    lora.add(use);
+  }
+  lora.prepare(kernels_, layers_);
+  return lora;
+}
+
 void Transformer::embed(std::span<const TokenId> tokens, const FloatRows& x) {
   for_rows(pool_, tokens.size(), [&](std::size_t i, Scratch&) {
     embedding_.dequantize(static_cast<std::size_t>(tokens[i]), 0, x.columns, x.row(i));

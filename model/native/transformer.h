@@ -56,6 +56,8 @@ class Transformer {
   const RopeTables& rope() const { return rope_; }
   std::span<const float> output_norm() const { return output_norm_; }
   ModelLora no_adapters() const { return {*base_, layers_}; }
+  // Ready for products; errors of check_fits(). The adapters must outlive it.
+  Result<ModelLora> adapted(std::span<const AdapterUse> adapters) const;
 
   // Before a pass: angles for so many positions.
   void prepare_positions(std::size_t positions) { rope_.ensure(positions); }

@@ -81,10 +81,4 @@ void WorkerPool::work(Scratch& scratch) {
   }
 }
 
-std::uint64_t WorkerPool::scratch_bytes() const {
-  std::uint64_t bytes = 0;
-  for (const auto& scratch : scratch_) bytes += scratch->bytes();
-  return bytes;
-}
-
 } // namespace coppice::native

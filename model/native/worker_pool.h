@@ -33,7 +33,6 @@ class WorkerPool {
       (*static_cast<const Task*>(erased))(i, scratch);
     });
   }
-  std::uint64_t scratch_bytes() const;
 
  private:
   using Call = void(const void* task, std::size_t i, Scratch& scratch);
