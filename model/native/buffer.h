@@ -42,7 +42,7 @@ class Buffer {
   const float* floats() const { return reinterpret_cast<const float*>(data_.get()); }
   std::size_t size() const { return size_; }
   // Bytes of all buffers of the process at their peak since the last call, for tests of plans.
-  static std::int64_t take_peak() { return peak_.exchange(live_.load()); }
+  static std::int64_t take_peak() { return peak.exchange(live.load()); }
   // At least `bytes`; what was in it is lost when it grows.
   void reserve(std::size_t bytes) {
     if (bytes <= size_) return;
@@ -56,12 +56,12 @@ class Buffer {
   };
   static void count(std::int64_t change) {
     if (change == 0) return;
-    const std::int64_t now = live_.fetch_add(change) + change;
-    for (std::int64_t peak = peak_.load(); now > peak && !peak_.compare_exchange_weak(peak, now);) {
+    const std::int64_t now = live.fetch_add(change) + change;
+    for (std::int64_t seen = peak.load(); now > seen && !peak.compare_exchange_weak(seen, now);) {
     }
   }
-  static inline std::atomic<std::int64_t> live_{0};
-  static inline std::atomic<std::int64_t> peak_{0};
+  static inline std::atomic<std::int64_t> live{0};
+  static inline std::atomic<std::int64_t> peak{0};
   std::unique_ptr<std::byte, Free> data_;
   std::size_t size_ = 0;
 };
