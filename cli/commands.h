@@ -58,6 +58,9 @@ AddCommand add_bench_mask_command;
 AddCommand add_bench_secagg_command;
 AddCommand add_config_show_command;
 AddCommand add_config_markdown_command;
+AddCommand add_sim_init_command;
+AddCommand add_sim_run_command;
+AddCommand add_sim_resume_command;
 AddCommand add_sim_protocol_command;
 AddCommand add_doctor_command;
 
