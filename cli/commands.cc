@@ -26,6 +26,7 @@ constexpr GroupRow kGroups[] = {
     {"privacy", "What differential privacy takes, and what a fleet has spent of it"},
     {"config", "Settings: where each value comes from"},
     {"bench", "Measure this machine with coppice's own work"},
+    {"sim", "Simulate fleets of virtual clients"},
 };
 
 constexpr CommandRow kCommands[] = {
@@ -79,6 +80,7 @@ constexpr CommandRow kCommands[] = {
     {"bench", add_bench_secagg_command},
     {"config", add_config_show_command},
     {"config", add_config_markdown_command},
+    {"sim", add_sim_trace_command},
     {"", add_sim_protocol_command},
     {"", add_doctor_command},
 };
