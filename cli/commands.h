@@ -61,6 +61,7 @@ AddCommand add_config_markdown_command;
 AddCommand add_sim_init_command;
 AddCommand add_sim_run_command;
 AddCommand add_sim_resume_command;
+AddCommand add_sim_trace_command;
 AddCommand add_sim_protocol_command;
 AddCommand add_doctor_command;
 
