@@ -62,6 +62,8 @@ AddCommand add_sim_init_command;
 AddCommand add_sim_run_command;
 AddCommand add_sim_resume_command;
 AddCommand add_sim_trace_command;
+AddCommand add_sim_partition_command;
+AddCommand add_sim_import_command;
 AddCommand add_sim_protocol_command;
 AddCommand add_doctor_command;
 

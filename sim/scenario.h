@@ -42,11 +42,11 @@ enum class Partition {
 
 struct DataSettings {
   DataSource source = DataSource::kPeople;
-  std::string path;        // relative to the scenario's file; unused for people
-  std::string sha256;      // of the source's bytes, in hex; empty: not pinned
-  std::string user_column; // of TSV; field of JSONL
-  std::string text_column;
-  std::string label_column; // of TSV; field of JSONL ("domain"): what partitions go by
+  std::string path = {};        // relative to the scenario's file; unused for people
+  std::string sha256 = {};      // of the source's bytes, in hex; empty: not pinned
+  std::string user_column = {}; // of TSV; field of JSONL
+  std::string text_column = {};
+  std::string label_column = {}; // of TSV; field of JSONL ("domain"): what partitions go by
   Partition partition = Partition::kByUser;
   double alpha = 0.3;
   std::uint32_t labels_per_client = 2;
