@@ -82,6 +82,10 @@ constexpr CommandRow kCommands[] = {
     {"sim", add_sim_import_command},
     {"config", add_config_show_command},
     {"config", add_config_markdown_command},
+    {"sim", add_sim_init_command},
+    {"sim", add_sim_run_command},
+    {"sim", add_sim_resume_command},
+    {"sim", add_sim_trace_command},
     {"", add_sim_protocol_command},
     {"", add_doctor_command},
 };
