@@ -32,6 +32,7 @@ struct DeviceRow {
   std::uint32_t last_round = 0;
   std::uint16_t rounds = 0; // taken part in
   std::uint8_t device_class = 0;
+  bool used() const { return rounds > 0 || joules > 0; }
 };
 static_assert(sizeof(DeviceRow) <= 32);
 

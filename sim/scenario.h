@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // scenario.toml: everything that a simulation's outcome follows from, in one table of settings.
 //
-// [lora], [training], [round] and [privacy] are an aggregator's own settings and mean what they
-// mean there; the rest says who the virtual clients are, what they have, and what is reported.
-// `workers` changes how long a run takes and nothing else.
+// [lora], [training], [round] and [privacy] are an aggregator's own settings and [personal] a
+// device's, and mean what they mean there; the rest says who the virtual clients are, what they
+// have, and what is reported. `workers` changes how long a run takes and nothing else.
 #pragma once
 
 #include <cstdint>
@@ -12,7 +12,7 @@
 #include <vector>
 
 #include "aggregator/settings.h"
-#include "config/settings.h"
+#include "client/settings.h"
 #include "sim/virtual_time.h"
 
 namespace coppice {
@@ -42,11 +42,11 @@ enum class Partition {
 
 struct DataSettings {
   DataSource source = DataSource::kPeople;
-  std::string path;        // relative to the scenario's file; unused for people
-  std::string sha256;      // of the source's bytes, in hex; empty: not pinned
-  std::string user_column; // of TSV; field of JSONL
-  std::string text_column;
-  std::string label_column; // of TSV; field of JSONL ("domain"): what partitions go by
+  std::string path = {};        // relative to the scenario's file; unused for people
+  std::string sha256 = {};      // of the source's bytes, in hex; empty: not pinned
+  std::string user_column = {}; // of TSV; field of JSONL
+  std::string text_column = {};
+  std::string label_column = {}; // of TSV; field of JSONL ("domain"): what partitions go by
   Partition partition = Partition::kByUser;
   double alpha = 0.3;
   std::uint32_t labels_per_client = 2;
@@ -116,7 +116,8 @@ struct Scenario {
   Nanos time_limit;       // virtual; 0: none
   unsigned workers = 0;   // threads that train; 0: one a core
   std::uint32_t pack = 4; // clients that a worker takes at once
-  std::string engine;     // "native", "graph"
+  std::string engine; // "native", "graph"
+  bool exact_products = false; // float32 throughout
   std::string model;      // path of the base
   std::string adapter;    // PEFT folder or GGUF file to start from; empty: a new one
   TrainingKind training = TrainingKind::kLora;
@@ -125,12 +126,13 @@ struct Scenario {
   DataSettings data;
   PopulationSettings population;
   ReportSettings report;
+  PersonalSettings personal;
   AggregatorSettings fleet;
 };
 
-// All keys, an aggregator's included; what a file for people holds leaves out its [network] and
-// [retention], which a simulation has no use for.
+// All keys, those of an aggregator and of a device's personal adapter included.
 std::span<const KeySpec> scenario_keys();
+// What a file for people holds: without [network] and [retention], which nothing here looks at.
 std::span<const KeySpec> scenario_file_keys();
 // Checks what no single key can. kInvalidArgument names the key.
 Result<Scenario> scenario_of(const Settings& settings);
