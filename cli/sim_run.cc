@@ -116,7 +116,7 @@ Result<ExitCode> play(Context& context, LoadedScenario loaded, const fs::path& o
     console.note(cat("stopped; 'coppice sim resume ", out.string(), "' goes on with it"));
     return ExitCode::kInterrupted;
   }
-  COPPICE_TRY(std::move(end));
+  if (!end.ok()) return std::move(end).error();
   tell_end(console, out, *end, COPPICE_TRY(sha256_file(out / kEventsFile)));
   return ExitCode::kOk;
 }

@@ -65,6 +65,7 @@ constexpr KeySpec kSimulationKeys[] = {
 
     {"population", "devices", kInt, "0", "Virtual devices; 0: as many as the data has clients.", 0,
      4e9},
+    {"population", "time_zones", kInt, "4", "Time zones that phones of hours are spread over.", 1, 24},
     {"population", "availability", kChoice, "always",
      "always; hours: phones that charge at night; trace: a file.", -INFINITY, INFINITY,
      "always|hours|trace"},
@@ -153,6 +154,7 @@ Result<PopulationSettings> population_of(const Settings& settings) {
     if (!parsed.ok()) return std::move(parsed).error().with_context("population.classes");
     population.classes.push_back(std::move(parsed).value());
   }
+  population.time_zones = static_cast<std::uint32_t>(settings.get_int("population.time_zones"));
   population.clock_skew = nanos(settings.get_duration("population.clock_skew"));
   population.drop_before_answer = settings.get_float("population.drop_before_answer");
   population.drop_while_training = settings.get_float("population.drop_while_training");

@@ -154,14 +154,20 @@ void TrainingLearner::end() {
 class IdleLearner final : public Learner {
  public:
   void begin(const RoundPlan& plan, const Adapter&) override {
-    zeros_.encoded.elements.assign(plan.ring_elements(), 0);
+    auto encoded = encode_delta(plan, ClientId{}, std::vector<float>(plan.delta_elements()), {});
+    if (encoded.ok()) zeros_.encoded = *encoded;
+    fault_ = encoded.ok() ? Result<void>{} : Result<void>(encoded.error());
   }
   void expect(const Assignment&) override {}
-  Result<Learned> take(DeviceNumber) override { return zeros_; }
+  Result<Learned> take(DeviceNumber) override {
+    COPPICE_TRY(Result<void>(fault_));
+    return zeros_;
+  }
   void end() override {}
 
  private:
   Learned zeros_;
+  Result<void> fault_;
 };
 
 } // namespace
