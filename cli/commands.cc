@@ -25,6 +25,7 @@ constexpr GroupRow kGroups[] = {
     {"model", "Look at base models, import them, and store them in other types"},
     {"privacy", "What differential privacy takes, and what a fleet has spent of it"},
     {"config", "Settings: where each value comes from"},
+    {"sim", "Simulate fleets of virtual clients"},
     {"bench", "Measure this machine with coppice's own work"},
 };
 
@@ -71,6 +72,7 @@ constexpr CommandRow kCommands[] = {
     {"privacy", add_privacy_plan_command},
     {"privacy", add_privacy_spent_command},
     {"privacy", add_privacy_curve_command},
+    {"sim", add_sim_report_command},
     {"bench", add_bench_train_step_command},
     {"bench", add_bench_generate_command},
     {"bench", add_bench_round_command},

@@ -59,6 +59,7 @@ AddCommand add_bench_secagg_command;
 AddCommand add_config_show_command;
 AddCommand add_config_markdown_command;
 AddCommand add_sim_protocol_command;
+AddCommand add_sim_report_command;
 AddCommand add_doctor_command;
 
 struct GroupRow {
