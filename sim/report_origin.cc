@@ -46,6 +46,12 @@ std::string produced_by(const ReportRuns& runs) {
   return table_html(table);
 }
 
+// "quickstart.toml:12": where on the writer's disk it lay says nothing here.
+std::string place_of(const std::string& origin) {
+  const std::size_t cut = origin.rfind('/');
+  return cut == std::string::npos ? origin : origin.substr(cut + 1);
+}
+
 // Every setting that some run doesn't take from the defaults.
 std::string settings(const ReportRuns& runs) {
   ReportTable table{.caption = "Settings that are not defaults",
@@ -68,7 +74,7 @@ std::string settings(const ReportRuns& runs) {
       }
       const bool differ = std::any_of(row.begin() + 2, row.end(),
                                       [&row](const std::string& cell) { return cell != row[1]; });
-      row.push_back(runs.one() ? setting.origin : (differ ? "yes" : ""));
+      row.push_back(runs.one() ? place_of(setting.origin) : (differ ? "yes" : ""));
       table.rows.push_back(std::move(row));
     }
   }

@@ -67,8 +67,10 @@ std::string spent_table(const ReportRuns& runs) {
     const auto base = last_evaluation(run, "global", "base");
     const auto shared = last_evaluation(run, "global", "shared");
     const bool spent = std::isfinite(run.end.epsilon);
+    std::string noise(run.manifest.setting("privacy.noise"));
+    std::erase(noise, '"'); // settings stand as in TOML
     table.rows.push_back(
-        {runs.names[i], std::string(run.manifest.setting("privacy.noise")),
+        {runs.names[i], noise,
          value_text(AxisUnit::kPlain, last_of(run, &RoundEvent::noise_multiplier)),
          value_text(AxisUnit::kPlain, last_of(run, &RoundEvent::clip_norm)),
          spent ? std::string(run.manifest.setting("privacy.delta")) : "\u2013",
@@ -163,7 +165,11 @@ std::string updates_section(const ReportRuns& runs) {
   std::string figures =
       share_figure(runs, "Updates that the clip shortened", "share of updates",
                    &RoundEvent::clipped) +
-      share_figure(runs, "Values clamped", "share of values", &RoundEvent::clamped) +
+      figure_html(LineChart{
+          .title = "Values that the ring's range cut",
+          .x_label = "round",
+          .y_label = "values, all updates together",
+          .lines = lines_by_round(runs, [](const RoundEvent& round) { return round.clamped; })}) +
       figure_html(cosine_chart(runs), "1: all updates point the same way; 0: at right angles.") +
       share_figure(runs, "Product gap", "|mean(BA) \u2212 mean(B) mean(A)| / |mean(BA)|",
                    &RoundEvent::product_gap);

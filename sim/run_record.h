@@ -21,7 +21,7 @@ namespace coppice {
 
 inline constexpr std::size_t kMostEventBytes = std::size_t{1} << 30U;
 inline constexpr std::size_t kMostLineBytes = std::size_t{64} << 10U;
-inline constexpr std::size_t kMostManifestBytes = std::size_t{1} << 20U;
+inline constexpr std::size_t kMostManifestBytes = std::size_t{4} << 20U;
 
 // Devices that were asked and whose delta is not in the sum, by where they were lost.
 struct DroppedEvent {
@@ -56,7 +56,7 @@ struct RoundEvent {
   double noise_multiplier = NAN;
   double clip_norm = NAN;
   double clipped = NAN; // share of deltas
-  double clamped = NAN;
+  double clamped = NAN; // number of values
   double cosine_mean = NAN;
   double cosine_p10 = NAN;
   double cosine_p90 = NAN;
@@ -71,8 +71,8 @@ struct EvaluationEvent {
   double bytes_down = 0;
   double joules = 0;
   double epsilon = NAN;
-  std::string set;     // "global", "public", "unseen"
-  std::string adapter; // "base", "shared", "centralized"
+  std::string set = {};     // "global", "public", "unseen"
+  std::string adapter = {}; // "base", "shared", "centralized"
   double bits_per_byte = NAN;
   double nats_per_token = NAN;
   std::uint64_t tokens = 0;
@@ -85,8 +85,8 @@ struct EvaluationEvent {
 struct ClientEvent {
   std::uint64_t round = 0;
   std::uint64_t client = 0;
-  std::string name;
-  std::string device_class;
+  std::string name = {};
+  std::string device_class = {};
   bool seen = true; // trained in some round, or could have
   std::uint64_t train_bytes = 0;
   std::uint64_t report_bytes = 0;
@@ -94,7 +94,7 @@ struct ClientEvent {
   double shared = NAN;
   double personal = NAN;
   double local = NAN;
-  std::string served; // "base", "shared", "shared + personal"
+  std::string served = {}; // "base", "shared", "shared + personal"
   bool harmed = false;
 };
 

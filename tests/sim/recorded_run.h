@@ -63,12 +63,12 @@ class RunMaker {
     const auto add_setting = [&settings](const char* name, std::string value, const char* origin) {
       settings.push_back({{"name", name}, {"value", std::move(value)}, {"origin", origin}});
     };
-    add_setting("name", run_.name, "quickstart.toml:1");
+    add_setting("name", cat("\"", run_.name, "\""), "scenarios/quickstart.toml:1");
     add_setting("seed", cat(run_.seed), "flag --set");
     add_setting("rounds", cat(run_.rounds), "quickstart.toml:3");
     add_setting("lora.r", "8", "default");
     add_setting("training.lr", "0.02", "quickstart.toml:12");
-    add_setting("privacy.noise", noisy() ? "central" : "none",
+    add_setting("privacy.noise", noisy() ? "\"central\"" : "\"none\"",
                 noisy() ? "quickstart.toml:20" : "default");
     add_setting("privacy.noise_multiplier", cat(run_.noise_multiplier),
                 noisy() ? "quickstart.toml:21" : "default");
