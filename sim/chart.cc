@@ -27,7 +27,7 @@ struct Frame {
   double width = 420;
   double height = 250;
   double left = 46;
-  double right = 408;
+  double right = 400;
   double top = 30;
   double bottom = 208;
 };

@@ -217,7 +217,7 @@ std::string harmed_table(const Clients& clients, const std::string& of_run) {
   if (table.rows.empty()) return paragraph_html(cat("Nobody was harmed", of_run, "."));
   const std::size_t more = worst.size() - table.rows.size();
   return table_html(table) +
-         (more > 0 ? paragraph_html(cat(more, " more are in clients.csv.")) : std::string());
+         (more > 0 ? paragraph_html(cat(more, " more are in clients.csv (--csv).")) : std::string());
 }
 
 } // namespace
