@@ -12,6 +12,9 @@ namespace coppice {
 namespace {
 
 constexpr double kRounding = 1e-9; // of a step: what sums of steps are off by
+constexpr double kLeastRange = 1e-300;
+constexpr int kMostDigits = 9; // more is written as a power of ten
+constexpr int kMostTicks = 50;
 
 std::string digits(double value, int significant) {
   std::array<char, 32> text{};
@@ -33,7 +36,7 @@ std::string with_suffix(double value, int significant) {
   const double shown = value / factor;
   // All digits before the point are said: four-digit numbers stand without a suffix.
   const int whole = std::abs(shown) >= 1 ? 1 + static_cast<int>(std::log10(std::abs(shown))) : 1;
-  return digits(shown, std::max(significant, whole)) + kSuffixes[at];
+  return digits(shown, std::clamp(whole, significant, kMostDigits)) + kSuffixes[at];
 }
 
 AxisScale thousands(const std::array<const char*, 5>& units, double most) {
@@ -47,15 +50,16 @@ AxisScale thousands(const std::array<const char*, 5>& units, double most) {
 std::vector<double> steps(double least, double most, double step) {
   const double first = std::floor(least / step + kRounding);
   const double last = std::ceil(most / step - kRounding);
+  const int count = static_cast<int>(std::clamp(last - first, 1.0, 1.0 * kMostTicks));
   std::vector<double> ticks;
-  for (double at = first; at <= last; ++at) ticks.push_back(at * step);
+  for (int i = 0; i <= count; ++i) ticks.push_back((first + i) * step);
   return ticks;
 }
 
 } // namespace
 
 std::vector<double> linear_ticks(double most) {
-  if (!(most > 0) || !std::isfinite(most)) return {0, 1};
+  if (!(most > kLeastRange) || !std::isfinite(most)) return {0, 1};
   const double power = std::pow(10.0, std::floor(std::log10(most)));
   double step = power;
   if (most / power < 2) {
@@ -67,8 +71,9 @@ std::vector<double> linear_ticks(double most) {
 }
 
 std::vector<double> ticks_between(double least, double most) {
-  if (!std::isfinite(least) || !std::isfinite(most)) return {0, 1};
-  if (!(most > least)) {
+  if (!std::isfinite(most - least)) return {0, 1};
+  // Values that differ by less than doubles can step through are one value.
+  if (!(most - least > std::max(kLeastRange, kRounding * std::max(-least, most)))) {
     const double around = std::max(std::abs(most) * 0.1, 1e-3);
     least = most - around;
     most += around;
@@ -88,7 +93,7 @@ std::vector<double> ticks_between(double least, double most) {
 }
 
 std::vector<double> decades(double least, double most) {
-  const int first = static_cast<int>(std::floor(std::log10(least) + kRounding));
+  const int first = std::max(-300, static_cast<int>(std::floor(std::log10(least) + kRounding)));
   const int last = std::max(first + 1, static_cast<int>(std::ceil(std::log10(most) - kRounding)));
   std::vector<double> ticks;
   for (int power = first; power <= last; ++power) ticks.push_back(std::pow(10.0, power));

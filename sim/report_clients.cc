@@ -13,6 +13,7 @@ namespace {
 constexpr std::size_t kMostHarmedRows = 10;
 constexpr std::size_t kMostDots = 400;
 constexpr double kHistogramBins = 24;
+constexpr double kLeastChange = 1e-9; // bits per byte: less is none
 
 using Clients = std::vector<ClientEvent>;
 
@@ -88,7 +89,7 @@ BarChart gain_chart(const Clients& clients, const std::string& of_run) {
   if (gains.empty()) return chart;
   const double least = std::min(gains.front(), 0.0);
   const double most = std::max(gains.back(), 0.0);
-  if (!(most > least)) return chart;
+  if (!(most - least > kLeastChange) || !std::isfinite(most - least)) return chart;
   const double width = (most - least) / kHistogramBins;
   const double first = std::floor(least / width);
   const auto bins = static_cast<std::size_t>(std::ceil(most / width) - first);
@@ -216,8 +217,9 @@ std::string harmed_table(const Clients& clients, const std::string& of_run) {
   }
   if (table.rows.empty()) return paragraph_html(cat("Nobody was harmed", of_run, "."));
   const std::size_t more = worst.size() - table.rows.size();
-  return table_html(table) +
-         (more > 0 ? paragraph_html(cat(more, " more are in clients.csv (--csv).")) : std::string());
+  return table_html(table) + (more > 0
+                                  ? paragraph_html(cat(more, " more are in clients.csv (--csv)."))
+                                  : std::string());
 }
 
 } // namespace

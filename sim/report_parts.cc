@@ -106,8 +106,6 @@ std::string part_text(std::size_t part, std::size_t whole) {
              fixed(100 * static_cast<double>(part) / static_cast<double>(whole), 1), " %)");
 }
 
-std::string short_hash(std::string_view hex) { return std::string(hex.substr(0, 16)); }
-
 std::vector<ChartPoint> thinned(std::vector<ChartPoint> points, std::size_t most) {
   std::erase_if(points, [](const ChartPoint& point) {
     return !std::isfinite(point.x) || !std::isfinite(point.y);

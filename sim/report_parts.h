@@ -48,8 +48,6 @@ std::string bits_text(double bits);
 std::string change_text(double before, double now);
 // "1 of 50 (2.0 %)".
 std::string part_text(std::size_t part, std::size_t whole);
-// Of a hash: enough to compare by eye.
-std::string short_hash(std::string_view hex);
 
 // At most `most` points: the means of neighbours, so that long runs stay small.
 std::vector<ChartPoint> thinned(std::vector<ChartPoint> points, std::size_t most = 300);

@@ -134,6 +134,25 @@ TEST(ChartAxis, WritesTicksWithTheDecimalsOfTheirStep) {
   EXPECT_EQ(tick_texts({0, 50'000, 100'000}), (std::vector<std::string>{"0", "50k", "100k"}));
 }
 
+// Ten or fewer, always two that differ, and never a walk that doesn't end.
+TEST(ChartAxis, HasTicksWhateverTheValues) {
+  for (const auto& [least, most] : {std::pair{-1e308, 1e308},
+                                    {1e16, 1e16 + 2},
+                                    {0.0, 5e-324},
+                                    {3.0, 3.0},
+                                    {0.0, 0.0},
+                                    {NAN, 1.0},
+                                    {-INFINITY, INFINITY},
+                                    {1e-300, 1e300},
+                                    {-7.0, 12.0}}) {
+    const std::vector<double> ticks = ticks_between(least, most);
+    EXPECT_GE(ticks.size(), 2U);
+    EXPECT_LE(ticks.size(), 10U);
+    EXPECT_LT(ticks.front(), ticks.back());
+  }
+  EXPECT_EQ(value_text(AxisUnit::kPlain, 1e300), "1e+288T");
+}
+
 TEST(ChartAxis, SaysValuesInTheUnitThatFits) {
   EXPECT_EQ(value_text(AxisUnit::kBytes, 1'234'567), "1.23 MB");
   EXPECT_EQ(value_text(AxisUnit::kSeconds, 5400), "90 min");
