@@ -53,7 +53,7 @@ TEST(SimReport, PutsSeveralRunsOnOnePage) {
 
 TEST(SimReport, SaysWhatIsMissingOrBroken) {
   const TestFolder folder;
-  EXPECT_EQ(run_coppice({"sim", "report", (folder / "nowhere").string()}).exit, 4);
+  EXPECT_EQ(run_coppice({"sim", "report", (folder / "nowhere").string()}).exit, 2);
   const std::string run = write_run(folder, "run", {});
   write_text(fs::path(run) / kEventsFile, "{\"event\":\"round\"}\n");
   const Ran ran = run_coppice({"sim", "report", run});
