@@ -15,6 +15,7 @@
 #include "privacy/discrete_noise.h"
 #include "privacy/pld.h"
 #include "privacy/skellam.h"
+#include "protocol/slot_noise.h"
 
 namespace coppice {
 namespace {

@@ -6,6 +6,7 @@
 #include "base/text.h"
 #include "cli/commands.h"
 #include "cli/sim_data_options.h"
+#include "cli/sim_scenario.h"
 #include "cli/table.h"
 #include "cli/validators.h"
 #include "sim/data_skew.h"
@@ -14,9 +15,10 @@ namespace coppice {
 namespace {
 
 struct SimPartitionOptions {
+  std::string scenario; // where given, source and partition come from it
   DataSettings data;
   std::string source = "people";
-  std::string partition = "by_user";
+  std::string partition = "by-user";
   std::uint64_t devices = 0;
   std::uint64_t seed = 1;
   std::uint64_t clients = 10'000;
@@ -135,12 +137,22 @@ void report(Console& console, const SimPartitionOptions& options, const ClientDa
   console.finish("coppice.sim_partition.v1", json);
 }
 
-Result<ExitCode> sim_partition(Context& context, const SimPartitionOptions& options) {
-  DataSettings settings = options.data;
-  settings.source = COPPICE_TRY(parse_source(options.source));
-  settings.partition = COPPICE_TRY(parse_partition(options.partition));
+Result<ExitCode> sim_partition(Context& context, SimPartitionOptions options) {
+  fs::path folder;
+  if (options.scenario.empty()) {
+    options.data.source = COPPICE_TRY(parse_source(options.source));
+    options.data.partition = COPPICE_TRY(parse_partition(options.partition));
+  } else {
+    const auto loaded = COPPICE_TRY(load_scenario(options.scenario, {}, context.environment));
+    folder = loaded.folder;
+    options.data = loaded.scenario.data;
+    options.devices = loaded.scenario.population.devices;
+    options.seed = loaded.scenario.seed;
+    options.source = source_name(options.data.source);
+    options.partition = partition_name(options.data.partition);
+  }
   const auto data =
-      COPPICE_TRY(open_client_data(settings, fs::path(), options.devices, options.seed));
+      COPPICE_TRY(open_client_data(options.data, folder, options.devices, options.seed));
   report(context.console, options, *data);
   return ExitCode::kOk;
 }
@@ -149,7 +161,7 @@ void add_partition_options(CLI::App& command, SimPartitionOptions& options) {
   DataSettings& data = options.data;
   command
       .add_option("--partition", options.partition,
-                  "by_user, iid, dirichlet, pathological, shards, quantity or drift")
+                  "by-user, iid, dirichlet, pathological, shards, quantity or drift")
       ->type_name("NAME")
       ->capture_default_str();
   command.add_option("--devices", options.devices, "Clients; 0: as many as the source has users");
@@ -179,10 +191,15 @@ void add_sim_partition_command(CLI::App& parent, Context& context) {
       parent, context,
       {.name = "partition",
        .summary = "Which text each virtual client would have, and how unequal their shares are",
-       .example = "coppice sim partition --devices 1000 --partition dirichlet --alpha 0.3 --show\n"
+       .example = "coppice sim partition --scenario scenario.toml --show\n"
+                  "coppice sim partition --devices 1000 --partition dirichlet --alpha 0.3 --show\n"
                   "coppice sim partition --source tsv --path speeches.tsv --user-column "
                   "play,speaker --show"},
       [options](Context& at) { return sim_partition(at, *options); });
+  command
+      .add_option("--scenario", options->scenario,
+                  "Take source, partition, clients and seed from it, and no other option here")
+      ->type_name("FILE");
   command.add_option("--source", options->source, "people (invented), folder, tsv or jsonl")
       ->type_name("NAME")
       ->capture_default_str();

@@ -8,7 +8,8 @@
 #include "cli/progress.h"
 #include "cli/sim_scenario.h"
 #include "cli/table.h"
-#include "config/units.h"
+#include "config/overrides.h"
+#include "crypto/hash.h"
 
 namespace coppice {
 namespace {
@@ -123,7 +124,8 @@ Result<ExitCode> play(Context& context, LoadedScenario loaded, const fs::path& o
 Result<ExitCode> run(Context& context, const RunOptions& options) {
   LoadedScenario loaded =
       COPPICE_TRY(load_scenario(options.scenario, options.set, context.environment));
-  const fs::path out = options.out.empty() ? free_folder(loaded.scenario.name) : options.out;
+  const fs::path out =
+      options.out.empty() ? free_folder(loaded.scenario.name) : fs::path(options.out);
   return play(context, std::move(loaded), out, false);
 }
 

@@ -24,7 +24,7 @@ constexpr NameRow<DataSource> kSources[] = {
     {DataSource::kJsonl, "jsonl"},
 };
 constexpr NameRow<Partition> kPartitions[] = {
-    {Partition::kByUser, "by_user"},      {Partition::kIid, "iid"},
+    {Partition::kByUser, "by-user"},      {Partition::kIid, "iid"},
     {Partition::kDirichlet, "dirichlet"}, {Partition::kPathological, "pathological"},
     {Partition::kShards, "shards"},       {Partition::kQuantity, "quantity"},
     {Partition::kDrift, "drift"},

@@ -56,7 +56,7 @@ Result<std::unique_ptr<ClientData>> open_client_data(const DataSettings& setting
                                                      const fs::path& base_folder,
                                                      std::uint64_t devices, std::uint64_t seed);
 
-// "by_user", "jsonl", ...: as settings and flags name them.
+// "by-user", "jsonl", ...: as settings and flags name them.
 std::string_view source_name(DataSource source);
 std::string_view partition_name(Partition partition);
 // kInvalidArgument with all names.

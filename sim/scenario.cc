@@ -2,11 +2,11 @@
 #include "sim/scenario.h"
 
 #include <algorithm>
-#include <array>
 #include <cmath>
 
 #include "base/text.h"
 #include "client/trainer.h"
+#include "sim/client_data.h"
 #include "sim/device_class.h"
 
 namespace coppice {
@@ -119,15 +119,8 @@ bool is_for_people(const KeySpec& key) {
 
 DataSettings data_of(const Settings& settings) {
   DataSettings data;
-  constexpr std::array<std::string_view, 4> kSources{"people", "folder", "tsv", "jsonl"};
-  constexpr std::array<std::string_view, 7> kPartitions{
-      "by-user", "iid", "dirichlet", "pathological", "shards", "quantity", "drift"};
-  const auto index_in = [](const auto& names, const std::string& name) {
-    return std::ranges::find(names, name) - names.begin();
-  };
-  data.source = static_cast<DataSource>(index_in(kSources, settings.get_string("data.source")));
-  data.partition =
-      static_cast<Partition>(index_in(kPartitions, settings.get_string("data.partition")));
+  data.source = parse_source(settings.get_string("data.source")).value(); // one of the choices
+  data.partition = parse_partition(settings.get_string("data.partition")).value();
   data.path = settings.get_string("data.path");
   data.sha256 = settings.get_string("data.sha256");
   data.user_column = settings.get_string("data.user_column");
@@ -235,8 +228,9 @@ Result<Scenario> scenario_of(const Settings& settings) {
     const std::string name = setting_name(key);
     const SettingOrigin& origin = settings.origin(name);
     if (!is_for_people(key) && origin.layer != SettingLayer::kDefault) {
-      return Error{ErrorCode::kInvalidArgument,
-                   cat(origin.text(), ": ", name, " is a service's; a simulation has no use for it")};
+      return Error{
+          ErrorCode::kInvalidArgument,
+          cat(origin.text(), ": ", name, " is a service's; a simulation has no use for it")};
     }
   }
   Scenario scenario;

@@ -26,9 +26,13 @@ void write(const fs::path& path, std::string_view text) {
   ASSERT_TRUE(write_file_atomically(path, as_bytes(text)).ok());
 }
 
+std::vector<Piece> pieces_of(const ClientData& data, std::uint64_t client) {
+  return data.pieces(client).value();
+}
+
 std::vector<std::string> texts_of(const ClientData& data, std::uint64_t client) {
   std::vector<std::string> texts;
-  for (const Piece& piece : data.pieces(client).value()) texts.push_back(piece.text);
+  for (const Piece& piece : pieces_of(data, client)) texts.push_back(piece.text);
   return texts;
 }
 
@@ -110,7 +114,7 @@ TEST_F(ClientDataOf, ItsBytesAreThoseOfTheTrainingPieces) {
           .value();
   for (std::uint64_t client = 0; client < 3; ++client) {
     std::uint64_t train = 0;
-    for (const Piece& piece : data->pieces(client).value()) {
+    for (const Piece& piece : pieces_of(*data, client)) {
       EXPECT_EQ(piece.split, split_of(piece));
       if (piece.split == Split::kTrain) train += piece.text.size();
     }
@@ -202,13 +206,14 @@ TEST(PeopleClients, HaveWhatADeviceReadsFromThatPersonsFolder) {
   const auto data = open_client_data({.bytes_each = 4000}, {}, 2, kSeed).value();
   for (std::uint64_t person = 0; person < 2; ++person) {
     std::string device;
-    for (const Piece& piece : read_pieces(written[person].folder, {}, nullptr).value()) {
+    const auto read = read_pieces(written[person].folder, {}, nullptr).value();
+    for (const Piece& piece : read) {
       if (piece.text.find(written[person].canary) == std::string::npos) {
         device += piece.text + piece.response;
       }
     }
     std::string simulated;
-    for (const Piece& piece : data->pieces(person).value()) {
+    for (const Piece& piece : pieces_of(*data, person)) {
       simulated += piece.text + piece.response;
     }
     EXPECT_NEAR(static_cast<double>(device.size()), static_cast<double>(simulated.size()), 1500);
