@@ -50,6 +50,9 @@ readonly NAME=coppice-$VERSION-linux-$ARCHITECTURE
 readonly TREE=$STAGE/$NAME
 install_component program "$TREE"
 install_component development "$TREE"
+# CMake strips programs and shared libraries alone; the build knows the tool of its machine.
+readonly STRIP=$(sed -n 's/^CMAKE_STRIP:FILEPATH=//p' "$BUILD/CMakeCache.txt")
+find "$TREE" -name '*.a' -exec "$STRIP" --strip-debug --enable-deterministic-archives '{}' +
 pages "$TREE/share/doc/coppice"
 mkdir -p "$TREE/share/coppice"
 cp -r "$ROOT/packaging/systemd" "$ROOT/packaging/default" "$TREE/share/coppice/"
