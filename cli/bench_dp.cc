@@ -32,14 +32,6 @@ struct DpOptions {
   std::uint64_t draws = 1'000'000;
 };
 
-class SystemBytes final : public ByteSource {
- public:
-  void fill(std::span<std::uint8_t> bytes) override { random_.fill(bytes); }
-
- private:
-  SecretRandom random_;
-};
-
 double seconds_now() {
   using std::chrono::duration;
   return duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
