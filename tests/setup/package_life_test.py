@@ -52,8 +52,7 @@ class PackageLife(unittest.TestCase):
         try:
             cls.root = BareRoot(cls.dir / "root")
         except Unavailable as reason:
-            print(f"setup.package_life: skipped: {reason}")
-            sys.exit(SKIPPED)
+            raise unittest.SkipTest(str(reason)) from None
         done(ROOT / "tools/dist.sh", os.environ["COPPICE_DIST_BUILD"], cls.dir / "out")
         [cls.deb] = (cls.dir / "out").glob("*.deb")
 
@@ -221,4 +220,5 @@ class PackageLife(unittest.TestCase):
 
 
 if __name__ == "__main__":
-    unittest.main()
+    RESULT = unittest.main(verbosity=2, exit=False).result
+    sys.exit(SKIPPED if RESULT.skipped else not RESULT.wasSuccessful())
