@@ -129,6 +129,23 @@ struct GenerateResult {
   double decode_seconds = 0;
 };
 
+// Texts written side by side over one base, each with its own adapters, sampler and ends. Each
+// comes out as it would alone, bit for bit, but that nothing is kept of the texts before it.
+class GenerationSession {
+ public:
+  struct Ended {
+    std::size_t number = 0; // of add()
+    GenerateResult result;  // decode_seconds: from its first step on, the others' share included
+  };
+  virtual ~GenerationSession() = default;
+  // Reads the prompt; the text takes part from the next step on. The adapters must outlive it.
+  // Answers with its number: 0, 1, 2, ... Errors as Engine::generate; the other texts go on.
+  virtual Result<std::size_t> add(GenerateRequest request) = 0;
+  // One token more for each text; those that have ended leave. Callbacks may not call the session.
+  virtual Result<std::vector<Ended>> step() = 0;
+  virtual std::size_t texts() const = 0; // being written
+};
+
 struct EngineInfo {
   std::string name;              // "graph", "native"
   std::string device;            // "cpu", "cuda:0"
@@ -152,7 +169,18 @@ class Engine {
   virtual Result<TrainingPlan> plan_training(const AdapterSpec& spec, std::size_t longest,
                                              std::size_t total) const = 0;
   virtual Result<GenerateResult> generate(const GenerateRequest& request) = 0;
+  // The engine must outlive it. By default a step writes one whole text; the native engine decodes
+  // all together.
+  virtual Result<std::unique_ptr<GenerationSession>> start_generation();
 };
+
+// Writes all, at most `at_once` (>= 1) side by side: a new one begins where one has ended, unless
+// `go_on` then says false, which leaves the rest empty (kCaller). Results in the order of the
+// requests; the first error ends it.
+Result<std::vector<GenerateResult>> generate_all(Engine& engine,
+                                                 std::vector<GenerateRequest> requests,
+                                                 std::size_t at_once,
+                                                 const std::function<bool()>& go_on = {});
 
 struct EngineOptions {
   unsigned threads = 1;

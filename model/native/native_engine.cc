@@ -46,6 +46,9 @@ class NativeEngine final : public Engine {
   Result<GenerateResult> generate(const GenerateRequest& request) override {
     return native::generate(transformer_, level_, text_cache_, request);
   }
+  Result<std::unique_ptr<GenerationSession>> start_generation() override {
+    return native::start_generation(transformer_, level_, text_cache_.type());
+  }
 
  private:
   void score_pass(std::span<const Sequence> sequences, const ModelLora& lora,
