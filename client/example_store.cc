@@ -177,10 +177,11 @@ Result<std::vector<Piece>> read_pieces(const fs::path& folder, const ExampleStor
 }
 
 Result<ExampleSet> load_examples(const fs::path& folder, const BaseModel& base,
-                                 const ExampleStoreLimits& limits) {
+                                 const ExampleStoreLimits& limits, const std::atomic<bool>* stop) {
   ExampleSet set;
   const auto pieces = COPPICE_TRY(read_pieces(folder, limits, &set.skipped));
   for (const Piece& piece : pieces) {
+    if (stop != nullptr && stop->load()) return stopped_error();
     TokenizedDocument document = piece.instruction
                                      ? tokenize_instruction(base, piece.text, piece.response)
                                      : tokenize_text(base.tokenizer(), piece.text);

@@ -6,12 +6,16 @@ namespace {
 
 class LocalTrainer final : public RoundTrainer {
  public:
-  LocalTrainer(Workshop& workshop, const Clock& clock, std::uint64_t client_number)
-      : workshop_(workshop), clock_(clock), client_number_(client_number) {}
+  LocalTrainer(Workshop& workshop, const Clock& clock, std::uint64_t client_number,
+               RoundCheckpoint checkpoint)
+      : workshop_(workshop),
+        clock_(clock),
+        client_number_(client_number),
+        checkpoint_(std::move(checkpoint)) {}
 
   Result<RoundDelta> train(const Job& job) override {
     Engine* const engine = COPPICE_TRY(workshop_.engine());
-    const ExampleSet examples = COPPICE_TRY(workshop_.examples());
+    const ExampleSet examples = COPPICE_TRY(workshop_.examples(job.stop));
     const RandomKey randomness{.experiment = job.plan.recipe.seed,
                                .round = job.plan.round.value,
                                .client = client_number_,
@@ -24,6 +28,12 @@ class LocalTrainer final : public RoundTrainer {
                          .deadline = job.deadline,
                          .stop = job.stop,
                          .on_step = {}};
+    if (!checkpoint_.file.empty()) {
+      request.checkpoint = {.file = checkpoint_.file,
+                            .base = job.plan.base_hash,
+                            .every = checkpoint_.every,
+                            .discard_unfit = true}; // an older round's, or text that has changed
+    }
     const TrainOutcome outcome = COPPICE_TRY(train_adapter(*engine, examples, std::move(request)));
     return RoundDelta{COPPICE_TRY(delta_between(outcome.adapter, job.start)), outcome.gate_before,
                       outcome.gate_after, outcome.examples};
@@ -33,6 +43,7 @@ class LocalTrainer final : public RoundTrainer {
   Workshop& workshop_;
   const Clock& clock_;
   std::uint64_t client_number_;
+  RoundCheckpoint checkpoint_;
 };
 
 } // namespace
@@ -42,14 +53,15 @@ Result<Engine*> Workshop::engine() {
   return engine_.get();
 }
 
-Result<ExampleSet> Workshop::examples() {
+Result<ExampleSet> Workshop::examples(const std::atomic<bool>* stop) {
   Engine* const opened = COPPICE_TRY(engine());
-  return load_examples(data_, opened->base(), limits_);
+  return load_examples(data_, opened->base(), limits_, stop);
 }
 
 std::unique_ptr<RoundTrainer> local_trainer(Workshop& workshop, const Clock& clock,
-                                            std::uint64_t client_number) {
-  return std::make_unique<LocalTrainer>(workshop, clock, client_number);
+                                            std::uint64_t client_number,
+                                            RoundCheckpoint checkpoint) {
+  return std::make_unique<LocalTrainer>(workshop, clock, client_number, std::move(checkpoint));
 }
 
 } // namespace coppice

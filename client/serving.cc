@@ -6,6 +6,7 @@
 #include "adapters/adapter_file.h"
 #include "adapters/gguf_adapter.h"
 #include "base/text.h"
+#include "client/train_checkpoint.h"
 #include "crypto/hash.h"
 
 namespace coppice {
@@ -75,12 +76,17 @@ Result<TrainOutcome> Serving::train_personal(Engine& engine, const SharedAdapter
                        .now = std::move(now),
                        .stop = stop,
                        .on_step = {}};
+  request.checkpoint = {.file = folder_.personal_training_path(),
+                        .base = COPPICE_TRY(folder_.base_hash(engine.base().path())),
+                        .every = settings_.resources.checkpoint_every,
+                        .discard_unfit = true}; // of another release, or text that has changed
   TrainOutcome outcome = COPPICE_TRY(train_adapter(engine, examples, std::move(request)));
   ByteWriter writer;
   writer.put_raw(shared.release.adapter_hash.span());
   writer.put_raw(serialize_adapter(outcome.adapter));
   COPPICE_TRY(write_file_atomically(folder_.directory() / "personal" / "adapter", writer.bytes(),
                                     FileMode::kPrivate));
+  forget_checkpoint(folder_.personal_training_path());
   return outcome;
 }
 
