@@ -81,6 +81,7 @@ Result<void> Agent::start_training(const StartTraining& order) {
           if (!result->ok() && result->error().code == ErrorCode::kCancelled) {
             log::info(result->error().message); // as the round ordered
           } else if (result->ok()) {
+            training_->store(true); // one begun since, after a pause that came too late
             trained_ = std::move(*result).value();
             done = feed(Trained{plan_hash});
           } else {

@@ -125,12 +125,17 @@ Result<void> check_identity(ByteReader& reader, const TrainIdentity& identity) {
 TrainIdentity identity_of(const Engine& engine, const ExampleSet& examples,
                           const TrainRequest& request, const Sha256& base) {
   const EngineInfo info = engine.info();
+  const Recipe& recipe = request.recipe;
+  const std::size_t longest = std::min<std::size_t>(recipe.window, engine.base().config().context);
+  // Passes of other sizes add gradients up in another order.
+  const auto plan = engine.plan_training(request.start.spec(), longest, recipe.batch_tokens);
   return {.base = base,
           .spec = sha256(request.start.spec().encode()),
-          .recipe = sha256(recipe_bytes(request.recipe)),
+          .recipe = sha256(recipe_bytes(recipe)),
           .text = text_hash(examples),
           .start = start_hash(request),
-          .engine = cat(info.name, " ", info.device, " ", info.instruction_level)};
+          .engine = cat(info.name, " ", info.device, " ", info.instruction_level, " ",
+                        plan.ok() ? plan->pass_tokens : 0)};
 }
 
 CheckpointBytes serialize_checkpoint(const TrainIdentity& identity,

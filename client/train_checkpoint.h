@@ -26,7 +26,7 @@ struct TrainIdentity {
   Sha256 recipe;      // every field of it
   Sha256 text;        // the tokens of train and gate text
   Sha256 start;       // the first values, the adapters below, and the key of the batches' order
-  std::string engine; // name, device and instruction level
+  std::string engine; // name, device, instruction level, and the tokens that it computes at once
 };
 TrainIdentity identity_of(const Engine& engine, const ExampleSet& examples,
                           const TrainRequest& request, const Sha256& base);

@@ -73,10 +73,10 @@ OptimizerSettings optimizer_of(const Recipe& recipe) {
           .train_b = recipe.train_b};
 }
 
-// One training, from its start or its checkpoint to its end.
-class Training {
+// A training, from its start or its checkpoint to its end.
+class TrainingRun {
  public:
-  Training(Engine& engine, const ExampleSet& examples, TrainRequest request)
+  TrainingRun(Engine& engine, const ExampleSet& examples, TrainRequest request)
       : engine_(engine),
         examples_(examples),
         request_(std::move(request)),
@@ -119,7 +119,7 @@ class Training {
   Millis saved_at_{0};
 };
 
-Result<TrainOutcome> Training::run() {
+Result<TrainOutcome> TrainingRun::run() {
   if (batches_.empty()) {
     return Error{ErrorCode::kFailedPrecondition, "there is no text to train on"};
   }
@@ -132,7 +132,7 @@ Result<TrainOutcome> Training::run() {
   return std::move(outcome_);
 }
 
-Result<void> Training::begin() {
+Result<void> TrainingRun::begin() {
   outcome_.examples = (batches_.tokens() + recipe_.window - 1) / recipe_.window;
   std::vector<TrainJob> jobs;
   jobs.push_back({request_.frozen, request_.start, optimizer_of(recipe_)});
@@ -151,7 +151,7 @@ Result<void> Training::begin() {
 }
 
 // Whether there was a checkpoint to go on from.
-Result<bool> Training::resume() {
+Result<bool> TrainingRun::resume() {
   if (!request_.checkpoint) return false;
   const fs::path& file = request_.checkpoint->file;
   identity_ = identity_of(engine_, examples_, request_, request_.checkpoint->base);
@@ -183,7 +183,7 @@ Result<bool> Training::resume() {
   return false;
 }
 
-Result<void> Training::train() {
+Result<void> TrainingRun::train() {
   for (;;) {
     COPPICE_TRY(look_at_gate());
     if ((early_stop_ && early_stop_->over()) || spent()) return {};
@@ -192,7 +192,7 @@ Result<void> Training::train() {
   }
 }
 
-bool Training::spent() const {
+bool TrainingRun::spent() const {
   if (steps_ > 0 && outcome_.steps >= steps_) return true;
   if (recipe_.max_tokens > 0 && outcome_.tokens >= recipe_.max_tokens) return true;
   const Millis limit{std::int64_t{recipe_.max_seconds} * 1000};
@@ -200,7 +200,7 @@ bool Training::spent() const {
   return request_.deadline.count > 0 && request_.now() >= request_.deadline;
 }
 
-Result<void> Training::step() {
+Result<void> TrainingRun::step() {
   if (request_.stop != nullptr && request_.stop->load()) return stopped_error();
   Batch batch = batches_.next();
   batch.learning_rate_factor = schedule_factor(recipe_, outcome_.steps, steps_);
@@ -223,7 +223,7 @@ Result<void> Training::step() {
 }
 
 // Before the next step, so that a training that was stopped here looks when it goes on.
-Result<void> Training::look_at_gate() {
+Result<void> TrainingRun::look_at_gate() {
   const bool due = early_stop_ && recipe_.evaluate_every > 0 && outcome_.steps > looked_at_ &&
                    outcome_.steps % recipe_.evaluate_every == 0;
   if (!due) return {};
@@ -234,7 +234,7 @@ Result<void> Training::look_at_gate() {
   return {};
 }
 
-Result<void> Training::finish() {
+Result<void> TrainingRun::finish() {
   outcome_.adapter = COPPICE_TRY(session_->adapter(0));
   outcome_.gate_after =
       COPPICE_TRY(gate_loss(engine_, request_.frozen, outcome_.adapter, examples_));
@@ -245,7 +245,7 @@ Result<void> Training::finish() {
   return {};
 }
 
-Result<void> Training::save() {
+Result<void> TrainingRun::save() {
   TrainCheckpoint checkpoint{.state = COPPICE_TRY(session_->state(0)),
                              .position = next_,
                              .tokens = outcome_.tokens,
@@ -265,7 +265,7 @@ Result<void> Training::save() {
   return {};
 }
 
-void Training::save_when_due() {
+void TrainingRun::save_when_due() {
   if (!request_.checkpoint) return;
   const Checkpointing& wanted = *request_.checkpoint;
   const Millis now = request_.now();
@@ -280,7 +280,7 @@ void Training::save_when_due() {
 }
 
 // Asked to stop: what is done goes to the checkpoint. The step under way changed nothing.
-Error Training::stopped(Error error) {
+Error TrainingRun::stopped(Error error) {
   if (error.code != ErrorCode::kCancelled) return error;
   error.message = cat("training was stopped after ", outcome_.steps, " steps");
   if (!request_.checkpoint || outcome_.steps == 0) return error;
@@ -306,8 +306,9 @@ float schedule_factor(const Recipe& recipe, std::uint64_t step, std::uint64_t st
 
 Result<TrainOutcome> train_adapter(Engine& engine, const ExampleSet& examples,
                                    TrainRequest request) {
-  const StopScope stoppable(engine, request.stop);
-  return Training(engine, examples, std::move(request)).run();
+  std::optional<StopScope> stoppable;
+  if (request.stop != nullptr) stoppable.emplace(engine, request.stop);
+  return TrainingRun(engine, examples, std::move(request)).run();
 }
 
 } // namespace coppice
