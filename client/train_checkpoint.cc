@@ -19,9 +19,8 @@ static_assert(kHeadBytes % alignof(double) == 0); // so that the floats after it
 Error corrupt(std::string message) { return {ErrorCode::kCorrupt, std::move(message)}; }
 
 Error of_another(const char* what) {
-  return {ErrorCode::kInvalidArgument,
-          cat("the checkpoint was made with another ", what,
-              "; give that one again, or remove the file to start anew")};
+  return {ErrorCode::kInvalidArgument, cat("the checkpoint was made with another ", what,
+                                           "; give that again, or remove the file to start anew")};
 }
 
 void put_engine(ByteWriter& writer, const std::string& name) {
@@ -111,11 +110,7 @@ Result<void> check_identity(ByteReader& reader, const TrainIdentity& identity) {
   put_engine(wanted, identity.engine);
   const ByteSpan engine = COPPICE_TRY(reader.take_raw(kEngineBytes, "the engine"));
   if (!std::ranges::equal(engine, wanted.bytes())) {
-    return Error{
-        ErrorCode::kInvalidArgument,
-        cat("the checkpoint was made by another engine or instruction level than ", identity.engine,
-            ", whose floats differ; use that one, or remove the file to "
-            "start anew")};
+    return of_another("engine, instruction level or memory, whose floats differ");
   }
   return {};
 }
