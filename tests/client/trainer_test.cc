@@ -83,7 +83,9 @@ TEST_F(CheckpointedTrainerTest, StoppedAnywhereItGoesOnAsIfItNeverHadBeen) {
   int places = 0; // all of them in a whole run
   const auto count_to = [&](int place) {
     places = 0;
-    const auto passes = [this, place, &places] { stop_ = ++places == place; };
+    const auto passes = [this, place, &places] {
+      if (++places == place) stop_ = true;
+    };
     world_.on_score = passes;
     world_.on_step = [this, passes] {
       now_ = now_ + Millis{100};

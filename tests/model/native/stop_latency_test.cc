@@ -3,7 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
-#include <chrono>
+#include <ctime>
 #include <thread>
 
 #include "model/native/native_engine.h"
@@ -14,16 +14,19 @@ namespace coppice::graph {
 namespace {
 
 using namespace std::chrono_literals;
-using Clock = std::chrono::steady_clock;
 
-double milliseconds(Clock::duration span) {
-  return std::chrono::duration<double, std::milli>(span).count();
+// Of all threads of this process, in milliseconds. While it works at least one of them runs, so on
+// a machine that does nothing else the clock shows no more; and here it doesn't count what else the
+// machine does.
+double computed() {
+  timespec at{};
+  ::clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &at);
+  return 1e3 * static_cast<double>(at.tv_sec) + 1e-6 * static_cast<double>(at.tv_nsec);
 }
 
-// The shortest of some tries, so that what else the machine does counts little. Asked for in the
-// first tenth of a step of 4,096 tokens, which takes seconds: who stopped only between steps, or
-// between layers of half a second, would be far above.
-TEST(StopLatency, AStepOfTheSmallModelEndsWithin100MsOfTheRequest) {
+// Asked for after a part of a step that takes seconds: who looked only between steps, or between
+// layers, would compute on for longer. The least of some tries.
+TEST(StopLatency, AStepOfTheSmallModelComputesForLessThan100MsAfterTheRequest) {
   COPPICE_NEEDS_SHARED("models/coppice-27m.q4_0.gguf");
   const auto base = BaseModel::open(shared_data("models/coppice-27m.q4_0.gguf")).value();
   const auto engine = engine_for(base);
@@ -32,25 +35,25 @@ TEST(StopLatency, AStepOfTheSmallModelEndsWithin100MsOfTheRequest) {
   const auto session = engine->start_training(jobs).value();
   Batch batch;
   for (std::uint64_t i = 0; i < 8; ++i) batch.sequences.push_back(random_sequence(*base, 512, i));
-  double shortest = 1e9;
-  for (const auto wait : {40ms, 80ms, 150ms}) {
+  double least = 1e9;
+  for (const double part : {60.0, 150.0, 300.0}) { // of computing, in milliseconds
     std::atomic<bool> stop{false};
     const StopScope stoppable(*engine, &stop);
-    Clock::time_point asked;
-    std::thread owner([&] {
-      std::this_thread::sleep_for(wait);
-      asked = Clock::now();
+    double asked = 0;
+    std::thread owner([&, begin = computed()] {
+      while (computed() - begin < part) std::this_thread::sleep_for(1ms);
+      asked = computed();
       stop = true;
     });
     const auto step = session->step({&batch, 1});
-    const Clock::time_point ended = Clock::now();
+    const double ended = computed();
     owner.join();
     ASSERT_FALSE(step.ok());
     EXPECT_EQ(step.error().code, ErrorCode::kCancelled);
-    shortest = std::min(shortest, milliseconds(ended - asked));
+    least = std::min(least, ended - asked);
   }
-  RecordProperty("milliseconds", std::to_string(shortest));
-  EXPECT_LE(shortest, 100.0);
+  RecordProperty("milliseconds", std::to_string(least));
+  EXPECT_LE(least, 100.0);
 }
 
 } // namespace
