@@ -58,12 +58,6 @@ Result<double> gate_loss(Engine& engine, const std::vector<AdapterUse>& frozen,
   return scored.score.nats / static_cast<double>(scored.score.tokens);
 }
 
-std::uint64_t planned_steps(const Recipe& recipe, std::uint64_t batch_targets) {
-  if (recipe.max_steps > 0) return recipe.max_steps;
-  if (recipe.max_tokens == 0 || batch_targets == 0) return 0;
-  return std::max<std::uint64_t>(1, recipe.max_tokens / batch_targets);
-}
-
 OptimizerSettings optimizer_of(const Recipe& recipe) {
   return {.learning_rate = recipe.learning_rate,
           .weight_decay = recipe.weight_decay,
@@ -82,7 +76,7 @@ class TrainingRun {
         request_(std::move(request)),
         recipe_(request_.recipe),
         batches_(examples.train, recipe_.window, recipe_.batch_tokens, request_.randomness),
-        steps_(planned_steps(recipe_, recipe_.batch_tokens)),
+        steps_(planned_steps(recipe_)),
         outcome_{.adapter = request_.start} {}
   Result<TrainOutcome> run();
 
@@ -293,6 +287,12 @@ Error TrainingRun::stopped(Error error) {
 }
 
 } // namespace
+
+std::uint64_t planned_steps(const Recipe& recipe) {
+  if (recipe.max_steps > 0) return recipe.max_steps;
+  if (recipe.max_tokens == 0 || recipe.batch_tokens == 0) return 0;
+  return std::max<std::uint64_t>(1, recipe.max_tokens / recipe.batch_tokens);
+}
 
 float schedule_factor(const Recipe& recipe, std::uint64_t step, std::uint64_t steps) {
   if (step < recipe.warmup_steps) {
