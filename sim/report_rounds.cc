@@ -28,23 +28,23 @@ std::uint64_t unused(const RoundEvent& round) {
 }
 
 const std::vector<RoundPart>& outcomes() {
-  static const std::vector<RoundPart> kParts{{{"counted", 0}, kCounted},
-                                             {{"not used", 5}, unused},
-                                             {{"declined", kGreyColor}, kDeclined},
-                                             {{"dropped out or late", 1}, kDropped}};
-  return kParts;
+  static const std::vector<RoundPart> parts{{{"counted", 0}, kCounted},
+                                            {{"not used", 5}, unused},
+                                            {{"declined", kGreyColor}, kDeclined},
+                                            {{"dropped out or late", 1}, kDropped}};
+  return parts;
 }
 
 const std::vector<RoundPart>& losses() {
   using Round = const RoundEvent&;
-  static const std::vector<RoundPart> kParts{
+  static const std::vector<RoundPart> parts{
       {{"no answer", kGreyColor}, [](Round round) { return round.dropped.answer; }},
       {{"training", 0}, [](Round round) { return round.dropped.training; }},
       {{"masking", 1}, [](Round round) { return round.dropped.masking; }},
       {{"uploading", 2}, [](Round round) { return round.dropped.uploading; }},
       {{"unmasking", 3}, [](Round round) { return round.dropped.unmasking; }},
       {{"late", 4}, [](Round round) { return round.dropped.late; }}};
-  return kParts;
+  return parts;
 }
 
 // A bar a round; of many rounds, a bar of means for each few.
