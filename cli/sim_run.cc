@@ -6,10 +6,10 @@
 #include "cli/commands.h"
 #include "cli/interrupt.h"
 #include "cli/progress.h"
+#include "cli/sim_report_files.h"
 #include "cli/sim_scenario.h"
 #include "cli/table.h"
 #include "config/overrides.h"
-#include "crypto/hash.h"
 
 namespace coppice {
 namespace {
@@ -54,8 +54,16 @@ std::string when(Nanos time) {
   return cat(seconds / 86400, "d ", seconds / 3600 % 24, "h ", seconds / 60 % 60, "m");
 }
 
-void tell_end(Console& console, const fs::path& out, const SimulationEnd& end,
-              const Sha256& events) {
+Result<void> tell_end(Console& console, const fs::path& out, const SimulationEnd& end) {
+  std::vector<RunRecord> runs;
+  runs.push_back(COPPICE_TRY(read_run(out)));
+  const auto written =
+      COPPICE_TRY(write_report_files({.out = {}, .csv = true, .tensorboard = true}, runs));
+  if (!runs.front().evaluations.empty()) {
+    print_report(console, named_runs(runs));
+    console.print();
+  }
+  const std::string& events = runs.front().events_sha256;
   const double rate = end.seconds > 0 ? static_cast<double>(end.trained) / end.seconds : 0;
   const double event_rate = end.seconds > 0 ? static_cast<double>(end.events) / end.seconds : 0;
   console.print(cat(end.rounds, " rounds, ", end.releases.size(), " releases in ", when(end.time),
@@ -66,8 +74,8 @@ void tell_end(Console& console, const fs::path& out, const SimulationEnd& end,
   if (end.epsilon > 0) console.print(cat("epsilon ", fixed(end.epsilon, 3), " is spent"));
   console.print(cat(fixed(end.seconds, 1), " s of rounds, ", fixed(rate, 1), " clients/s, ",
                     grouped(static_cast<std::uint64_t>(event_rate)), " events/s"));
-  console.print(cat("fingerprint ", events.hex(), " (SHA-256 of ", kEventsFile, ")"));
-  console.print(cat("Run: ", out.string()));
+  console.print(cat("fingerprint ", events, " (SHA-256 of ", kEventsFile, ")"));
+  console.print(cat("Report: ", written.front()));
   Json releases = Json::array();
   for (const Sha256& release : end.releases) releases.push_back(release.hex());
   console.finish("coppice.sim_run.v1", Json{{"out", out.string()},
@@ -81,8 +89,10 @@ void tell_end(Console& console, const fs::path& out, const SimulationEnd& end,
                                             {"bytes_down", end.bytes_down},
                                             {"joules", end.joules},
                                             {"epsilon", end.epsilon},
-                                            {"events_sha256", events.hex()},
+                                            {"events_sha256", events},
+                                            {"report", written.front()},
                                             {"release_sha256", std::move(releases)}});
+  return {};
 }
 
 Result<ExitCode> play(Context& context, LoadedScenario loaded, const fs::path& out, bool resume) {
@@ -117,7 +127,7 @@ Result<ExitCode> play(Context& context, LoadedScenario loaded, const fs::path& o
     return ExitCode::kInterrupted;
   }
   if (!end.ok()) return std::move(end).error();
-  tell_end(console, out, *end, COPPICE_TRY(sha256_file(out / kEventsFile)));
+  COPPICE_TRY(tell_end(console, out, *end));
   return ExitCode::kOk;
 }
 

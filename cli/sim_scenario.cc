@@ -1,7 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "cli/sim_scenario.h"
 
+#include <time.h>
+
 #include <algorithm>
+#include <array>
+#include <ctime>
+#include <thread>
 
 #include "base/text.h"
 #include "cli/engine_choice.h"
@@ -19,6 +24,17 @@ struct Source {
   std::vector<std::string> set;
   Environment environment;
 };
+
+// "2026-05-04 07:30:12 UTC"
+std::string utc_now() {
+  const std::time_t seconds = std::time(nullptr);
+  std::tm parts{};
+  ::gmtime_r(&seconds, &parts);
+  std::array<char, 32> text{};
+  const std::size_t length =
+      std::strftime(text.data(), text.size(), "%Y-%m-%d %H:%M:%S UTC", &parts);
+  return {text.data(), length};
+}
 
 // Of the environment's variables those that set something here.
 Environment relevant(const Environment& environment) {
@@ -59,6 +75,10 @@ Result<LoadedScenario> load(const Source& source) {
                        ": the noise is that of a larger cohort than trained"));
   }
   loaded.manifest["simulation_only"] = std::move(only);
+  const unsigned cores = std::max(1U, std::thread::hardware_concurrency());
+  loaded.manifest["workers"] = loaded.scenario.workers > 0 ? loaded.scenario.workers : cores;
+  loaded.manifest["host"] = cat(cores, " cores");
+  loaded.manifest["started"] = utc_now();
   return loaded;
 }
 

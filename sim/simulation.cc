@@ -35,7 +35,7 @@ std::shared_ptr<const AdapterSpec> smallest_spec() {
 
 std::vector<std::string> conditions_that_differ(const Json& before, const Json& now) {
   std::vector<std::string> names;
-  for (const char* key : {"base_sha256", "data_sha256", "start_sha256", "instruction_level",
+  for (const char* key : {"base_sha256", "data_sha256", "adapter_sha256", "instruction_level",
                           "engine", "program_version", "scenario_sha256"}) {
     if (before.contains(key) && now.contains(key) && before[key] != now[key]) names.push_back(key);
   }
@@ -68,7 +68,7 @@ Result<void> Simulation::prepare() {
   COPPICE_TRY(prepare_devices());
   COPPICE_TRY(prepare_adapter());
   Json conditions{{"base_sha256", facts_.base_hash.hex()},
-                  {"start_sha256", sha256(state_.adapter).hex()}};
+                  {"adapter_sha256", sha256(state_.adapter).hex()}};
   if (data_) conditions["data_sha256"] = data_->hash().hex();
   const auto differing = conditions_that_differ(folder_.manifest(), conditions);
   if (!differing.empty()) {
