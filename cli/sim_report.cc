@@ -111,7 +111,9 @@ void add_sim_report_command(CLI::App& parent, Context& context) {
   command.add_option("DIR", options->folders, "Folders of runs, complete or not")
       ->type_name("")
       ->required();
-  command.add_option("--out", options->files.out, "The page (default: report.html in the first folder)")
+  command
+      .add_option("--out", options->files.out,
+                  "The page (default: report.html in the first folder)")
       ->type_name("FILE");
   command.add_flag("--csv", options->files.csv,
                    "Also rounds.csv, evaluations.csv and clients.csv in each folder");

@@ -10,6 +10,8 @@
 #include "cli/sim_scenario.h"
 #include "cli/table.h"
 #include "config/overrides.h"
+#include "crypto/hash.h"
+#include "sim/ranks.h"
 
 namespace coppice {
 namespace {
@@ -27,9 +29,10 @@ Result<ExitCode> init(Context& context, const InitOptions& options) {
   const auto overrides = COPPICE_TRY(parse_overrides(options.set));
   const std::string toml = COPPICE_TRY(write_commented_toml(scenario_file_keys(), overrides));
   COPPICE_TRY(write_file_atomically(options.file, as_bytes(toml)));
-  context.console.print(cat("Wrote ", options.file, ", every setting with its meaning and default."));
-  context.console.print(cat("Next: set model and population.devices in it, then coppice sim run ",
-                            options.file));
+  context.console.print(
+      cat("Wrote ", options.file, ", every setting with its meaning and default."));
+  context.console.print(
+      cat("Next: set model and population.devices in it, then coppice sim run ", options.file));
   context.console.finish("coppice.sim_init.v1", Json{{"file", options.file}});
   return ExitCode::kOk;
 }
@@ -95,31 +98,52 @@ Result<void> tell_end(Console& console, const fs::path& out, const SimulationEnd
   return {};
 }
 
+// The bits would differ on another engine, level or version.
+Result<void> check_same_program(const Json& begun, const Json& now) {
+  for (const char* key : {"engine", "instruction_level", "program_version"}) {
+    if (begun.value(key, "") == now.value(key, "")) continue;
+    return Error{ErrorCode::kFailedPrecondition,
+                 cat("the run was begun with ", key, " ", begun.value(key, ""), ", and this is ",
+                     now.value(key, ""), ": the bits would differ; begin a new run")};
+  }
+  return {};
+}
+
+Result<void> check_ranks(Ranks& ranks, const LoadedScenario& loaded, const SimulationParts& parts) {
+  RunIdentity identity{.configuration = COPPICE_TRY(Sha256::parse_hex(
+                           loaded.manifest.value("scenario_sha256", ""), "the scenario's hash")),
+                       .base = {},
+                       .instruction_level = loaded.manifest.value("instruction_level", ""),
+                       .program_version = std::string(program_version())};
+  if (parts.base) identity.base = COPPICE_TRY(sha256_file(parts.base->path()));
+  return check_same_run(ranks, identity);
+}
+
+// All ranks play; the first has the folder, and speaks.
 Result<ExitCode> play(Context& context, LoadedScenario loaded, const fs::path& out, bool resume) {
   Console& console = context.console;
+  const auto ranks = COPPICE_TRY(open_ranks());
   SimulationParts parts = COPPICE_TRY(simulation_parts(loaded));
-  RunFolder folder = COPPICE_TRY(resume ? RunFolder::open(out)
-                                        : RunFolder::create(out, loaded.manifest));
-  if (resume) {
-    for (const char* key : {"engine", "instruction_level", "program_version"}) {
-      if (folder.manifest().value(key, "") != loaded.manifest.value(key, "")) {
-        return Error{ErrorCode::kFailedPrecondition,
-                     cat("the run was begun with ", key, " ", folder.manifest().value(key, ""),
-                         ", and this is ", loaded.manifest.value(key, ""),
-                         ": the bits would differ; begin a new run")};
-      }
-    }
+  loaded.manifest["ranks"] = ranks->place().size;
+  COPPICE_TRY(check_ranks(*ranks, loaded, parts));
+  const bool first = ranks->place().rank == 0;
+  std::optional<RunFolder> folder;
+  if (first) {
+    folder = COPPICE_TRY(resume ? RunFolder::open(out) : RunFolder::create(out, loaded.manifest));
+    if (resume) COPPICE_TRY(check_same_program(folder->manifest(), loaded.manifest));
   }
   const std::uint64_t rounds = parts.scenario.rounds;
-  auto simulation = COPPICE_TRY(Simulation::open(std::move(parts), std::move(folder)));
+  auto simulation = COPPICE_TRY(Simulation::open(std::move(parts), *ranks, std::move(folder)));
   const SystemClock clock;
   auto end = [&]() -> Result<SimulationEnd> {
-    Progress progress(console, {"simulating", "rounds"}, rounds, clock);
+    std::optional<Progress> progress;
+    if (first) progress.emplace(console, ProgressText{"simulating", "rounds"}, rounds, clock);
     return simulation->run(&interrupted(), [&](const RoundNews& news) {
-      progress.update(news.round, news.loss_after > 0
-                                      ? cat("loss ", fixed(news.loss_before, 3), " -> ",
-                                            fixed(news.loss_after, 3))
-                                      : cat(news.played.counted.size(), " counted"));
+      if (!progress) return;
+      progress->update(news.round, news.loss_after > 0
+                                       ? cat("loss ", fixed(news.loss_before, 3), " -> ",
+                                             fixed(news.loss_after, 3))
+                                       : cat(news.played.counted.size(), " counted"));
     });
   }();
   if (!end.ok() && end.error().code == ErrorCode::kCancelled) {
@@ -127,7 +151,7 @@ Result<ExitCode> play(Context& context, LoadedScenario loaded, const fs::path& o
     return ExitCode::kInterrupted;
   }
   if (!end.ok()) return std::move(end).error();
-  COPPICE_TRY(tell_end(console, out, *end));
+  if (first) COPPICE_TRY(tell_end(console, out, *end));
   return ExitCode::kOk;
 }
 
@@ -140,11 +164,7 @@ Result<ExitCode> run(Context& context, const RunOptions& options) {
 }
 
 Result<ExitCode> resume(Context& context, const std::string& directory) {
-  Json manifest;
-  {
-    const RunFolder folder = COPPICE_TRY(RunFolder::open(directory));
-    manifest = folder.manifest();
-  }
+  const Json manifest = COPPICE_TRY(RunFolder::read_manifest(directory));
   return play(context, COPPICE_TRY(reload_scenario(manifest)), directory, true);
 }
 

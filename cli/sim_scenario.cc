@@ -57,7 +57,8 @@ Result<LoadedScenario> load(const Source& source) {
   std::string decisive; // all that results follow from
   for (const Settings::Row& row : settings.show_origin()) {
     rows.push_back({{"name", row.name}, {"value", row.value}, {"origin", row.origin}});
-    if (row.name != "workers" && row.name != "name") decisive += cat(row.name, "=", row.value, "\n");
+    if (row.name != "workers" && row.name != "name")
+      decisive += cat(row.name, "=", row.value, "\n");
   }
   loaded.manifest = {{"schema", "coppice.sim_manifest.v1"},
                      {"name", loaded.scenario.name},
@@ -107,10 +108,8 @@ Result<LoadedScenario> reload_scenario(const Json& manifest) {
 
 Result<SimulationParts> simulation_parts(LoadedScenario& loaded) {
   const Scenario& scenario = loaded.scenario;
-  SimulationParts parts{.scenario = scenario,
-                        .scenario_folder = loaded.folder,
-                        .base = nullptr,
-                        .engine = {}};
+  SimulationParts parts{
+      .scenario = scenario, .scenario_folder = loaded.folder, .base = nullptr, .engine = {}};
   if (scenario.model.empty()) return parts;
   parts.base = COPPICE_TRY(BaseModel::open(loaded.folder / scenario.model));
   if (scenario.training == TrainingKind::kNone) return parts;

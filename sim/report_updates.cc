@@ -93,8 +93,8 @@ LineChart cosine_chart(const ReportRuns& runs) {
                   .lines = by(&PlayedRoundEvent::cosine_mean)};
   if (!runs.one()) return chart;
   chart.lines.front().name = "mean";
-  for (const auto& [name, field] :
-       {std::pair{"p10", &PlayedRoundEvent::cosine_p10}, std::pair{"p90", &PlayedRoundEvent::cosine_p90}}) {
+  for (const auto& [name, field] : {std::pair{"p10", &PlayedRoundEvent::cosine_p10},
+                                    std::pair{"p90", &PlayedRoundEvent::cosine_p90}}) {
     ChartLine line = by(field).front();
     line.name = name;
     line.color = kGreyColor;
@@ -138,7 +138,8 @@ std::string share_figure(const ReportRuns& runs, const char* title, const char* 
       .x_label = "round",
       .y_label = label,
       .y_unit = AxisUnit::kShare,
-      .lines = lines_by_round(runs, [field](const PlayedRoundEvent& round) { return round.*field; })});
+      .lines =
+          lines_by_round(runs, [field](const PlayedRoundEvent& round) { return round.*field; })});
 }
 
 } // namespace
@@ -153,11 +154,12 @@ std::string privacy_section(const ReportRuns& runs) {
   }
   const std::string figures =
       figure_html(loss_by_epsilon(runs), "Further left and lower is better.") +
-      figure_html(LineChart{
-          .title = "Privacy spent",
-          .x_label = "round",
-          .y_label = "epsilon so far",
-          .lines = lines_by_round(runs, [](const PlayedRoundEvent& round) { return round.epsilon; })});
+      figure_html(LineChart{.title = "Privacy spent",
+                            .x_label = "round",
+                            .y_label = "epsilon so far",
+                            .lines = lines_by_round(runs, [](const PlayedRoundEvent& round) {
+                              return round.epsilon;
+                            })});
   return section_html("Privacy", "", grid_html(figures) + spent_table(runs));
 }
 
@@ -169,7 +171,8 @@ std::string updates_section(const ReportRuns& runs) {
           .title = "Values that the ring's range cut",
           .x_label = "round",
           .y_label = "values, all updates together",
-          .lines = lines_by_round(runs, [](const PlayedRoundEvent& round) { return round.clamped; })}) +
+          .lines =
+              lines_by_round(runs, [](const PlayedRoundEvent& round) { return round.clamped; })}) +
       figure_html(cosine_chart(runs), "1: all updates point the same way; 0: at right angles.") +
       share_figure(runs, "Product gap", "|mean(BA) \u2212 mean(B) mean(A)| / |mean(BA)|",
                    &PlayedRoundEvent::product_gap);

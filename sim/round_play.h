@@ -116,6 +116,8 @@ class RoundPlay {
   Result<void> carry_out(const RoundAction& action, std::deque<RoundEvent>& events);
   void end(bool released, const std::string& reason);
   Result<void> upload_arrives(Member& member);
+  Result<void> add_noise_and_masks(const Member& member,
+                                   std::vector<std::uint32_t>& elements) const;
   std::uint32_t put_letter(SecAggMessage message);
   SecAggMessage take_letter(std::uint32_t number);
 
@@ -138,9 +140,9 @@ class RoundPlay {
   Finish finish_;
   OnCounted on_counted_;
   Queue queue_;
-  std::vector<Member> members_;                // by device
-  std::vector<std::uint32_t> by_client_;       // members, sorted by client id
-  std::vector<SecAggMessage> letters_;         // under way
+  std::vector<Member> members_;          // by device
+  std::vector<std::uint32_t> by_client_; // members, sorted by client id
+  std::vector<SecAggMessage> letters_;   // under way
   std::vector<std::uint32_t> free_letters_;
   std::optional<AggregatorRound> round_;
   Sha256 plan_hash_;

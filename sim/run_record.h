@@ -137,7 +137,7 @@ struct RunManifest {
 struct RunRecord {
   fs::path folder;
   RunManifest manifest;
-  std::vector<PlayedRoundEvent> rounds;           // by round
+  std::vector<PlayedRoundEvent> rounds;     // by round
   std::vector<EvaluationEvent> evaluations; // in the order of the file
   std::vector<ClientEvent> clients;
   bool ended = false; // it has an end line; else it still runs or was stopped
