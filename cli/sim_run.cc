@@ -40,8 +40,27 @@ Result<ExitCode> init(Context& context, const InitOptions& options) {
 struct RunOptions {
   std::string scenario;
   std::string out;
+  std::string identities; // file
   std::vector<std::string> set;
 };
+
+Result<std::vector<ClientId>> parse_identities(const Json& hex) {
+  std::vector<ClientId> identities;
+  for (const Json& id : hex) {
+    identities.push_back(COPPICE_TRY(ClientId::parse_hex(id.get<std::string>(), "identity")));
+  }
+  return identities;
+}
+
+Result<Json> read_identities(const fs::path& file) {
+  constexpr std::size_t kMostBytes = std::size_t{64} << 20U;
+  const Bytes raw = COPPICE_TRY(read_file(file, kMostBytes));
+  Json ids = Json::array();
+  for (const std::string& line : split(as_text(raw), '\n')) {
+    if (!trim(line).empty()) ids.push_back(std::string(trim(line)));
+  }
+  return ids;
+}
 
 // runs/NAME-1, runs/NAME-2, ...: the first that isn't there.
 fs::path free_folder(const std::string& name) {
@@ -125,6 +144,7 @@ Result<ExitCode> play(Context& context, LoadedScenario loaded, const fs::path& o
   const auto ranks = COPPICE_TRY(open_ranks());
   SimulationParts parts = COPPICE_TRY(simulation_parts(loaded));
   loaded.manifest["ranks"] = ranks->place().size;
+  parts.identities = COPPICE_TRY(parse_identities(loaded.manifest["identities"]));
   COPPICE_TRY(check_ranks(*ranks, loaded, parts));
   const bool first = ranks->place().rank == 0;
   std::optional<RunFolder> folder;
@@ -158,6 +178,10 @@ Result<ExitCode> play(Context& context, LoadedScenario loaded, const fs::path& o
 Result<ExitCode> run(Context& context, const RunOptions& options) {
   LoadedScenario loaded =
       COPPICE_TRY(load_scenario(options.scenario, options.set, context.environment));
+  loaded.manifest["identities"] = Json::array();
+  if (!options.identities.empty()) {
+    loaded.manifest["identities"] = COPPICE_TRY(read_identities(options.identities));
+  }
   const fs::path out =
       options.out.empty() ? free_folder(loaded.scenario.name) : fs::path(options.out);
   return play(context, std::move(loaded), out, false);
@@ -165,7 +189,9 @@ Result<ExitCode> run(Context& context, const RunOptions& options) {
 
 Result<ExitCode> resume(Context& context, const std::string& directory) {
   const Json manifest = COPPICE_TRY(RunFolder::read_manifest(directory));
-  return play(context, COPPICE_TRY(reload_scenario(manifest)), directory, true);
+  LoadedScenario loaded = COPPICE_TRY(reload_scenario(manifest));
+  loaded.manifest["identities"] = COPPICE_TRY(json_string_array(manifest, "identities"));
+  return play(context, std::move(loaded), directory, true);
 }
 
 } // namespace
@@ -195,6 +221,11 @@ void add_sim_run_command(CLI::App& parent, Context& context) {
   command.add_option("SCENARIO", options->scenario, "TOML file")->required()->type_name("FILE");
   command.add_option("--out", options->out, "Folder of the run (default: runs/NAME-1, -2, ...)")
       ->type_name("DIR");
+  command
+      .add_option("--identities", options->identities,
+                  "Ids of a real fleet's devices, one a line, in the order of the data's clients: its "
+                  "rounds are played again, to the same bits")
+      ->type_name("FILE");
   command.add_option("--set", options->set, "Any setting: section.key=value")
       ->type_name("KEY=VALUE");
 }

@@ -44,9 +44,7 @@ RoundPlay::RoundPlay(RoundSetting setting, Learner& learner, Finish finish, OnCo
       member.signing = virtual_signing_key(scenario.seed, device);
       member.certificate = virtual_certificate(*member.signing);
     }
-    member.id = scenario.training == TrainingKind::kNone && !full
-                    ? hashed_client_id(scenario.seed, device)
-                    : virtual_client_id(scenario.seed, device);
+    member.id = identity_of(device, full);
     clients.push_back(member.id);
   }
   by_client_.resize(members_.size());
@@ -59,6 +57,15 @@ RoundPlay::RoundPlay(RoundSetting setting, Learner& learner, Finish finish, OnCo
 }
 
 RoundPlay::~RoundPlay() = default;
+
+// Where nothing is signed and nothing trained, a hash is as good as a key's name.
+ClientId RoundPlay::identity_of(DeviceNumber device, bool signs) const {
+  if (!setting_.identities.empty()) return setting_.identities[device];
+  const Scenario& scenario = setting_.scenario;
+  return scenario.training == TrainingKind::kNone && !signs
+             ? hashed_client_id(scenario.seed, device)
+             : virtual_client_id(scenario.seed, device);
+}
 
 RoundPlay::Member* RoundPlay::member_of(const ClientId& client) {
   const auto found = std::ranges::lower_bound(

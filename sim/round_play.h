@@ -65,6 +65,7 @@ struct RoundSetting {
   const Adapter* start; // the shared adapter; must outlive the round
   RoundWeights weights;
   std::vector<DeviceNumber> members; // sorted
+  std::span<const ClientId> identities = {}; // of all devices; empty: virtual ones
   Nanos starts;
 };
 
@@ -108,6 +109,7 @@ class RoundPlay {
 
   // round_play.cc
   Millis now() const { return millis(queue_.now()); }
+  ClientId identity_of(DeviceNumber device, bool signs) const;
   Member* member_of(const ClientId& client);
   void schedule(Member& member, Nanos after, Payload payload);
   void schedule_ticks();

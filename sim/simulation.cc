@@ -55,6 +55,11 @@ Result<std::unique_ptr<Simulation>> Simulation::open(SimulationParts parts, Rank
                  "secure_sum = full runs in one process: masks of several would not cancel; set "
                  "secure_sum = exact, which gives the same sums"};
   }
+  if (!parts.identities.empty() && parts.scenario.secure_sum == SimulatedSum::kFull) {
+    return Error{ErrorCode::kInvalidArgument,
+                 "a real fleet's devices sign with keys that are nobody else's: set secure_sum = "
+                 "exact, which gives the same sums"};
+  }
   std::unique_ptr<Simulation> made(new Simulation(std::move(parts), ranks, std::move(folder)));
   COPPICE_TRY(made->prepare());
   return made;
@@ -122,6 +127,10 @@ Result<void> Simulation::prepare_devices() {
     data_ = COPPICE_TRY(
         open_client_data(scenario.data, parts_.scenario_folder, devices, scenario.seed));
     if (devices == 0) devices = data_->clients();
+  }
+  if (!parts_.identities.empty() && parts_.identities.size() != devices) {
+    return Error{ErrorCode::kInvalidArgument, cat(parts_.identities.size(), " identities for ",
+                                                  devices, " devices; there must be one each")};
   }
   Availability availability = Availability::always();
   if (scenario.population.availability == AvailabilityKind::kHours) {
@@ -324,6 +333,7 @@ Result<void> Simulation::play_round(const std::atomic<bool>* stop, const OnRound
        .start = &*adapter_,
        .weights = COPPICE_TRY(weights_of(*plan)),
        .members = members_,
+       .identities = parts_.identities,
        .starts = began},
       *learner_,
       [&](std::span<const std::uint32_t> sum, std::uint32_t participants) {

@@ -27,6 +27,9 @@ struct SimulationParts {
   fs::path scenario_folder; // what relative paths are relative to
   std::shared_ptr<const BaseModel> base;
   EngineFactory engine;
+  // Of a real fleet's devices, in the order of the data's clients: its rounds are played again, to
+  // the same bits. Empty: virtual ones.
+  std::vector<ClientId> identities = {};
 };
 
 struct SimulationEnd {
