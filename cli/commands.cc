@@ -73,6 +73,7 @@ constexpr CommandRow kCommands[] = {
     {"privacy", add_privacy_curve_command},
     {"bench", add_bench_train_step_command},
     {"bench", add_bench_generate_command},
+    {"bench", add_bench_pack_command},
     {"bench", add_bench_round_command},
     {"bench", add_bench_dp_command},
     {"bench", add_bench_mask_command},

@@ -233,11 +233,14 @@ Result<std::vector<StepResult>> NativeTrainSession::step(std::span<const Batch> 
     return invalid(
         cat("a step needs a batch for each of the ", clients(), " clients, not ", batches.size()));
   }
+  COPPICE_TRY(check_any_works(batches));
+  const auto rests = [&](std::size_t client) { return batches[client].sequences.empty(); };
   for (std::size_t client = 0; client < clients(); ++client) {
-    COPPICE_TRY(check_batch(client, batches[client], transformer_.config()));
+    if (!rests(client)) COPPICE_TRY(check_batch(client, batches[client], transformer_.config()));
   }
-  std::vector<StepResult> results;
+  std::vector<StepResult> results(clients());
   for (std::size_t i = 0; i < clients(); ++i) {
+    if (rests(i)) continue;
     StepResult result = COPPICE_TRY(forward_backward(i, batches[i]));
     Client& client = clients_[i];
     result.gradient_norm = client.optimizer.prepare(client.values, gradients_);
@@ -247,7 +250,7 @@ Result<std::vector<StepResult>> NativeTrainSession::step(std::span<const Batch> 
                        " is not finite; start again with a lower learning rate")};
     }
     client.optimizer.update(gradients_, batches[i].learning_rate_factor, client.values);
-    results.push_back(result);
+    results[i] = result;
   }
   return results;
 }
