@@ -52,14 +52,15 @@ test-slow: build-tests ## run the tests labelled slow
 
 # Emulated, a test takes ten times as long: the longest are left out.
 ARM64_TESTS := base formats crypto adapters protocol secagg secagg_vectors model native
-ARM64_PATTERN := ^($(shell echo $(ARM64_TESTS) | tr ' ' '|'))\.
+ARM64_PATTERN := ^(device|$(shell echo $(ARM64_TESTS) | tr ' ' '|'))\.
 ARM64_WITHOUT := \.script$$|Bfloat16.*coppice-4m|EightStepsOfAdamW|Repeat.TheRepositoryModel|MemoryPlan.(TheMeasuredPeak|ATighterBudget)
 
-test-arm64: ## cross-compile the engine's and the protocol's tests for arm64 and run them under qemu
+test-arm64: ## cross-compile a device's program, the engine's and the protocol's tests for arm64, and run them under qemu
 	@tools/setup.sh arm64
 	@tools/arm64_sysroot.sh
 	@cmake --preset device-arm64 --log-level=WARNING -DCOPPICE_TESTS=ON -DCOPPICE_WERROR=ON
-	@cmake --build build/device-arm64 -j $(JOBS) --target $(ARM64_TESTS:%=%_tests)
+	@cmake --build build/device-arm64 -j $(JOBS) \
+	  --target coppice coppice_shared $(ARM64_TESTS:%=%_tests)
 	ctest --test-dir build/device-arm64 --output-on-failure --no-tests=error -j2 -LE slow \
 	  -R '$(ARM64_PATTERN)' -E '$(ARM64_WITHOUT)'
 
@@ -73,11 +74,19 @@ device: setup ## what a device carries: build/device/coppice and libcoppice.so
 	@cmake --preset device --log-level=WARNING
 	@cmake --build build/device -j $(JOBS)
 
+# For this machine's architecture, and cross-compiled for arm64; DIST=dist leaves the latter out.
+DIST := dist $(if $(filter aarch64,$(shell uname -m)),,dist-arm64)
+
 dist: export COPPICE_GRAPH := OFF
-dist: setup ## packages in build/packages: a tarball and a .deb, with services for both sides
-	@cmake --preset dist --log-level=WARNING
-	@cmake --build build/dist -j $(JOBS)
-	@tools/dist.sh build/dist build/packages
+dist: setup ## packages in build/packages: a tarball and a .deb for amd64 and arm64, with services for both sides
+ifneq ($(filter dist-arm64,$(DIST)),)
+	@tools/setup.sh arm64
+	@tools/arm64_sysroot.sh
+endif
+	@for preset in $(DIST); do \
+	  cmake --preset $$preset --log-level=WARNING && cmake --build build/$$preset -j $(JOBS) && \
+	    tools/dist.sh build/$$preset build/packages || exit 1; \
+	done
 
 format: setup-tests ## clang-format every file
 	@git ls-files -z --cached --others --exclude-standard '*.h' '*.cc' | xargs -0 clang-format -i

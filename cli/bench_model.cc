@@ -1,31 +1,24 @@
 // SPDX-License-Identifier: Apache-2.0
 // `coppice bench train-step` and `coppice bench generate`: what the engine does in a second here.
-#include <sys/resource.h>
 #include <CLI/CLI.hpp>
 
 #include <algorithm>
-#include <chrono>
 
-#include "base/random.h"
 #include "base/text.h"
+#include "cli/bench_speed.h"
+#include "cli/bench_timing.h"
 #include "cli/commands.h"
 #include "cli/interrupt.h"
-#include "cli/model_options.h"
 #include "cli/table.h"
-#include "cli/validators.h"
-#include "model/engine_module.h"
 #include "model/model_info.h"
 #include "model/native/ceiling.h"
 
 namespace coppice {
 namespace {
 
-constexpr unsigned kCeilingTries = 12; // before the work, and again after
 constexpr std::uint32_t kWarmUpSteps = 2;
 constexpr std::uint32_t kDecodePrompt = 8;
 constexpr unsigned kBandwidthTries = 5;
-constexpr char kInt8[] = "int8";
-constexpr char kFloat[] = "float";
 
 struct BenchOptions {
   ModelOptions model;
@@ -34,33 +27,8 @@ struct BenchOptions {
   std::uint32_t rank = 8;
   std::uint32_t steps = 8;
   std::uint32_t prompt_tokens = 512;
-  std::string activations = kInt8;
+  std::string activations = kInt8Activations;
 };
-
-std::string threads_text(const ModelOptions& options) {
-  const unsigned threads = threads_of(options);
-  return cat(threads, threads == 1 ? " thread" : " threads");
-}
-
-double seconds_now() {
-  using std::chrono::duration;
-  return duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
-}
-
-double peak_resident_mb() {
-  rusage usage{};
-  getrusage(RUSAGE_SELF, &usage);
-  return static_cast<double>(usage.ru_maxrss) * 1024 / 1e6;
-}
-
-std::vector<TokenId> random_tokens(const BaseModel& base, std::size_t count, std::uint64_t step) {
-  KeyedRandom random({.purpose = RandomPurpose::kText, .step = step});
-  std::vector<TokenId> tokens(count);
-  for (TokenId& token : tokens) {
-    token = static_cast<TokenId>(random.below(base.config().vocabulary));
-  }
-  return tokens;
-}
 
 // `tokens` in sequences of at most `window`.
 Batch random_batch(const BaseModel& base, const BenchOptions& options, std::uint64_t step) {
@@ -79,25 +47,6 @@ Batch random_batch(const BaseModel& base, const BenchOptions& options, std::uint
   return batch;
 }
 
-// The best products of one thread: LibTorch's where its module is there, else our own tiles.
-struct Ceiling {
-  double f32_gflops = 0;
-  double bf16_gflops = 0; // 0: there is none
-  std::string source;
-};
-
-Result<Ceiling> measure_ceiling() {
-  if (const auto linear = measure_linear_ceiling(kCeilingTries)) {
-    return Ceiling{linear->f32_gflops, linear->bf16_gflops, "at::linear, 512 x 2048 x 2048"};
-  }
-  const auto tiles = COPPICE_TRY(native::measure_product_ceiling(kCeilingTries));
-  return Ceiling{tiles.f32_gflops, tiles.bf16_gflops, "our own tiles, operands in the first cache"};
-}
-
-Ceiling better(const Ceiling& a, const Ceiling& b) {
-  return {std::max(a.f32_gflops, b.f32_gflops), std::max(a.bf16_gflops, b.bf16_gflops), a.source};
-}
-
 // Seconds of a step: the middle one, so that one interruption doesn't count.
 Result<double> time_steps(TrainSession& session, const BaseModel& base,
                           const BenchOptions& options) {
@@ -105,9 +54,9 @@ Result<double> time_steps(TrainSession& session, const BaseModel& base,
   for (std::uint32_t step = 0; step < kWarmUpSteps + options.steps; ++step) {
     if (interrupted()) return Error{ErrorCode::kCancelled, "the benchmark was stopped"};
     const Batch batch = random_batch(base, options, step);
-    const double before = seconds_now();
+    const double before = wall_seconds();
     COPPICE_TRY(session.step(std::span(&batch, 1)));
-    if (step >= kWarmUpSteps) seconds.push_back(seconds_now() - before);
+    if (step >= kWarmUpSteps) seconds.push_back(wall_seconds() - before);
   }
   std::ranges::sort(seconds);
   return seconds[seconds.size() / 2];
@@ -134,9 +83,7 @@ Result<ExitCode> bench_train_step(Context& context, const BenchOptions& options)
 
   const auto threads = static_cast<double>(threads_of(options.model));
   const double rate = options.tokens / seconds;
-  const double f32 = ceiling.f32_gflops * threads;
-  const double bf16 = ceiling.bf16_gflops * threads;
-  const double best = std::max(bf16, f32);
+  const double best = ceiling.best() * threads;
   const double gflops = 4.0 * static_cast<double>(model.base->parameters()) * rate / 1e9;
   Console& console = context.console;
   Table table({{"training step"}, {"", Align::kRight}, {""}});
@@ -144,8 +91,8 @@ Result<ExitCode> bench_train_step(Context& context, const BenchOptions& options)
   table.add_row(
       {"a step of " + grouped(options.tokens) + " tokens", fixed(seconds * 1000, 1), "ms"});
   table.add_row({"memory at its peak", fixed(peak, 0), "MB resident"});
-  table.add_row({"ceiling, float32", fixed(f32, 1), "GFLOP/s"});
-  table.add_row({"ceiling, bfloat16", fixed(bf16, 1), "GFLOP/s"});
+  table.add_row({"ceiling, float32", fixed(ceiling.f32_gflops * threads, 1), "GFLOP/s"});
+  table.add_row({"ceiling, bfloat16", fixed(ceiling.bf16_gflops * threads, 1), "GFLOP/s"});
   table.add_row({"share of the higher ceiling", fixed(gflops / best * 100, 1), "%"});
   console.write(table.render());
   console.print(cat("\n", grouped(model.base->parameters()), " parameters, ", grouped(trained),
@@ -155,7 +102,8 @@ Result<ExitCode> bench_train_step(Context& context, const BenchOptions& options)
   console.finish("coppice.bench_train_step.v1",
                  Json{{"tokens_per_s", rate},
                       {"peak_rss_mb", peak},
-                      {"ceiling_gflops", {{"f32", f32}, {"bf16", bf16}}},
+                      {"mapped_mb", static_cast<double>(tensor_bytes(model.base->file())) / 1e6},
+                      {"ceiling_gflops", ceiling_json(ceiling, threads_of(options.model))},
                       {"share_of_ceiling", gflops / best},
                       {"ceiling", ceiling.source},
                       {"seconds_per_step", seconds},
@@ -164,7 +112,8 @@ Result<ExitCode> bench_train_step(Context& context, const BenchOptions& options)
                       {"rank", options.rank},
                       {"threads", threads_of(options.model)},
                       {"parameters", model.base->parameters()},
-                      {"engine", model.engine->info().name}});
+                      {"engine", model.engine->info().name},
+                      {"instruction_level", model.engine->info().instruction_level}});
   return ExitCode::kOk;
 }
 
@@ -191,7 +140,7 @@ Result<GenerateTimes> time_generation(const OpenModel& model, const BenchOptions
                                    .prompt = random_tokens(*model.base, prompt, 0),
                                    .max_tokens = tokens,
                                    .sampler = {},
-                                   .int8_activations = options.activations == kInt8,
+                                   .int8_activations = options.activations == kInt8Activations,
                                    .ignore_end_tokens = true,
                                    .on_token = [](TokenId) { return !interrupted(); }});
   };
@@ -225,6 +174,7 @@ Result<ExitCode> bench_generate(Context& context, const BenchOptions& options) {
       {cat("prefill of ", options.prompt_tokens), fixed(times.prefill_rate, 1), "tokens/s"});
   table.add_row({"weights read while decoding", fixed(read, 2), "GB/s"});
   table.add_row({"memory's own speed", fixed(bandwidth, 2), "GB/s"});
+  table.add_row({"share of it", fixed(read / bandwidth * 100, 1), "%"});
   console.write(table.render());
   console.print(cat("\n", options.tokens, " tokens decoded after ", kDecodePrompt, ", ",
                     threads_text(options.model), ", engine ", model.engine->info().name, ", ",
@@ -233,20 +183,13 @@ Result<ExitCode> bench_generate(Context& context, const BenchOptions& options) {
                                                    {"prefill_tokens_per_s", times.prefill_rate},
                                                    {"read_gb_per_s", read},
                                                    {"bandwidth_gb_per_s", bandwidth},
+                                                   {"share_of_bandwidth", read / bandwidth},
                                                    {"prompt_tokens", options.prompt_tokens},
                                                    {"decoded_tokens", options.tokens},
                                                    {"activations", options.activations},
                                                    {"threads", threads_of(options.model)},
                                                    {"engine", model.engine->info().name}});
   return ExitCode::kOk;
-}
-
-void add_count(CLI::App& command, const char* flag, std::uint32_t& value, std::uint32_t lowest,
-               const char* help) {
-  command.add_option(flag, value, help)
-      ->type_name("N")
-      ->check(in_range(lowest, 1U << 20U))
-      ->capture_default_str();
 }
 
 } // namespace
@@ -261,10 +204,11 @@ void add_bench_train_step_command(CLI::App& parent, Context& context) {
                               "coppice bench train-step -m base.gguf --tokens 2048 --threads 1"},
                   [options](Context& at) { return bench_train_step(at, *options); });
   add_model_option(command, options->model);
-  add_count(command, "--tokens", options->tokens, 2, "Tokens of a step");
-  add_count(command, "--window", options->window, 2, "Tokens of a sequence at most");
-  add_count(command, "--rank", options->rank, 1, "Rank of the adapter, on all linear layers");
-  add_count(command, "--steps", options->steps, 1, "Steps timed; the middle one counts");
+  add_count_option(command, "--tokens", options->tokens, 2, "Tokens of a step");
+  add_count_option(command, "--window", options->window, 2, "Tokens of a sequence at most");
+  add_count_option(command, "--rank", options->rank, 1,
+                   "Rank of the adapter, on all linear layers");
+  add_count_option(command, "--steps", options->steps, 1, "Steps timed; the middle one counts");
   add_memory_option(command, options->model);
   add_compute_options(command, options->model);
 }
@@ -279,13 +223,12 @@ void add_bench_generate_command(CLI::App& parent, Context& context) {
                                    .example = "coppice bench generate -m base.gguf --threads 1"},
                                   [options](Context& at) { return bench_generate(at, *options); });
   add_model_option(command, options->model);
-  add_count(command, "-n,--tokens", options->tokens, 1, "Tokens decoded a run");
-  add_count(command, "--prompt-tokens", options->prompt_tokens, 1, "Tokens of the prompt read");
-  command.add_option("--activations", options->activations, "While decoding: int8 or float")
-      ->type_name("TYPE")
-      ->check(CLI::IsMember({kInt8, kFloat}).description(""))
-      ->capture_default_str();
-  add_count(command, "--steps", options->steps, 1, "Runs that count, after one that doesn't");
+  add_count_option(command, "-n,--tokens", options->tokens, 1, "Tokens decoded a run");
+  add_count_option(command, "--prompt-tokens", options->prompt_tokens, 1,
+                   "Tokens of the prompt read");
+  add_activations_option(command, options->activations);
+  add_count_option(command, "--steps", options->steps, 1,
+                   "Runs that count, after one that doesn't");
   add_adapter_options(command, options->model, "Adapter to decode with; several add up");
   add_compute_options(command, options->model);
 }

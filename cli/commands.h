@@ -53,13 +53,24 @@ AddCommand add_privacy_curve_command;
 AddCommand add_bench_train_step_command;
 AddCommand add_bench_generate_command;
 AddCommand add_bench_pack_command;
+AddCommand add_bench_prefill_command;
+AddCommand add_bench_open_command;
+AddCommand add_bench_kernels_command;
+AddCommand add_bench_table_command;
 AddCommand add_bench_round_command;
 AddCommand add_bench_dp_command;
 AddCommand add_bench_mask_command;
 AddCommand add_bench_secagg_command;
 AddCommand add_config_show_command;
 AddCommand add_config_markdown_command;
+AddCommand add_sim_init_command;
+AddCommand add_sim_run_command;
+AddCommand add_sim_resume_command;
+AddCommand add_sim_trace_command;
+AddCommand add_sim_partition_command;
+AddCommand add_sim_import_command;
 AddCommand add_sim_protocol_command;
+AddCommand add_sim_report_command;
 AddCommand add_doctor_command;
 
 struct GroupRow {

@@ -2,6 +2,7 @@
 // `coppice generate`: text from a prompt, streamed.
 #include <CLI/CLI.hpp>
 #include <algorithm>
+#include <chrono>
 
 #include "base/text.h"
 #include "cli/commands.h"
@@ -16,11 +17,14 @@ namespace {
 
 constexpr char kInt8[] = "int8";
 constexpr char kFloat[] = "float";
+constexpr std::size_t kMaxPromptBytes = std::size_t{1} << 26U; // of a file of prompts
 
 struct GenerateOptions {
   ModelOptions model;
   std::string client;
   std::string prompt;
+  std::string prompts;        // a file of them
+  std::uint32_t parallel = 8; // texts of it decoded together
   std::uint32_t max_tokens = 128;
   SamplerSettings sampler{.temperature = 0.8F};
   std::string activations = kInt8;
@@ -80,6 +84,100 @@ Result<std::vector<TokenId>> prompt_tokens(const BaseModel& base, const std::str
   return tokens;
 }
 
+Result<GenerateRequest> request_for(const OpenModel& model, const GenerateOptions& options,
+                                    const std::string& prompt) {
+  return GenerateRequest{.adapters = model.uses(),
+                         .prompt = COPPICE_TRY(prompt_tokens(*model.base, prompt)),
+                         .max_tokens = options.max_tokens,
+                         .sampler = options.sampler,
+                         .int8_activations = options.activations == kInt8,
+                         .on_token = {}};
+}
+
+// The pieces after one another: the text that continues the prompt, its first space included.
+std::string text_of(const Tokenizer& tokenizer, const std::vector<TokenId>& tokens) {
+  std::string text;
+  for (const TokenId token : tokens) text += tokenizer.piece(token);
+  return text;
+}
+
+Json told(const OpenModel& model, const std::string& prompt, std::size_t prompt_tokens,
+          const GenerateResult& made) {
+  return {{"prompt", prompt},
+          {"text", text_of(model.base->tokenizer(), made.tokens)},
+          {"tokens", made.tokens.size()},
+          {"prompt_tokens", prompt_tokens},
+          {"prefill_seconds", made.prefill_seconds},
+          {"stop", stop_name(made.stop)}};
+}
+
+// One a line; of a .jsonl file, the field "prompt" of each line.
+Result<std::vector<std::string>> read_prompts(const fs::path& path) {
+  const Bytes raw = COPPICE_TRY(read_file(path, kMaxPromptBytes));
+  const bool rows = path.extension() == ".jsonl";
+  std::vector<std::string> prompts;
+  std::size_t number = 0;
+  for (std::string& line : split(as_text(raw), '\n')) {
+    ++number;
+    if (line.ends_with('\r')) line.pop_back();
+    if (trim(line).empty()) continue;
+    if (!rows) {
+      prompts.push_back(std::move(line));
+      continue;
+    }
+    const auto json = parse_json(line);
+    if (!json || !json->is_object() || !json->contains("prompt") ||
+        !(*json)["prompt"].is_string()) {
+      return Error{ErrorCode::kInvalidArgument,
+                   cat(path.string(), ":", number, ": not an object with a text \"prompt\"")};
+    }
+    prompts.push_back((*json)["prompt"].get<std::string>());
+  }
+  if (prompts.empty()) {
+    return Error{ErrorCode::kInvalidArgument, cat("there is no prompt in ", path.string())};
+  }
+  return prompts;
+}
+
+// All prompts of a file, some together; each text is what it would be alone.
+Result<ExitCode> generate_prompts(Context& context, const OpenModel& model,
+                                  const GenerateOptions& options) {
+  const auto prompts = COPPICE_TRY(read_prompts(options.prompts));
+  std::vector<GenerateRequest> requests;
+  std::vector<std::size_t> lengths;
+  for (const std::string& prompt : prompts) {
+    requests.push_back(COPPICE_TRY(request_for(model, options, prompt)));
+    requests.back().on_token = [](TokenId) { return !interrupted(); };
+    lengths.push_back(requests.back().prompt.size());
+  }
+  const auto before = std::chrono::steady_clock::now();
+  const auto made = COPPICE_TRY(generate_all(*model.engine, std::move(requests), options.parallel,
+                                             [] { return !interrupted(); }));
+  const std::chrono::duration<double> all = std::chrono::steady_clock::now() - before;
+  double decoding = all.count();
+  Console& console = context.console;
+  Json texts = Json::array();
+  std::size_t tokens = 0;
+  for (std::size_t i = 0; i < made.size(); ++i) {
+    tokens += made[i].tokens.size();
+    decoding -= made[i].prefill_seconds;
+    texts.push_back(told(model, prompts[i], lengths[i], made[i]));
+    console.write(console.styled(Style::kDim, printable_text(prompts[i], console.terminal())));
+    console.print(printable_text(texts.back()["text"].get<std::string>(), console.terminal()));
+    console.print();
+  }
+  const double rate = decoding > 0 ? static_cast<double>(tokens) / decoding : 0.0;
+  if (!console.json()) {
+    console.note(cat(made.size(), " texts, ", tokens, " tokens, ", fixed(rate, 1), " tokens/s"));
+  }
+  console.finish("coppice.generate_prompts.v1", Json{{"texts", std::move(texts)},
+                                                     {"parallel", options.parallel},
+                                                     {"tokens", tokens},
+                                                     {"tokens_per_s", rate},
+                                                     {"adapters", model.adapters.size()}});
+  return interrupted() ? ExitCode::kInterrupted : ExitCode::kOk;
+}
+
 Result<ExitCode> generate(Context& context, const GenerateOptions& options) {
   if (options.model.model.empty() && options.client.empty()) {
     return Error{ErrorCode::kInvalidArgument,
@@ -88,14 +186,10 @@ Result<ExitCode> generate(Context& context, const GenerateOptions& options) {
   }
   OpenModel model = options.client.empty() ? COPPICE_TRY(open_model(options.model))
                                            : COPPICE_TRY(open_served(context, options));
+  if (!options.prompts.empty()) return generate_prompts(context, model, options);
   const Tokenizer& tokenizer = model.base->tokenizer();
   Console& console = context.console;
-  GenerateRequest request{.adapters = model.uses(),
-                          .prompt = COPPICE_TRY(prompt_tokens(*model.base, options.prompt)),
-                          .max_tokens = options.max_tokens,
-                          .sampler = options.sampler,
-                          .on_token = {}};
-  request.int8_activations = options.activations == kInt8;
+  GenerateRequest request = COPPICE_TRY(request_for(model, options, options.prompt));
   request.on_token = [&](TokenId token) {
     console.write(printable_text(tokenizer.piece(token), console.terminal()));
     return !interrupted();
@@ -111,17 +205,10 @@ Result<ExitCode> generate(Context& context, const GenerateOptions& options) {
         cat(made.tokens.size(), " tokens, ", fixed(rate, 1), " tokens/s",
             made.stop == GenerateStop::kContextFull ? "; the model's context is full" : ""));
   }
-  // The pieces after one another: the text that continues the prompt, its first space included.
-  std::string text;
-  for (const TokenId token : made.tokens) text += tokenizer.piece(token);
-  console.finish("coppice.generate.v1", Json{{"prompt", options.prompt},
-                                             {"text", text},
-                                             {"tokens", made.tokens.size()},
-                                             {"tokens_per_s", rate},
-                                             {"prompt_tokens", request.prompt.size()},
-                                             {"prefill_seconds", made.prefill_seconds},
-                                             {"stop", stop_name(made.stop)},
-                                             {"adapters", model.adapters.size()}});
+  Json json = told(model, options.prompt, request.prompt.size(), made);
+  json["tokens_per_s"] = rate;
+  json["adapters"] = model.adapters.size();
+  console.finish("coppice.generate.v1", std::move(json));
   return made.stop == GenerateStop::kCaller ? ExitCode::kInterrupted : ExitCode::kOk;
 }
 
@@ -135,12 +222,23 @@ void add_generate_command(CLI::App& parent, Context& context) {
        .summary = "Continue a prompt, with any adapters",
        .example = "coppice generate -m base.gguf -p \"Once upon a time\" -n 64\n"
                   "coppice generate -m base.gguf --adapter my-adapter -p \"Dear\" --temp 0\n"
-                  "coppice generate --client device -p \"Today\""},
+                  "coppice generate --client device -p \"Today\"\n"
+                  "coppice generate -m base.gguf --prompts prompts.txt --parallel 8"},
       [options](Context& at) { return generate(at, *options); });
   add_model_option(command, options->model, false);
   command.add_option("--client", options->client, "Device's folder: use what it serves with")
       ->type_name("DIR");
-  command.add_option("-p,--prompt", options->prompt, "Text to continue")->type_name("TEXT");
+  CLI::Option* const prompt =
+      command.add_option("-p,--prompt", options->prompt, "Text to continue")->type_name("TEXT");
+  command
+      .add_option("--prompts", options->prompts,
+                  "File of texts to continue, one a line, or a .jsonl file's \"prompt\" fields")
+      ->type_name("FILE")
+      ->excludes(prompt);
+  command.add_option("--parallel", options->parallel, "Texts of --prompts decoded together")
+      ->type_name("N")
+      ->check(in_range(1U, 256U))
+      ->capture_default_str();
   command.add_option("-n,--tokens,--max-tokens", options->max_tokens, "Tokens to write at most")
       ->type_name("N")
       ->check(in_range(1U, 1U << 20U))

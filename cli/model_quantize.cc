@@ -6,9 +6,14 @@
 
 #include "base/text.h"
 #include "cli/commands.h"
+#include "cli/interrupt.h"
 #include "cli/model_options.h"
 #include "cli/progress.h"
 #include "cli/table.h"
+#include "cli/text_documents.h"
+#include "cli/validators.h"
+#include "model/native/importance.h"
+#include "model/quantize_blocks.h"
 #include "model/quantize_model.h"
 #include "model/weight_rows.h"
 
@@ -19,8 +24,12 @@ struct ModelQuantizeOptions {
   std::string in;
   std::string out;
   std::string type;
+  std::string imatrix_from;
+  std::uint32_t imatrix_tokens = 32768;
   ModelOptions model; // for its threads
 };
+
+constexpr std::size_t kImportanceWindow = 512; // tokens read together, as llama.cpp's imatrix does
 
 // Tensors that went from one type to another, together.
 struct Change {
@@ -70,8 +79,13 @@ std::vector<std::string> fallbacks_of(const std::vector<QuantizedTensor>& tensor
   return lines;
 }
 
+struct Source {
+  std::uint64_t bytes_before = 0;
+  std::uint64_t imatrix_tokens = 0; // 0: all columns counted alike
+};
+
 void tell(Console& console, const ModelQuantizeOptions& options, BlockType type,
-          const std::vector<QuantizedTensor>& tensors, std::uint64_t bytes_before) {
+          const std::vector<QuantizedTensor>& tensors, const Source& source) {
   Table table({{"stored as"},
                {"now"},
                {"tensors", Align::kRight},
@@ -98,18 +112,68 @@ void tell(Console& console, const ModelQuantizeOptions& options, BlockType type,
   console.print();
   for (const std::string& line : fallbacks) console.print(line);
   console.print(cat(options.out, ": ", human_bytes(code ? 0.0 : static_cast<double>(bytes)), " of ",
-                    human_bytes(static_cast<double>(bytes_before))));
+                    human_bytes(static_cast<double>(source.bytes_before))));
   console.finish("coppice.model_quantize.v1", Json{{"in", options.in},
                                                    {"out", options.out},
                                                    {"type", storage_text(type)},
-                                                   {"bytes_before", bytes_before},
+                                                   {"bytes_before", source.bytes_before},
                                                    {"bytes", code ? 0 : bytes},
+                                                   {"imatrix_tokens", source.imatrix_tokens},
                                                    {"changes", std::move(changes)},
                                                    {"fallbacks", fallbacks}});
 }
 
+// What the text makes of each column's weight, and how much of the text was read.
+struct TextImportance {
+  ColumnImportance columns;
+  std::uint64_t tokens = 0;
+};
+
+// Of windows spread over all the text, so that a part of it speaks for the whole.
+Result<TextImportance> measure_importance(Context& context, const ModelQuantizeOptions& options) {
+  const auto base = COPPICE_TRY(BaseModel::open(options.in));
+  const TextDocuments text = COPPICE_TRY(read_documents(options.imatrix_from, *base));
+  std::vector<Sequence> windows;
+  for (const TokenizedDocument& document : text.documents) {
+    const std::size_t window = std::min<std::size_t>(kImportanceWindow, base->config().context);
+    for (Sequence& sequence : scoring_windows(document, window)) {
+      windows.push_back(std::move(sequence));
+    }
+  }
+  std::uint64_t all = 0;
+  for (const Sequence& window : windows) all += window.tokens.size();
+  const double share = std::min(1.0, options.imatrix_tokens / static_cast<double>(all));
+  const auto meter = COPPICE_TRY(native::ImportanceMeter::make(base, threads_of(options.model)));
+  const SystemClock clock;
+  Progress progress(context.console, {"reading the text", "tokens"},
+                    std::min<std::uint64_t>(all, options.imatrix_tokens), clock);
+  std::uint64_t passed = 0;
+  for (const Sequence& window : windows) {
+    passed += window.tokens.size();
+    if (static_cast<double>(meter->tokens()) >= share * static_cast<double>(passed)) continue;
+    if (interrupted()) return Error{ErrorCode::kCancelled, "quantizing was stopped"};
+    COPPICE_TRY(meter->add(window.tokens));
+    progress.update(meter->tokens());
+  }
+  progress.finish();
+  if (meter->tokens() == 0) {
+    return Error{ErrorCode::kInvalidArgument,
+                 cat("the text in ", options.imatrix_from, " is too short to say what matters")};
+  }
+  return TextImportance{.columns = meter->importance(), .tokens = meter->tokens()};
+}
+
 Result<ExitCode> quantize(Context& context, const ModelQuantizeOptions& options) {
   const BlockType type = COPPICE_TRY(parse_storage(options.type));
+  const bool weighted = !options.imatrix_from.empty();
+  if (weighted && !heeds_importance(type)) {
+    return Error{ErrorCode::kInvalidArgument,
+                 cat(storage_text(type),
+                     " doesn't heed importance: leave out --imatrix-from, or "
+                     "take one of Q2_K to Q6_K, IQ4_NL and IQ4_XS")};
+  }
+  TextImportance importance;
+  if (weighted) importance = COPPICE_TRY(measure_importance(context, options));
   const GgufFile file = COPPICE_TRY(GgufFile::open(options.in));
   std::uint64_t weights = 0;
   for (const GgufTensor& tensor : file.tensors()) weights += weight_count(file, tensor);
@@ -119,9 +183,11 @@ Result<ExitCode> quantize(Context& context, const ModelQuantizeOptions& options)
       quantize_model(file, options.out,
                      {.type = type,
                       .threads = threads_of(options.model),
+                      .importance = weighted ? &importance.columns : nullptr,
                       .progress = [&progress](std::uint64_t done) { progress.update(done); }}));
   progress.finish();
-  tell(context.console, options, type, tensors, file.bytes().size());
+  tell(context.console, options, type, tensors,
+       {.bytes_before = file.bytes().size(), .imatrix_tokens = importance.tokens});
   return ExitCode::kOk;
 }
 
@@ -134,7 +200,9 @@ void add_model_quantize_command(CLI::App& parent, Context& context) {
                   {.name = "quantize",
                    .summary = "A model's matrices in another type, as a new file",
                    .example = "coppice model quantize base.f16.gguf base.q4_k.gguf --type Q4_K\n"
-                              "coppice model quantize base.f16.gguf base.nf4.gguf --type NF4"},
+                              "coppice model quantize base.f16.gguf base.nf4.gguf --type NF4\n"
+                              "coppice model quantize base.f16.gguf base.q2_k.gguf --type Q2_K "
+                              "--imatrix-from notes"},
                   [options](Context& at) { return quantize(at, *options); });
   command.add_option("IN", options->in, "The model's GGUF file")->type_name("FILE")->required();
   command.add_option("OUT", options->out, "The new file")->type_name("FILE")->required();
@@ -143,6 +211,17 @@ void add_model_quantize_command(CLI::App& parent, Context& context) {
                   "How matrices are stored: Q4_K, Q8_0, F16, NF4, ...; norms and biases are F32")
       ->type_name("TYPE")
       ->required();
+  command
+      .add_option("--imatrix-from", options->imatrix_from,
+                  "File or folder of text that says which columns matter: the model reads it, and "
+                  "their mean squares weigh the errors (Q2_K to Q6_K, IQ4_NL, IQ4_XS)")
+      ->type_name("DIR");
+  command
+      .add_option("--imatrix-tokens", options->imatrix_tokens,
+                  "Tokens of that text to read, spread over all of it")
+      ->type_name("N")
+      ->check(in_range(1U, 1U << 30U))
+      ->capture_default_str();
   add_threads_option(command, options->model);
 }
 

@@ -7,11 +7,11 @@
 #include "base/file.h"
 #include "base/text.h"
 #include "cli/commands.h"
-#include "cli/privacy_plot.h"
 #include "cli/table.h"
 #include "cli/validators.h"
 #include "privacy/gaussian_curve.h"
 #include "privacy/pld.h"
+#include "sim/chart.h"
 
 namespace coppice {
 namespace {
@@ -104,18 +104,20 @@ std::string title_of(const CurveOptions& options) {
 
 Result<void> write_plot(const CurveOptions& options, const std::vector<double>& places,
                         const std::vector<Curve>& curves) {
-  Plot plot{.title = title_of(options),
-            .x_label = over_rounds(options) ? "rounds" : "delta",
-            .y_label = "epsilon",
-            .log_x = !over_rounds(options),
-            .lines = {}};
+  LineChart chart{.title = title_of(options),
+                  .x_label = over_rounds(options) ? "rounds" : "delta",
+                  .y_label = "epsilon",
+                  .log_x = !over_rounds(options),
+                  .lines = {}};
   for (const Curve& curve : curves) {
-    PlotLine& line = plot.lines.emplace_back(PlotLine{.name = curve.name, .points = {}});
+    const auto color = static_cast<unsigned>(chart.lines.size());
+    ChartLine& line =
+        chart.lines.emplace_back(ChartLine{.name = curve.name, .points = {}, .color = color});
     for (std::size_t i = 0; i < places.size(); ++i) {
       line.points.push_back({places[i], curve.epsilons[i]});
     }
   }
-  return write_file_atomically(options.out, as_bytes(plot_svg(plot)));
+  return write_file_atomically(options.out, as_bytes(line_chart_file(chart)));
 }
 
 void print_table(Console& console, const CurveOptions& options, const std::vector<double>& places,

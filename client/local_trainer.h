@@ -18,7 +18,7 @@ class Workshop {
   Workshop(EngineFactory factory, fs::path data, ExampleStoreLimits limits)
       : factory_(std::move(factory)), data_(std::move(data)), limits_(limits) {}
   Result<Engine*> engine();
-  Result<ExampleSet> examples();
+  Result<ExampleSet> examples(const std::atomic<bool>* stop); // of load_examples()
   void close() { engine_.reset(); }
 
  private:
@@ -28,9 +28,24 @@ class Workshop {
   std::unique_ptr<Engine> engine_;
 };
 
+// One round's training on an open engine. `client_number` keys the batches with the plan's seed and
+// round; `now` is what the recipe's and the job's times are measured on; `on_step` may be empty.
+Result<RoundTrainer::RoundDelta> train_round(Engine& engine, const ExampleSet& examples,
+                                             const RoundTrainer::Job& job,
+                                             std::uint64_t client_number,
+                                             std::function<Millis()> now,
+                                             std::function<void(const TrainProgress&)> on_step);
+
+// Where a round's training is kept until the round is over for this device.
+struct RoundCheckpoint {
+  fs::path file; // empty: nowhere
+  Millis every{0};
+};
+
 // `client_number` keys the batches with the plan's seed and round. `workshop` and `clock` must
 // outlive it.
 std::unique_ptr<RoundTrainer> local_trainer(Workshop& workshop, const Clock& clock,
-                                            std::uint64_t client_number);
+                                            std::uint64_t client_number,
+                                            RoundCheckpoint checkpoint = {});
 
 } // namespace coppice

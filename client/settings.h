@@ -28,6 +28,7 @@ struct ResourceSettings {
   std::string engine = "native";
   bool exact = false; // float32 throughout, instead of bfloat16 inputs of products
   int nice = 10;
+  Millis checkpoint_every{60'000}; // of training under way; 0: only when it pauses
 };
 
 struct PersonalSettings {
@@ -50,5 +51,7 @@ struct ClientSettings {
 
 std::span<const KeySpec> client_keys();
 Result<ClientSettings> client_settings(const Settings& settings);
+// Of a table that holds client_keys()'s [personal].
+PersonalSettings personal_settings(const Settings& settings);
 
 } // namespace coppice

@@ -50,3 +50,14 @@ function(coppice_test name)
   gtest_discover_tests(${name}_tests TEST_PREFIX "${name}." DISCOVERY_MODE PRE_TEST
                        PROPERTIES TIMEOUT ${ARG_TIMEOUT} LABELS "${ARG_LABELS}")
 endfunction()
+
+# coppice_preset_test(PRESET NAME BUILD): a slow test that builds another preset's programs, and is the
+# fixture NAME of the tests that need them. The present compiler and warnings: ccache then has most.
+function(coppice_preset_test preset name build)
+  add_test(NAME ${name}
+    COMMAND ${CMAKE_COMMAND} -E env CXX=${CMAKE_CXX_COMPILER} CC=${CMAKE_C_COMPILER}
+            ${CMAKE_SOURCE_DIR}/tests/build_preset.sh ${preset} ${CMAKE_SOURCE_DIR} ${build}
+            -DCOPPICE_WERROR=${COPPICE_WERROR})
+  set_tests_properties(${name} PROPERTIES TIMEOUT 3600 LABELS slow FIXTURES_SETUP ${name}
+    PROCESSORS 2)
+endfunction()

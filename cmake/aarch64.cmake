@@ -4,6 +4,7 @@
 # every extension it knows; COPPICE_QEMU_CPU=cortex-a53, say, makes it a plainer one.
 set(CMAKE_SYSTEM_NAME Linux)
 set(CMAKE_SYSTEM_PROCESSOR aarch64)
+set(CMAKE_C_COMPILER aarch64-linux-gnu-gcc) # and with it the prefix of strip and ar
 set(CMAKE_CXX_COMPILER aarch64-linux-gnu-g++)
 
 if(DEFINED ENV{COPPICE_CACHE})

@@ -7,6 +7,7 @@
 // Results repeat bit for bit for any number of threads, within one engine and instruction level.
 #pragma once
 
+#include <atomic>
 #include <cstdint>
 #include <functional>
 #include <memory>
@@ -83,18 +84,36 @@ struct TrainingPlan {
   double cost = 1;                    // time over that of keeping all, about
 };
 
+// All that a client's next step depends on beside its job and batch. Values are in the order of
+// Adapter::values(); the spans belong to whoever gave them.
+struct TrainState {
+  std::span<const float> values;       // of the trained adapter
+  std::span<const float> first_moment; // AdamW's
+  std::span<const float> second_moment;
+  std::uint64_t steps = 0; // of the optimizer
+};
+
 // Training of K clients side by side over one base (K = 1 on a device).
 class TrainSession {
  public:
   virtual ~TrainSession() = default;
   virtual std::size_t clients() const = 0;
   // One optimizer step for each client; batches.size() == clients(). The loss of a client is the
-  // mean over all predicted tokens of its step, however it is split inside. A resting client's
-  // result is all zero; if all rest, that is kInvalidArgument.
+  // mean over all predicted tokens of its step, however it is split inside. kCancelled, with
+  // nothing changed, where Engine::stop_when() has it; with several clients that is so until the
+  // first of them is updated. A resting client's result is all zero; if all rest, that is
+  // kInvalidArgument.
   virtual Result<std::vector<StepResult>> step(std::span<const Batch> batches) = 0;
   // The gradient of a batch's loss at the present values, without a step: for tests and strategies.
   virtual Result<Adapter> gradient(std::size_t client, const Batch& batch) = 0;
   virtual Result<Adapter> adapter(std::size_t client) const = 0;
+  // Valid until the next step or restore(), and no longer than the session.
+  virtual Result<TrainState> state(std::size_t client) const = 0;
+  // The client goes on from there, as if it had taken those steps in this session: the same bits,
+  // where its job, engine, instruction level and options are the same. kInvalidArgument, with
+  // nothing changed: another number of values, or some that no training leaves (NaN, infinity, a
+  // negative second moment).
+  virtual Result<void> restore(std::size_t client, const TrainState& state) = 0;
 };
 
 struct SamplerSettings {
@@ -131,6 +150,23 @@ struct GenerateResult {
   double decode_seconds = 0;
 };
 
+// Texts written side by side over one base, each with its own adapters, sampler and ends. Each
+// comes out as it would alone, bit for bit, but that nothing is kept of the texts before it.
+class GenerationSession {
+ public:
+  struct Ended {
+    std::size_t number = 0; // of add()
+    GenerateResult result;  // decode_seconds: from its first step on, the others' share included
+  };
+  virtual ~GenerationSession() = default;
+  // Reads the prompt; the text takes part from the next step on. The adapters must outlive it.
+  // Answers with its number: 0, 1, 2, ... Errors as Engine::generate; the other texts go on.
+  virtual Result<std::size_t> add(GenerateRequest request) = 0;
+  // One token more for each text; those that have ended leave. Callbacks may not call the session.
+  virtual Result<std::vector<Ended>> step() = 0;
+  virtual std::size_t texts() const = 0; // being written
+};
+
 struct EngineInfo {
   std::string name;              // "graph", "native"
   std::string device;            // "cpu", "cuda:0"
@@ -154,7 +190,39 @@ class Engine {
   virtual Result<TrainingPlan> plan_training(const AdapterSpec& spec, std::size_t longest,
                                              std::size_t total) const = 0;
   virtual Result<GenerateResult> generate(const GenerateRequest& request) = 0;
+  // The engine must outlive it. By default a step writes one whole text; the native engine decodes
+  // all together.
+  virtual Result<std::unique_ptr<GenerationSession>> start_generation();
+  // While `*stop` is true score(), and steps and gradients of this engine's sessions, end with
+  // kCancelled: the native engine within milliseconds, the LibTorch engine after the pass that it
+  // computes. `stop` may be set from any thread. Null: never. Gives what was set before.
+  virtual const std::atomic<bool>* stop_when(const std::atomic<bool>* stop) = 0;
 };
+
+// Writes all, at most `at_once` (>= 1) side by side: a new one begins where one has ended, unless
+// `go_on` then says false, which leaves the rest empty (kCaller). Results in the order of the
+// requests; the first error ends it.
+Result<std::vector<GenerateResult>> generate_all(Engine& engine,
+                                                 std::vector<GenerateRequest> requests,
+                                                 std::size_t at_once,
+                                                 const std::function<bool()>& go_on = {});
+
+// stop_when() for a scope's length.
+class StopScope {
+ public:
+  StopScope(Engine& engine, const std::atomic<bool>* stop)
+      : engine_(engine), before_(engine.stop_when(stop)) {}
+  StopScope(const StopScope&) = delete;
+  StopScope& operator=(const StopScope&) = delete;
+  ~StopScope() { engine_.stop_when(before_); }
+
+ private:
+  Engine& engine_;
+  const std::atomic<bool>* before_;
+};
+
+// What stopped work returns.
+inline Error stopped_error() { return {ErrorCode::kCancelled, "the work was asked to stop"}; }
 
 struct EngineOptions {
   unsigned threads = 1;

@@ -48,10 +48,40 @@ constexpr std::array<float, 256> make_ones() {
   return ones;
 }
 constexpr std::array<float, 256> kOnes = make_ones(); // of the longest block
+constexpr std::size_t kMostBlockBytes = 210;          // of the searched types: Q6_K
+
+// One block's bytes, and how far they are from the weights.
+struct Candidate {
+  BlockType type;
+  ByteSpan bytes;
+  double error(std::span<const float> x, std::span<const float> w) const {
+    std::array<float, 256> back;
+    dequantize_row(type, bytes, std::span(back).first(x.size()));
+    double sum = 0.0;
+    for (std::size_t i = 0; i < x.size(); ++i) {
+      const double difference = double{x[i]} - double{back[i]};
+      sum += double{w[i]} * difference * difference;
+    }
+    return sum;
+  }
+};
 
 } // namespace
 
 bool can_quantize(BlockType type) { return encoder(type) != nullptr; }
+
+bool heeds_importance(BlockType type) {
+  switch (type) {
+    case BlockType::kQ2_K:
+    case BlockType::kQ3_K:
+    case BlockType::kQ4_K:
+    case BlockType::kQ5_K:
+    case BlockType::kQ6_K:
+    case BlockType::kIQ4_NL:
+    case BlockType::kIQ4_XS: return true;
+    default: return false;
+  }
+}
 
 void quantize_row(BlockType type, std::span<const float> row, std::span<const float> importance,
                   std::span<std::uint8_t> blocks) {
@@ -59,9 +89,19 @@ void quantize_row(BlockType type, std::span<const float> row, std::span<const fl
   COPPICE_CHECK(encode != nullptr && blocks.size() == row_bytes(type, row.size()));
   COPPICE_CHECK(importance.empty() || importance.size() == row.size());
   const BlockTypeInfo& info = block_type_info(type);
+  const bool weighted = !importance.empty() && heeds_importance(type);
   std::uint8_t* to = blocks.data();
   for (std::size_t at = 0; at < row.size(); at += info.block_elements, to += info.block_bytes) {
-    encode(&row[at], importance.empty() ? kOnes.data() : &importance[at], to);
+    encode(&row[at], kOnes.data(), to);
+    if (!weighted) continue;
+    // The search is a heuristic: what it finds without weights may be better even by them.
+    std::array<std::uint8_t, kMostBlockBytes> other;
+    encode(&row[at], &importance[at], other.data());
+    const Candidate plain{type, {to, info.block_bytes}};
+    const Candidate heeding{type, {other.data(), info.block_bytes}};
+    const auto x = row.subspan(at, info.block_elements);
+    const auto w = importance.subspan(at, info.block_elements);
+    if (heeding.error(x, w) < plain.error(x, w)) std::copy_n(other.data(), info.block_bytes, to);
   }
 }
 

@@ -17,11 +17,14 @@ namespace coppice {
 
 // Every type that can be dequantized can be made.
 bool can_quantize(BlockType type);
+// Whether it is one of the searched types, which are the ones that heed importance.
+bool heeds_importance(BlockType type);
 
 // `row` is a whole number of blocks, of magnitudes up to 65,504 (float16's largest; F32 and BF16
 // take any finite number); blocks.size() == row_bytes(type, row.size()). `importance` is empty, or
 // holds for each column how much its squared error counts (finite, not negative): the searched
-// types minimize the weighted error then, the others don't heed it.
+// types minimize the weighted error then, and are never worse by it than without; the others don't
+// heed it.
 void quantize_row(BlockType type, std::span<const float> row, std::span<const float> importance,
                   std::span<std::uint8_t> blocks);
 

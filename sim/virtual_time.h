@@ -2,6 +2,7 @@
 // Time in a simulation: integer nanoseconds since its start, so that no sum of delays rounds.
 #pragma once
 
+#include <cmath>
 #include <compare>
 #include <cstdint>
 
@@ -25,8 +26,6 @@ constexpr Nanos nanos(Millis span) { return {span.count * kNanosPerMilli}; }
 // Rounds down: what a machine's clock shows.
 constexpr Millis millis(Nanos span) { return {span.count / kNanosPerMilli}; }
 // Rounds to the nearest nanosecond.
-constexpr Nanos nanos_of_seconds(double seconds) {
-  return {static_cast<std::int64_t>(seconds * 1e9 + 0.5)};
-}
+inline Nanos nanos_of_seconds(double seconds) { return {std::llround(seconds * 1e9)}; }
 
 } // namespace coppice

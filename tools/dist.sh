@@ -2,16 +2,15 @@
 # SPDX-License-Identifier: Apache-2.0
 # Makes packages of what was built: a tarball and a .deb.
 #
-#   tools/dist.sh BUILD OUT     BUILD: a build with COPPICE_STATIC (cmake --preset dist)
+#   tools/dist.sh BUILD OUT     BUILD: a build with COPPICE_STATIC (presets dist and dist-arm64)
 #
 # The same build and the same commit give the same bytes: times are the commit's, owners are root's.
-# Environment: ARCHITECTURE (Debian's name; default: this machine's)
+# The architecture is that of the program built, whatever this machine's is.
 set -euo pipefail
 [ $# = 2 ] || { echo "usage: tools/dist.sh BUILD OUT" >&2; exit 2; }
 
 readonly ROOT=$(cd "$(dirname "$0")/.." && pwd)
 readonly BUILD=$1 OUT=$2
-readonly ARCHITECTURE=${ARCHITECTURE:-$(dpkg --print-architecture)}
 readonly VERSION=$(sed -nE 's/^project\(coppice VERSION ([0-9.]+).*/\1/p' "$ROOT/CMakeLists.txt")
 export SOURCE_DATE_EPOCH=${SOURCE_DATE_EPOCH:-$(git -C "$ROOT" log -1 --format=%ct 2>/dev/null || date +%s)}
 
@@ -24,9 +23,18 @@ install_component() {
   cmake --install "$BUILD" --component "$1" --prefix "$2" --strip >/dev/null
 }
 
+# Debian's name of what a program is for. Unlike objdump, readelf reads every machine's.
+architecture() {
+  case $(LC_ALL=C readelf --file-header "$1" | sed -nE 's/^ *Machine: +//p') in
+    'Advanced Micro Devices X86-64') echo amd64 ;;
+    AArch64) echo arm64 ;;
+    *) dpkg --print-architecture ;;
+  esac
+}
+
 # The newest version of glibc's symbols that the program asks for.
 libc_version() {
-  objdump -T "$1" | grep -oE 'GLIBC_[0-9.]+' | sed 's/GLIBC_//' | sort -uV | tail -n 1
+  readelf --wide --dyn-syms "$1" | grep -oE 'GLIBC_[0-9.]+' | sed 's/GLIBC_//' | sort -uV | tail -n 1
 }
 
 pages() { # FOLDER
@@ -35,11 +43,16 @@ pages() { # FOLDER
   cp -r "$ROOT/docs" "$1/docs"
 }
 
+readonly ARCHITECTURE=$(architecture "$BUILD/coppice")
+
 # --- Tarball: unpacked anywhere, it works ---------------------------------------------------------
 readonly NAME=coppice-$VERSION-linux-$ARCHITECTURE
 readonly TREE=$STAGE/$NAME
 install_component program "$TREE"
 install_component development "$TREE"
+# CMake strips programs and shared libraries alone; the build knows the tool of its machine.
+readonly STRIP=$(sed -n 's/^CMAKE_STRIP:FILEPATH=//p' "$BUILD/CMakeCache.txt")
+find "$TREE" -name '*.a' -exec "$STRIP" --strip-debug --enable-deterministic-archives '{}' +
 pages "$TREE/share/doc/coppice"
 mkdir -p "$TREE/share/coppice"
 cp -r "$ROOT/packaging/systemd" "$ROOT/packaging/default" "$TREE/share/coppice/"

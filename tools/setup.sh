@@ -40,7 +40,7 @@ readonly CLUSTER="libgloo-dev:<gloo/algorithm.h>"
 readonly TESTS="
   libgtest-dev:<gtest/gtest.h>  libgmock-dev:<gmock/gmock.h>
   libbenchmark-dev:<benchmark/benchmark.h>  xz-utils:xz  clang:clang++
-  clang-format:clang-format  clang-tidy:clang-tidy  valgrind:valgrind"
+  clang-format:clang-format  clang-tidy:clang-tidy  valgrind:valgrind  debootstrap:debootstrap"
 readonly ARM64="
   make:make  cmake:cmake  ninja-build:ninja  ccache:ccache  pkg-config:pkg-config
   g++-aarch64-linux-gnu:aarch64-linux-gnu-g++  qemu-user-static:qemu-aarch64-static"
@@ -56,7 +56,8 @@ missing_packages() {
     package=${entry%%:*} proof=${entry#*:}
     case $proof in
       '<'*) question+="#if !__has_include($proof)"$'\n'"$package"$'\n#endif\n' ;;
-      *) command -v "$proof" >/dev/null 2>&1 || echo "$package" ;;
+      # Debian keeps some commands out of the path of users other than root.
+      *) PATH=$PATH:/usr/sbin command -v "$proof" >/dev/null 2>&1 || echo "$package" ;;
     esac
   done
   if command -v g++ >/dev/null 2>&1; then

@@ -53,6 +53,9 @@ class GraphEngine final : public Engine {
   Result<GenerateResult> generate(const GenerateRequest& request) override {
     return guarded([&] { return graph::generate(transformer_, request); });
   }
+  const std::atomic<bool>* stop_when(const std::atomic<bool>* stop) override {
+    return transformer_.stop_when(stop);
+  }
 
  private:
   LoraStack stack(std::span<const AdapterUse> adapters) const {
@@ -83,6 +86,7 @@ Result<std::vector<Score>> GraphEngine::score(std::span<const AdapterUse> adapte
     const LoraStack adapted = stack(adapters);
     std::vector<Score> scores(sequences.size());
     for (const Pass& pass : make_passes(owned, 1, kScoringTokens)) {
+      if (transformer_.stopped()) return stopped_error();
       const at::Tensor hidden = transformer_.hidden(pass.batch, adapted);
       const at::Tensor normed =
           transformer_.final_norm(at::index_select(hidden, 0, at::tensor(pass.rows)));

@@ -7,7 +7,6 @@
 #include <numeric>
 #include <vector>
 
-#include "model/native/product_kernels.h"
 #include "model/native/worker_pool.h"
 #include "model/row_kernels.h"
 
@@ -22,7 +21,9 @@ double seconds_now() {
 // GFLOP/s of `height` rows over a panel of 128: 16 to 32 KiB of the panel, and the rows.
 double tile_rate(const ProductKernels& kernels, std::size_t height, unsigned tries) {
   constexpr std::size_t kDepth = 128;
-  const std::size_t repeats = 120'000 / height;
+  constexpr std::size_t kParts = 40;       // between looks at the clock
+  constexpr double kLongestSeconds = 0.05; // of a try, at levels that are slow
+  const std::size_t repeats = 3'000 / height;
   Buffer rows(height * kDepth * kernels.element_bytes);
   Buffer panel(kernels.panel_bytes(kDepth));
   std::memset(rows.data(), 0, rows.size());
@@ -32,28 +33,34 @@ double tile_rate(const ProductKernels& kernels, std::size_t height, unsigned tri
   double best = 0;
   for (unsigned i = 0; i < tries; ++i) {
     const double before = seconds_now();
-    for (std::size_t repeat = 0; repeat < repeats; ++repeat) {
-      kernels.multiply(height, kPanelColumns, {&segment, 1}, out.data(), kPanelColumns, true);
+    double seconds = 0;
+    std::size_t parts = 0;
+    for (; parts < kParts && seconds < kLongestSeconds; ++parts) {
+      for (std::size_t repeat = 0; repeat < repeats; ++repeat) {
+        kernels.multiply(height, kPanelColumns, {&segment, 1}, out.data(), kPanelColumns, true);
+      }
+      seconds = seconds_now() - before;
     }
-    const double flops = 2.0 * static_cast<double>(height * kDepth * kPanelColumns * repeats);
-    best = std::max(best, flops / (seconds_now() - before) / 1e9);
+    const double flops =
+        2.0 * static_cast<double>(height * kDepth * kPanelColumns * repeats * parts);
+    best = std::max(best, flops / seconds / 1e9);
   }
   return best;
 }
 
+} // namespace
+
 // The best of a tile as AVX-512 takes them, of 6 rows, and of what fills AMX's, of 16.
-double best_rate(const ProductKernels& kernels, unsigned tries) {
+double tile_ceiling(const ProductKernels& kernels, unsigned tries) {
   return std::max(tile_rate(kernels, 6, tries), tile_rate(kernels, 48, tries));
 }
-
-} // namespace
 
 Result<ProductCeiling> measure_product_ceiling(unsigned tries) {
   const CpuLevel level = COPPICE_TRY(choose_cpu_level());
   ProductCeiling ceiling;
-  ceiling.f32_gflops = best_rate(product_kernels(level, Precision::kFloat32), tries);
+  ceiling.f32_gflops = tile_ceiling(product_kernels(level, Precision::kFloat32), tries);
   const ProductKernels& bf16 = product_kernels(level, Precision::kBfloat16);
-  if (bf16.precision == Precision::kBfloat16) ceiling.bf16_gflops = best_rate(bf16, tries);
+  if (bf16.precision == Precision::kBfloat16) ceiling.bf16_gflops = tile_ceiling(bf16, tries);
   return ceiling;
 }
 

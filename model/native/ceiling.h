@@ -4,6 +4,7 @@
 #pragma once
 
 #include "base/result.h"
+#include "model/native/product_kernels.h"
 
 namespace coppice::native {
 
@@ -13,6 +14,9 @@ struct ProductCeiling {
 };
 // Our own tiles with operands that stay in the first-level cache: the best of `tries`.
 Result<ProductCeiling> measure_product_ceiling(unsigned tries);
+
+// Of one level's kernels, likewise in GFLOP/s.
+double tile_ceiling(const ProductKernels& kernels, unsigned tries);
 
 // 10^9 bytes a second that `threads` read together from memory that no cache holds: the best of
 // `tries`. Takes 512 MiB.

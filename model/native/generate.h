@@ -11,4 +11,9 @@ namespace coppice::native {
 Result<GenerateResult> generate(Transformer& transformer, CpuLevel level, TextCache& kept,
                                 const GenerateRequest& request);
 
+// Several texts, decoded together; their keys and values are stored as `cache`. The transformer
+// must outlive it.
+std::unique_ptr<GenerationSession> start_generation(Transformer& transformer, CpuLevel level,
+                                                    BlockType cache);
+
 } // namespace coppice::native

@@ -19,6 +19,32 @@ float half_at(const std::uint8_t* bytes) {
   return half_to_float(half);
 }
 
+float q4_0_row(const std::uint8_t* row, const Int8Row& x) {
+  float sum = 0;
+  for (std::size_t block = 0; block < x.blocks(); ++block, row += 18) {
+    const std::int8_t* values = x.values.data() + block * kBlock;
+    int dot = 0;
+    for (std::size_t i = 0; i < kBlock / 2; ++i) {
+      dot += (row[2 + i] & 15) * values[i] + (row[2 + i] >> 4U) * values[i + kBlock / 2];
+    }
+    const float scale = half_at(row);
+    sum += scale * x.scales[block] * static_cast<float>(dot) + scale * x.eighths[block];
+  }
+  return sum;
+}
+
+float q8_0_row(const std::uint8_t* row, const Int8Row& x) {
+  float sum = 0;
+  for (std::size_t block = 0; block < x.blocks(); ++block, row += 34) {
+    const std::int8_t* values = x.values.data() + block * kBlock;
+    int dot = 0;
+    for (std::size_t i = 0; i < kBlock; ++i)
+      dot += static_cast<std::int8_t>(row[2 + i]) * values[i];
+    sum += half_at(row) * x.scales[block] * static_cast<float>(dot);
+  }
+  return sum;
+}
+
 } // namespace
 
 void Int8Row::assign(const float* x, std::size_t n) {
@@ -58,37 +84,20 @@ void Int8Row::assign(const float* x, std::size_t n) {
 namespace levels {
 
 void q4_0_scalar(const std::uint8_t* rows, std::size_t row_bytes, std::size_t count,
-                 const Int8Row& x, float* out) {
-  for (std::size_t row = 0; row < count; ++row) {
-    const std::uint8_t* at = rows + row * row_bytes;
-    float sum = 0;
-    for (std::size_t block = 0; block < x.blocks(); ++block, at += 18) {
-      const std::int8_t* values = x.values.data() + block * kBlock;
-      int dot = 0;
-      for (std::size_t i = 0; i < kBlock / 2; ++i) {
-        dot += (at[2 + i] & 15) * values[i] + (at[2 + i] >> 4U) * values[i + kBlock / 2];
-      }
-      const float scale = half_at(at);
-      sum += scale * x.scales[block] * static_cast<float>(dot) + scale * x.eighths[block];
+                 std::span<const Int8Row> x, float* out, std::size_t out_stride) {
+  for (std::size_t t = 0; t < x.size(); ++t) {
+    for (std::size_t row = 0; row < count; ++row) {
+      out[t * out_stride + row] = q4_0_row(rows + row * row_bytes, x[t]);
     }
-    out[row] = sum;
   }
 }
 
 void q8_0_scalar(const std::uint8_t* rows, std::size_t row_bytes, std::size_t count,
-                 const Int8Row& x, float* out) {
-  for (std::size_t row = 0; row < count; ++row) {
-    const std::uint8_t* at = rows + row * row_bytes;
-    float sum = 0;
-    for (std::size_t block = 0; block < x.blocks(); ++block, at += 34) {
-      const std::int8_t* values = x.values.data() + block * kBlock;
-      int dot = 0;
-      for (std::size_t i = 0; i < kBlock; ++i) {
-        dot += static_cast<std::int8_t>(at[2 + i]) * values[i];
-      }
-      sum += half_at(at) * x.scales[block] * static_cast<float>(dot);
+                 std::span<const Int8Row> x, float* out, std::size_t out_stride) {
+  for (std::size_t t = 0; t < x.size(); ++t) {
+    for (std::size_t row = 0; row < count; ++row) {
+      out[t * out_stride + row] = q8_0_row(rows + row * row_bytes, x[t]);
     }
-    out[row] = sum;
   }
 }
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Products of quantized weight rows with one row of activations rounded to int8, 32 to a scale:
+// Products of quantized weight rows with some rows of activations rounded to int8, 32 to a scale:
 // what decoding spends its time on. Sums of a block are exact integers; blocks add up in float32.
 //
 // Rounding the activations moves a product of n weights by about 2^-8 / sqrt(3) of its size (each
@@ -9,6 +9,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <span>
 #include <vector>
 
 #include "formats/block_type.h"
@@ -31,9 +32,11 @@ struct Int8Row {
   std::vector<float> eighths;         // (n / 32): -8 scale sum(values), Q4_0's offset
 };
 
-// out[i] = row i of `rows` times x; rows are row_bytes apart.
+// out[t out_stride + i] = row i of `rows` times x[t]; rows are row_bytes apart, and all of x are of
+// one length. A row of weights is unpacked once for some of x, and a product has the same bits
+// whatever is computed beside it.
 using Int8Products = void(const std::uint8_t* rows, std::size_t row_bytes, std::size_t count,
-                          const Int8Row& x, float* out);
+                          std::span<const Int8Row> x, float* out, std::size_t out_stride);
 // nullptr where there is no such product for the type: activations then stay floats.
 Int8Products* int8_products(BlockType type, CpuLevel level);
 

@@ -81,18 +81,29 @@ COPPICE_DOT COPPICE_INLINE float row_product(const std::uint8_t* row, const Int8
   return sum;
 }
 
+// A row of weights stays in the first-level cache for all of x.
+template <typename Q>
+COPPICE_DOT void products(const std::uint8_t* rows, std::size_t row_bytes, std::size_t count,
+                          std::span<const Int8Row> x, float* out, std::size_t out_stride) {
+  for (std::size_t i = 0; i < count; ++i) {
+    for (std::size_t t = 0; t < x.size(); ++t) {
+      out[t * out_stride + i] = row_product<Q>(rows + i * row_bytes, x[t]);
+    }
+  }
+}
+
 } // namespace
 
 namespace levels {
 
 COPPICE_DOT void q4_0_neon(const std::uint8_t* rows, std::size_t row_bytes, std::size_t count,
-                           const Int8Row& x, float* out) {
-  for (std::size_t i = 0; i < count; ++i) out[i] = row_product<Q4>(rows + i * row_bytes, x);
+                           std::span<const Int8Row> x, float* out, std::size_t out_stride) {
+  products<Q4>(rows, row_bytes, count, x, out, out_stride);
 }
 
 COPPICE_DOT void q8_0_neon(const std::uint8_t* rows, std::size_t row_bytes, std::size_t count,
-                           const Int8Row& x, float* out) {
-  for (std::size_t i = 0; i < count; ++i) out[i] = row_product<Q8>(rows + i * row_bytes, x);
+                           std::span<const Int8Row> x, float* out, std::size_t out_stride) {
+  products<Q8>(rows, row_bytes, count, x, out, out_stride);
 }
 
 } // namespace levels

@@ -269,4 +269,20 @@ void Layer::forward(const PassShape& pass, const LayerLora& lora, const FloatRow
   add_projected(out, {&weights_.post_feed_forward_norm, kept.fed, kept.fed_factors}, x);
 }
 
+void Layer::input_of(Group which, const LayerActivations& kept, const ElementRows& out) const {
+  switch (which) {
+    case Group::kQkv: return weighted({&weights_.attention_norm, kept.normed1, kept.factors1}, out);
+    case Group::kOutput:
+      if (config_.sub_norms) return attention_input(kept, out);
+      for_rows(pool_, out.rows, [&](std::size_t row, Scratch&) {
+        std::memcpy(out.at(row), kept.mixed.at(row), out.columns * out.bytes);
+      });
+      return;
+    case Group::kGateUp:
+      return weighted({&weights_.feed_forward_norm, kept.normed2, kept.factors2}, out);
+    case Group::kDown: return gate(kept, out);
+    case Group::kCount: break;
+  }
+}
+
 } // namespace coppice::native

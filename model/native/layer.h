@@ -132,6 +132,8 @@ class Layer {
   // trained (`to_input` false). Adapters' gradients are added to.
   void backward(const PassShape& pass, const LayerLora& lora, const LayerActivations& kept,
                 const FloatRows& dx, bool to_input, PassMemory& memory) const;
+  // out (T, in) = what the products of a group were given, again from what forward() kept.
+  void input_of(Group which, const LayerActivations& kept, const ElementRows& out) const;
 
  private:
   struct Norm {

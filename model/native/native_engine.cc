@@ -46,6 +46,12 @@ class NativeEngine final : public Engine {
   Result<GenerateResult> generate(const GenerateRequest& request) override {
     return native::generate(transformer_, level_, text_cache_, request);
   }
+  Result<std::unique_ptr<GenerationSession>> start_generation() override {
+    return native::start_generation(transformer_, level_, text_cache_.type());
+  }
+  const std::atomic<bool>* stop_when(const std::atomic<bool>* stop) override {
+    return transformer_.pool().stop_when(stop);
+  }
 
  private:
   void score_pass(std::span<const Sequence> sequences, const ModelLora& lora,
@@ -117,6 +123,7 @@ Result<std::vector<Score>> NativeEngine::score(std::span<const AdapterUse> adapt
   }
   const ModelLora lora = COPPICE_TRY(transformer_.adapted(adapters));
   std::vector<Score> scores(sequences.size());
+  const WorkerPool::Interruptible work(transformer_.pool());
   for (std::size_t begin = 0; begin < sequences.size();) {
     std::size_t end = begin;
     std::size_t tokens = 0;
@@ -126,6 +133,7 @@ Result<std::vector<Score>> NativeEngine::score(std::span<const AdapterUse> adapt
     }
     score_pass(sequences.subspan(begin, end - begin), lora,
                std::span(scores).subspan(begin, end - begin));
+    if (work.stopped()) return stopped_error();
     begin = end;
   }
   return scores;

@@ -15,6 +15,7 @@ namespace coppice::native {
 class TextCache {
  public:
   explicit TextCache(BlockType type) : type_(type) {}
+  BlockType type() const { return type_; }
   // A cache with as much of `text` as is kept, less its last token, whose logits are wanted.
   // Nothing is kept across the length from which on LongRoPE turns all positions otherwise.
   KvCache& cache_for(const ModelConfig& config, std::span<const AdapterUse> adapters,

@@ -149,7 +149,7 @@ void Transformer::forward(const PassShape& pass, const ModelLora& lora, const Fl
   LayerActivations kept =
       LayerActivations::at(config(), kernels_, pass.tokens, place.data(), &bytes);
   PassMemory memory(config(), kernels_, pass.tokens, false);
-  for (std::size_t layer = 0; layer < layers_.size(); ++layer) {
+  for (std::size_t layer = 0; layer < layers_.size() && !pool_.stopped(); ++layer) {
     layers_[layer].forward(pass, lora.layer(layer), x, kept, memory, cache);
   }
   if (cache != nullptr) cache->advance(pass.tokens);

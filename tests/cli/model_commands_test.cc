@@ -43,6 +43,66 @@ TEST(ModelQuantize, StoresMatricesInTheTypeAndSaysWhatItCost) {
   EXPECT_NE(unknown.error.find("NF4"), std::string::npos) << unknown.error;
 }
 
+TEST(ModelQuantize, ReadsATextForWhatMattersInTheMatrices) {
+  const TestFolder folder;
+  std::string text;
+  for (int i = 0; i < 200; ++i) text += cat("It was the ", i, "th of the long evenings. ");
+  ASSERT_TRUE(write_file_atomically(folder / "notes.txt", as_bytes(text)).ok());
+  const auto quantized = [&](const std::string& name, std::vector<std::string> more) {
+    std::vector<std::string> line{"model",  "quantize", small_model(), (folder / name).string(),
+                                  "--type", "Q2_K",     "--format",    "json"};
+    line.insert(line.end(), more.begin(), more.end());
+    const Ran ran = run_coppice(line);
+    EXPECT_EQ(ran.exit, 0) << ran.error;
+    return ran.json();
+  };
+  const std::string from = (folder / "notes.txt").string();
+  const Json plain = quantized("plain.gguf", {});
+  const Json weighted =
+      quantized("weighted.gguf", {"--imatrix-from", from, "--imatrix-tokens", "600"});
+  EXPECT_EQ(plain["imatrix_tokens"], 0);
+  EXPECT_GE(weighted["imatrix_tokens"], 600); // whole windows of 512
+  EXPECT_LE(weighted["imatrix_tokens"], 600 + 512);
+  EXPECT_EQ(plain["bytes"], weighted["bytes"]);
+  EXPECT_LT(plain["changes"][0]["relative_rmse"], weighted["changes"][0]["relative_rmse"]);
+  const Ran refused = run_coppice({"model", "quantize", small_model(), (folder / "x").string(),
+                                   "--type", "Q4_0", "--imatrix-from", from});
+  EXPECT_NE(refused.exit, 0);
+  EXPECT_THAT(refused.error, testing::HasSubstr("Q2_K to Q6_K"));
+}
+
+TEST(Generate, ContinuesEachPromptOfAFileAsItWouldAlone) {
+  const TestFolder folder;
+  ASSERT_TRUE(
+      write_file_atomically(folder / "some.txt", as_bytes("Once upon\n\nDear\r\nThe old ship\n"))
+          .ok());
+  ASSERT_TRUE(write_file_atomically(folder / "some.jsonl",
+                                    as_bytes("{\"prompt\": \"Once upon\"}\n{\"prompt\":\"a\\nb\"}"))
+                  .ok());
+  const std::vector<std::string> common{"-m",     small_model(), "-n",       "12",
+                                        "--seed", "5",           "--format", "json"};
+  const auto generated = [&](std::vector<std::string> line) {
+    line.insert(line.begin(), "generate");
+    line.insert(line.end(), common.begin(), common.end());
+    const Ran ran = run_coppice(line);
+    EXPECT_EQ(ran.exit, 0) << ran.error;
+    return ran.json();
+  };
+  const Json together = generated({"--prompts", (folder / "some.txt").string(), "--parallel", "2"});
+  ASSERT_EQ(together["texts"].size(), 3U);
+  for (const Json& text : together["texts"]) {
+    const Json alone = generated({"--prompt", text["prompt"].get<std::string>()});
+    EXPECT_EQ(text["text"], alone["text"]);
+    EXPECT_EQ(text["stop"], alone["stop"]);
+  }
+  const Json rows = generated({"--prompts", (folder / "some.jsonl").string()});
+  EXPECT_EQ(rows["texts"][0]["text"], together["texts"][0]["text"]);
+  EXPECT_EQ(rows["texts"][1]["prompt"], "a\nb");
+  EXPECT_NE(
+      run_coppice({"generate", "-m", small_model(), "--prompts", (folder / "no").string()}).exit,
+      0);
+}
+
 TEST(ModelImport, MakesAFileOfAFolderThatOpens) {
   const HuggingFaceFolder from("llama");
   from.write(2);

@@ -54,6 +54,9 @@ class Packages(unittest.TestCase):
         self.assertEqual({"root/root"}, owners)
         control = done("dpkg-deb", "--field", self.deb)
         self.assertRegex(control, r"Depends: libc6 \(>= 2\.\d+\)")
+        machine = done("dpkg", "--print-architecture").strip()
+        self.assertIn(f"Architecture: {machine}\n", control)
+        self.assertTrue(self.deb.stem.endswith(f"_{machine}"))
         conffiles = (self.dir / "deb/DEBIAN/conffiles").read_text().split()
         for name in conffiles:
             self.assertTrue((self.dir / "deb" / name.lstrip("/")).is_file(), name)

@@ -27,7 +27,8 @@ case "$*" in
   *' install '*) [ "$(grep -c -- '--yes' "$APT_CALLS")" -gt "${FAIL_FIRST:-0}" ] || exit 100 ;;
 esac
 """
-TOOLS = ("make cmake ninja ccache pkg-config xz clang-format clang-tidy valgrind").split()
+TOOLS = ("make cmake ninja ccache pkg-config xz clang-format clang-tidy valgrind "
+         "debootstrap").split()
 
 
 class SetupScript(unittest.TestCase):

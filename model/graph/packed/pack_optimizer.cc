@@ -127,4 +127,21 @@ void PackOptimizer::step(std::span<const Turn> turns, const at::Tensor& gradient
   second_.index_copy_(0, where, second);
 }
 
+PackOptimizer::ClientState PackOptimizer::state(std::size_t client) const {
+  const auto row = [&](const at::Tensor& of) {
+    return of[static_cast<std::int64_t>(client)].to(at::kCPU, at::kFloat, false, true);
+  };
+  return {row(values_), row(first_), row(second_), steps_[client]};
+}
+
+void PackOptimizer::restore(std::size_t client, const TrainState& state) {
+  const auto put = [&](const at::Tensor& into, std::span<const float> from) {
+    into[static_cast<std::int64_t>(client)].copy_(to_device(from, compute_));
+  };
+  put(values_, state.values);
+  put(first_, state.first_moment);
+  put(second_, state.second_moment);
+  steps_[client] = state.steps;
+}
+
 } // namespace coppice::graph::packed

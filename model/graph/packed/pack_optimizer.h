@@ -32,6 +32,14 @@ class PackOptimizer {
   std::vector<double> prepare(std::span<const Turn> turns, at::Tensor& gradient) const;
   void step(std::span<const Turn> turns, const at::Tensor& gradient);
 
+  // A client's values and moments, (P) each on the CPU, and its steps.
+  struct ClientState {
+    at::Tensor values, first, second;
+    std::uint64_t steps = 0;
+  };
+  ClientState state(std::size_t client) const;
+  void restore(std::size_t client, const TrainState& state); // which was checked
+
  private:
   bool all_have(std::span<const Turn> turns) const { return turns.size() == settings_.size(); }
   at::Tensor clients_of(std::span<const Turn> turns) const; // their numbers

@@ -44,6 +44,9 @@ class PackedEngine final : public Engine {
     return packed::plan_training_passes(transformer_, options_.activation_bytes, longest, total);
   }
   Result<GenerateResult> generate(const GenerateRequest& request) override;
+  const std::atomic<bool>* stop_when(const std::atomic<bool>* stop) override {
+    return transformer_.stop_when(stop);
+  }
 
  private:
   // (n, V) float32 on the CPU of the last n tokens.
@@ -78,6 +81,7 @@ Result<std::vector<Score>> PackedEngine::score(std::span<const AdapterUse> adapt
     const at::NoGradGuard no_gradient;
     std::vector<Score> scores(sequences.size());
     for (const Pack& pack : make_packs({std::move(all)}, kScoringTokens)) {
+      if (transformer_.stopped()) return stopped_error();
       const PackRows layout = lay_out(pack);
       const PackedTokens tokens{.ids = to_device(layout.ids, compute).view({1, pack.tokens()}),
                                 .sequence = pack.length};

@@ -11,8 +11,10 @@
 
 #include <algorithm>
 #include <cmath>
+#include <map>
 
 #include "base/text.h"
+#include "model/adapter_optimizer.h"
 #include "model/graph/guard.h"
 #include "model/graph/packed/pack_optimizer.h"
 #include "model/graph/packed/packs.h"
@@ -38,8 +40,11 @@ class PackedTrainSession final : public TrainSession {
   Result<std::vector<StepResult>> step(std::span<const Batch> batches) override;
   Result<Adapter> gradient(std::size_t client, const Batch& batch) override;
   Result<Adapter> adapter(std::size_t client) const override;
+  Result<TrainState> state(std::size_t client) const override;
+  Result<void> restore(std::size_t client, const TrainState& state) override;
 
  private:
+  Result<void> check_client(std::size_t client) const;
   struct Gradients {
     std::vector<PackOptimizer::Turn> turns; // of clients with a part
     at::Tensor values;                      // (turns, P) float32
@@ -67,6 +72,8 @@ class PackedTrainSession final : public TrainSession {
   at::Tensor low_;    // (K, P) in the computation's type, made anew for each step
   LoraTable frozen_;
   std::unique_ptr<PackOptimizer> optimizer_;
+  // What state() gave spans of, until the next step or restore().
+  mutable std::map<std::size_t, PackOptimizer::ClientState> given_;
 };
 
 PackedTrainSession::PackedTrainSession(Transformer& transformer, std::vector<TrainJob> jobs,
@@ -193,6 +200,7 @@ Result<PackedTrainSession::Gradients> PackedTrainSession::forward_backward(
         at::zeros({static_cast<std::int64_t>(to.turns.size()), parameters_}, compute_.full());
   }
   for (const Pack& pack : packs) {
+    if (transformer_.stopped()) return stopped_error();
     const at::Tensor part = COPPICE_TRY(run_pack(pack, to.results));
     if (packs.size() == 1) {
       to.values = part.to(at::kFloat);
@@ -236,6 +244,7 @@ Result<std::vector<StepResult>> PackedTrainSession::step(std::span<const Batch> 
                          " is not finite; start again with a lower learning rate")};
       }
     }
+    given_.clear();
     optimizer_->step(gradients.turns, gradients.values);
     return std::move(gradients.results);
   });
@@ -248,8 +257,38 @@ Result<Adapter> PackedTrainSession::adapter_of(const at::Tensor& row) const {
   return result;
 }
 
+Result<void> PackedTrainSession::check_client(std::size_t client) const {
+  if (client < clients()) return {};
+  return invalid(cat("there is no client ", client, " in this session"));
+}
+
+Result<TrainState> PackedTrainSession::state(std::size_t client) const {
+  COPPICE_TRY(check_client(client));
+  return guarded([&]() -> Result<TrainState> {
+    const PackOptimizer::ClientState& held =
+        given_.insert_or_assign(client, optimizer_->state(client)).first->second;
+    const auto span = [](const at::Tensor& of) {
+      return std::span(of.const_data_ptr<float>(), static_cast<std::size_t>(of.numel()));
+    };
+    return TrainState{.values = span(held.values),
+                      .first_moment = span(held.first),
+                      .second_moment = span(held.second),
+                      .steps = held.steps};
+  });
+}
+
+Result<void> PackedTrainSession::restore(std::size_t client, const TrainState& state) {
+  COPPICE_TRY(check_client(client));
+  COPPICE_TRY(check_state(state, static_cast<std::size_t>(parameters_)));
+  return guarded([&]() -> Result<void> {
+    optimizer_->restore(client, state);
+    given_.clear();
+    return {};
+  });
+}
+
 Result<Adapter> PackedTrainSession::gradient(std::size_t client, const Batch& batch) {
-  if (client >= clients()) return invalid(cat("there is no client ", client, " in this session"));
+  COPPICE_TRY(check_client(client));
   return guarded([&]() -> Result<Adapter> {
     std::vector<const Batch*> one(clients());
     one[client] = &batch;
@@ -259,7 +298,7 @@ Result<Adapter> PackedTrainSession::gradient(std::size_t client, const Batch& ba
 }
 
 Result<Adapter> PackedTrainSession::adapter(std::size_t client) const {
-  if (client >= clients()) return invalid(cat("there is no client ", client, " in this session"));
+  COPPICE_TRY(check_client(client));
   return guarded([&] { return adapter_of(values_[static_cast<std::int64_t>(client)]); });
 }
 

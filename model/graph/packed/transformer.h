@@ -4,8 +4,10 @@
 // device.
 #pragma once
 
+#include <atomic>
 #include <memory>
 #include <optional>
+#include <utility>
 #include <vector>
 
 #include "model/graph/lora.h"
@@ -56,6 +58,12 @@ class Transformer {
   const at::Tensor& head() const { return head_; }
   double head_cap() const { return base_->config().output_cap; }
 
+  // Engine::stop_when(); looked at between passes, by those who compute them.
+  const std::atomic<bool>* stop_when(const std::atomic<bool>* stop) {
+    return std::exchange(stop_, stop);
+  }
+  bool stopped() const { return stop_ != nullptr && stop_->load(); }
+
  private:
   // What an architecture lacks is undefined.
   struct Layer {
@@ -86,6 +94,7 @@ class Transformer {
   std::vector<Layer> layers_;
   Angles angles_;
   std::optional<Angles> local_angles_; // of layers with a window
+  const std::atomic<bool>* stop_ = nullptr;
 };
 
 } // namespace coppice::graph::packed

@@ -35,6 +35,7 @@ ReferenceModel::Rows ReferenceModel::norm(const Rows& x, const std::string& name
 
 ReferenceModel::Rows ReferenceModel::linear(const Rows& x, const std::string& name,
                                             std::span<const AdapterUse> adapters) const {
+  if (on_input) on_input(name, x);
   const Matrix& w = matrix(name);
   Rows y(x.size(), std::vector<double>(w.rows));
   for (std::size_t t = 0; t < x.size(); ++t) {

@@ -3,6 +3,7 @@
 // common with the engine but the dequantization of a row, which has its own vectors.
 #pragma once
 
+#include <functional>
 #include <map>
 #include <vector>
 
@@ -12,7 +13,10 @@ namespace coppice::graph {
 
 class ReferenceModel {
  public:
+  using Rows = std::vector<std::vector<double>>; // a vector a token
   explicit ReferenceModel(const BaseModel& base);
+  // If set, told the name and input of each product.
+  std::function<void(const std::string& name, const Rows& x)> on_input;
 
   // (tokens, V)
   std::vector<double> logits(std::span<const AdapterUse> adapters,
@@ -25,7 +29,6 @@ class ReferenceModel {
     std::vector<double> values;
     std::size_t rows = 0, columns = 0;
   };
-  using Rows = std::vector<std::vector<double>>; // a vector a token
 
   const Matrix& matrix(const std::string& name) const { return matrices_.at(name); }
   Rows norm(const Rows& x, const std::string& name) const;

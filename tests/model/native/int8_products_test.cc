@@ -3,6 +3,7 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cmath>
 #include <cstring>
 
@@ -42,7 +43,7 @@ TEST(Int8Products, AreTheProductsOfTheRoundedActivations) {
       rounded.assign(rows.x.data(), columns);
       for (const CpuLevel level : supported_cpu_levels()) {
         float out[kRows];
-        int8_products(type, level)(rows.data.data(), rows.bytes, kRows, rounded, out);
+        int8_products(type, level)(rows.data.data(), rows.bytes, kRows, {&rounded, 1}, out, kRows);
         for (std::size_t row = 0; row < kRows; ++row) {
           std::vector<float> weights(columns);
           dequantize_row(type, ByteSpan(rows.data).subspan(row * rows.bytes, rows.bytes), weights);
@@ -56,6 +57,35 @@ TEST(Int8Products, AreTheProductsOfTheRoundedActivations) {
           EXPECT_NEAR(out[row], expected, 1e-6 * size + 1e-6)
               << block_type_name(type) << " " << columns << " " << cpu_level_name(level);
         }
+      }
+    }
+  }
+}
+
+// Fifteen: eight, four, two and one at a time where the level takes several.
+TEST(Int8Products, HaveTheSameBitsWhateverIsComputedBesideThem) {
+  constexpr std::size_t kRows = 3;
+  constexpr std::size_t kTexts = 15;
+  constexpr std::size_t kStride = 7; // some floats of another's between
+  for (const BlockType type : {BlockType::kQ4_0, BlockType::kQ8_0}) {
+    const Rows rows(type, kRows, 352);
+    std::vector<Int8Row> rounded(kTexts);
+    for (std::size_t t = 0; t < kTexts; ++t) {
+      std::vector<float> x = rows.x;
+      for (float& value : x) value *= 1.0F + 0.37F * static_cast<float>(t);
+      std::ranges::rotate(x, x.begin() + static_cast<std::ptrdiff_t>(t));
+      rounded[t].assign(x.data(), x.size());
+    }
+    for (const CpuLevel level : supported_cpu_levels()) {
+      std::vector<float> together(kTexts * kStride, -1.0F);
+      int8_products(type, level)(rows.data.data(), rows.bytes, kRows, rounded, together.data(),
+                                 kStride);
+      for (std::size_t t = 0; t < kTexts; ++t) {
+        float alone[kRows];
+        int8_products(type, level)(rows.data.data(), rows.bytes, kRows, {&rounded[t], 1}, alone,
+                                   kRows);
+        for (std::size_t i = 0; i < kRows; ++i) EXPECT_EQ(together[t * kStride + i], alone[i]);
+        for (std::size_t i = kRows; i < kStride; ++i) EXPECT_EQ(together[t * kStride + i], -1.0F);
       }
     }
   }

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "cli/privacy_plot.h"
+#include "sim/chart.h"
 
 #include <gtest/gtest.h>
 
@@ -7,40 +7,13 @@
 #include <cstdlib>
 
 #include "base/text.h"
+#include "tests/sim/well_formed.h"
 
 namespace coppice {
 namespace {
 
-// Every tag closed by its own, one root, and no bare '&' or '<': what a reader of XML insists on.
-bool is_well_formed(const std::string& xml) {
-  std::vector<std::string> open;
-  std::size_t roots = 0;
-  for (std::size_t at = 0; at < xml.size(); ++at) {
-    if (xml[at] == '&') {
-      const std::string entity = xml.substr(at, xml.find(';', at) - at + 1);
-      if (entity != "&amp;" && entity != "&lt;" && entity != "&gt;" && entity != "&quot;")
-        return false;
-    }
-    if (xml[at] != '<') continue;
-    const std::size_t end = xml.find('>', at);
-    if (end == std::string::npos) return false;
-    const std::string tag = xml.substr(at + 1, end - at - 1);
-    if (tag.find('<') != std::string::npos) return false;
-    const std::string name = tag.substr(0, tag.find_first_of(" /", 1));
-    if (tag.starts_with("/")) {
-      if (open.empty() || "/" + open.back() != tag) return false;
-      open.pop_back();
-    } else {
-      roots += open.empty() ? 1 : 0;
-      if (!tag.ends_with("/")) open.push_back(name);
-    }
-    at = end;
-  }
-  return open.empty() && roots == 1;
-}
-
-std::vector<std::vector<PlotPoint>> polylines(const std::string& svg) {
-  std::vector<std::vector<PlotPoint>> lines;
+std::vector<std::vector<ChartPoint>> polylines(const std::string& svg) {
+  std::vector<std::vector<ChartPoint>> lines;
   constexpr std::string_view kBegin = "points=\"";
   for (std::size_t at = svg.find(kBegin); at != std::string::npos; at = svg.find(kBegin, at + 1)) {
     const std::size_t begin = at + kBegin.size();
@@ -55,7 +28,7 @@ std::vector<std::vector<PlotPoint>> polylines(const std::string& svg) {
   return lines;
 }
 
-Plot two_lines() {
+LineChart two_lines() {
   return {.title = "a < b & \"c\"",
           .x_label = "rounds",
           .y_label = "epsilon",
@@ -63,15 +36,15 @@ Plot two_lines() {
                     {"z = 2", {{0, 0}, {500, 1.5}, {1000, 2.29}}}}};
 }
 
-TEST(PrivacyPlot, IsWellFormedWhateverTheWords) {
-  EXPECT_TRUE(is_well_formed(plot_svg(two_lines())));
-  EXPECT_TRUE(is_well_formed(plot_svg({})));
+TEST(Chart, IsWellFormedWhateverTheWords) {
+  EXPECT_TRUE(is_well_formed(line_chart_file(two_lines())));
+  EXPECT_TRUE(is_well_formed(line_chart_file({})));
   EXPECT_FALSE(is_well_formed("<svg><text>a & b</text></svg>"));
   EXPECT_FALSE(is_well_formed("<svg><text></svg></text>"));
 }
 
-TEST(PrivacyPlot, DrawsEachPointWhereItsAxesPutIt) {
-  const auto lines = polylines(plot_svg(two_lines()));
+TEST(Chart, DrawsEachPointWhereItsAxesPutIt) {
+  const auto lines = polylines(line_chart_file(two_lines()));
   ASSERT_EQ(lines.size(), 2U);
   ASSERT_EQ(lines[0].size(), 3U);
   // Axes to 1,000 and to 2.5: the corner, the middle of the width, and up by 2.3 / 2.5.
@@ -82,12 +55,13 @@ TEST(PrivacyPlot, DrawsEachPointWhereItsAxesPutIt) {
   EXPECT_NEAR(lines[0][2].y, 380 - (380 - 52) * 2.3 / 2.5, 0.05); // printed to a tenth
 }
 
-TEST(PrivacyPlot, PutsDecadesAtEqualDistances) {
-  const auto lines = polylines(plot_svg({.title = "",
-                                         .x_label = "",
-                                         .y_label = "",
-                                         .log_x = true,
-                                         .lines = {{"one", {{1e-6, 3}, {1e-4, 2}, {1e-2, 1}}}}}));
+TEST(Chart, PutsDecadesAtEqualDistances) {
+  const auto lines =
+      polylines(line_chart_file({.title = "",
+                                 .x_label = "",
+                                 .y_label = "",
+                                 .log_x = true,
+                                 .lines = {{"one", {{1e-6, 3}, {1e-4, 2}, {1e-2, 1}}}}}));
   ASSERT_EQ(lines.size(), 1U);
   EXPECT_DOUBLE_EQ(lines[0][0].x, 72);
   EXPECT_DOUBLE_EQ(lines[0][1].x, 336);
@@ -95,8 +69,8 @@ TEST(PrivacyPlot, PutsDecadesAtEqualDistances) {
 }
 
 // The lines end a tenth of a unit apart; their names don't lie on each other.
-TEST(PrivacyPlot, NamesLinesBesideTheirEndsAndApart) {
-  const std::string svg = plot_svg(two_lines());
+TEST(Chart, NamesLinesBesideTheirEndsAndApart) {
+  const std::string svg = line_chart_file(two_lines());
   const auto place = [&svg](const char* name) {
     const std::size_t at = svg.rfind("y=\"", svg.find(cat(">", name, "<")));
     return std::strtod(svg.c_str() + at + 3, nullptr);
@@ -104,13 +78,13 @@ TEST(PrivacyPlot, NamesLinesBesideTheirEndsAndApart) {
   EXPECT_LE(place("z = 1") + 16, place("z = 2"));
 }
 
-TEST(PrivacyPlot, LeavesOutWhatIsNotFinite) {
-  Plot plot = two_lines();
+TEST(Chart, LeavesOutWhatIsNotFinite) {
+  LineChart plot = two_lines();
   plot.lines[0].points.push_back({1000, INFINITY});
-  EXPECT_EQ(polylines(plot_svg(plot)), polylines(plot_svg(two_lines())));
+  EXPECT_EQ(polylines(line_chart_file(plot)), polylines(line_chart_file(two_lines())));
 }
 
-TEST(PrivacyPlot, ChoosesRoundTicks) {
+TEST(Chart, ChoosesRoundTicks) {
   EXPECT_EQ(linear_ticks(1000), (std::vector<double>{0, 200, 400, 600, 800, 1000}));
   EXPECT_EQ(linear_ticks(2.3), (std::vector<double>{0, 0.5, 1, 1.5, 2, 2.5}));
   EXPECT_EQ(linear_ticks(7), (std::vector<double>{0, 1, 2, 3, 4, 5, 6, 7}));

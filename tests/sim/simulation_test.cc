@@ -1,0 +1,186 @@
+// SPDX-License-Identifier: Apache-2.0
+// The same bits every time: for any number of workers, after a stop at any round, with secure
+// aggregation in full or as its exact sum.
+#include "sim/simulation.h"
+
+#include <gtest/gtest.h>
+
+#include "crypto/hash.h"
+#include "model/native/native_engine.h"
+#include "tests/aggregator/temporary_folder.h"
+
+namespace coppice {
+namespace {
+
+fs::path assets() { return fs::path(COPPICE_SOURCE_DIR) / "assets"; }
+
+Scenario scenario_with(const std::vector<Override>& more) {
+  std::vector<Override> set{
+      {"rounds", "3", ""},
+      {"model", "coppice-4m.q4_0.gguf", ""},
+      {"lora.r", "2", ""},
+      {"lora.target_modules", "q_proj,v_proj", ""},
+      {"training.max_steps", "2", ""},
+      {"training.batch_tokens", "64", ""},
+      {"training.max_length", "64", ""},
+      {"round.max_train_nodes", "6", ""},
+      {"round.min_survivors", "3", ""},
+      {"round.deadline", "10m", ""},
+      {"population.devices", "12", ""},
+      {"population.drop_while_training", "0.1", ""},
+      {"data.bytes_each", "4kB", ""},
+      {"report.every", "3", ""},
+      {"report.clients", "1", ""},
+      {"report.global_bytes", "2kB", ""},
+      {"personal.max_steps", "1", ""},
+  };
+  set.insert(set.end(), more.begin(), more.end());
+  const auto settings = Settings::load_text(scenario_keys(), "", "test.toml", {}, set);
+  EXPECT_TRUE(settings.ok()) << settings.error().message;
+  auto scenario = scenario_of(*settings);
+  EXPECT_TRUE(scenario.ok()) << scenario.error().message;
+  return std::move(scenario).value();
+}
+
+SimulationParts parts_of(Scenario scenario) {
+  SimulationParts parts{.scenario = std::move(scenario),
+                        .scenario_folder = assets(),
+                        .base = nullptr,
+                        .engine = {}};
+  if (parts.scenario.model.empty()) return parts;
+  parts.base = BaseModel::open(assets() / parts.scenario.model).value();
+  parts.engine = [base = parts.base] { return open_native_engine(base, EngineOptions{}); };
+  return parts;
+}
+
+struct Played {
+  std::vector<Sha256> releases;
+  Sha256 events;
+};
+
+Played play(const fs::path& out, Scenario scenario) {
+  auto folder = RunFolder::create(out, Json::object());
+  EXPECT_TRUE(folder.ok()) << folder.error().message;
+  auto simulation = Simulation::open(parts_of(std::move(scenario)), std::move(folder).value());
+  EXPECT_TRUE(simulation.ok()) << simulation.error().message;
+  const auto end = (*simulation)->run(nullptr, {});
+  EXPECT_TRUE(end.ok()) << end.error().message;
+  return {end->releases, sha256_file(out / kEventsFile).value()};
+}
+
+TEST(Simulation, AnyNumberOfWorkersGivesTheSameReleasesAndEvents) {
+  const TemporaryFolder folder;
+  const Played one = play(folder.path() / "1", scenario_with({{"workers", "1", ""}}));
+  ASSERT_EQ(one.releases.size(), 3U);
+  EXPECT_NE(one.releases[0], one.releases[1]);
+  for (const char* workers : {"2", "3"}) {
+    const Played other = play(folder.path() / workers, scenario_with({{"workers", workers, ""}}));
+    EXPECT_EQ(other.releases, one.releases);
+    EXPECT_EQ(other.events, one.events);
+  }
+}
+
+TEST(Simulation, AnotherSeedGivesOtherReleases) {
+  const TemporaryFolder folder;
+  const Played one = play(folder.path() / "1", scenario_with({{"rounds", "1", ""}}));
+  const Played two =
+      play(folder.path() / "2", scenario_with({{"rounds", "1", ""}, {"seed", "2", ""}}));
+  EXPECT_NE(one.releases, two.releases);
+}
+
+// Keys, shares and masks are drawn anew each time, and cancel; devices are always there, so that
+// the machines' different timing decides nothing.
+TEST(Simulation, SecureAggregationInFullGivesTheBitsOfItsExactSum) {
+  const TemporaryFolder folder;
+  const std::vector<Override> calm{{"population.drop_after_masking", "0.15", ""},
+                                   {"round.max_train_nodes", "8", ""},
+                                   {"rounds", "2", ""}};
+  const Played exact = play(folder.path() / "exact", scenario_with(calm));
+  auto set = calm;
+  set.push_back({"secure_sum", "full", ""});
+  const Played full = play(folder.path() / "full", scenario_with(set));
+  ASSERT_EQ(exact.releases.size(), 2U);
+  EXPECT_EQ(full.releases, exact.releases);
+}
+
+// Stopped after each round and opened again, by an object that knows only the folder.
+TEST(Simulation, AStoppedRunGoesOnToTheSameBits) {
+  const TemporaryFolder folder;
+  const Played whole = play(folder.path() / "whole", scenario_with({}));
+  const fs::path out = folder.path() / "parts";
+  { auto made = RunFolder::create(out, Json::object()); }
+  std::vector<Sha256> releases;
+  for (int part = 0; part < 10; ++part) {
+    auto opened = RunFolder::open(out);
+    ASSERT_TRUE(opened.ok()) << opened.error().message;
+    auto simulation =
+        Simulation::open(parts_of(scenario_with({})), std::move(opened).value()).value();
+    std::atomic<bool> stop{false};
+    const auto end = simulation->run(&stop, [&](const RoundNews&) { stop = true; });
+    if (end.ok()) {
+      releases = end->releases;
+      break;
+    }
+    EXPECT_EQ(end.error().code, ErrorCode::kCancelled);
+  }
+  EXPECT_EQ(releases, whole.releases);
+  EXPECT_EQ(sha256_file(out / kEventsFile).value(), whole.events);
+}
+
+TEST(Simulation, ARunIsNotGoneOnWithUnderOtherConditions) {
+  const TemporaryFolder folder;
+  const fs::path out = folder.path() / "run";
+  { play(out, scenario_with({{"rounds", "1", ""}})); }
+  auto opened = RunFolder::open(out);
+  const auto other =
+      Simulation::open(parts_of(scenario_with({{"data.bytes_each", "5kB", ""}})),
+                       std::move(opened).value());
+  ASSERT_FALSE(other.ok());
+  EXPECT_EQ(other.error().code, ErrorCode::kFailedPrecondition);
+  EXPECT_NE(other.error().message.find("data_sha256"), std::string::npos) << other.error().message;
+}
+
+// Noise follows from the seed here, so that a run can be repeated; it is priced as in a fleet, and
+// the run ends where the budget does.
+TEST(Simulation, TheBudgetEndsTheRun) {
+  const TemporaryFolder folder;
+  const auto noisy = scenario_with({{"rounds", "50", ""},
+                                    {"privacy.noise", "central", ""},
+                                    {"privacy.epsilon", "2", ""},
+                                    {"privacy.noise_multiplier", "4", ""},
+                                    {"round.weighted_by", "uniform", ""},
+                                    {"round.ring_bits", "32", ""},
+                                    {"round.clip_norm", "0.5", ""},
+                                    {"report.every", "50", ""}});
+  auto made = RunFolder::create(folder.path() / "run", Json::object());
+  auto simulation = Simulation::open(parts_of(noisy), std::move(made).value());
+  ASSERT_TRUE(simulation.ok()) << simulation.error().message;
+  const auto end = (*simulation)->run(nullptr, {});
+  ASSERT_TRUE(end.ok()) << end.error().message;
+  EXPECT_LT(end->rounds, 50U);
+  EXPECT_GT(end->rounds, 0U);
+  EXPECT_LE(end->epsilon, 2.0);
+  EXPECT_GT(end->epsilon, 0.5);
+  EXPECT_NE(end->reason.find("budget"), std::string::npos) << end->reason;
+}
+
+// Without training a round is a few elements, whatever it stands for.
+TEST(Simulation, ARoundWithoutTrainingWeighsWhatTheModelsWould) {
+  const TemporaryFolder folder;
+  const std::vector<Override> idle{{"training.kind", "none", ""},
+                                   {"population.drop_while_training", "0", ""}};
+  auto made = RunFolder::create(folder.path() / "run", Json::object());
+  auto simulation = Simulation::open(parts_of(scenario_with(idle)), std::move(made).value());
+  ASSERT_TRUE(simulation.ok()) << simulation.error().message;
+  const auto end = (*simulation)->run(nullptr, {});
+  ASSERT_TRUE(end.ok()) << end.error().message;
+  EXPECT_EQ(end->releases.size(), 3U);
+  // 4 layers of q (256 x 256) and v (256 x 128) at rank 2, 16 bits a parameter, 6 devices.
+  const std::uint64_t parameters = 4 * (2 * (256 + 256) + 2 * (256 + 128));
+  const std::uint64_t least = 3 * 6 * parameters * 2;
+  EXPECT_GT(end->bytes_up, least);
+  EXPECT_LT(end->bytes_up, least + 3 * 6 * 3000);
+}
+
+} // namespace
+} // namespace coppice
