@@ -67,12 +67,12 @@ void AdapterOptimizer::update(std::span<const float> gradient, float rate_factor
   }
 }
 
-Result<void> AdapterOptimizer::restore(const TrainState& state, std::span<float> values) {
-  const auto fits = [&](std::span<const float> part) { return part.size() == values.size(); };
+Result<void> check_state(const TrainState& state, std::size_t values) {
+  const auto fits = [&](std::span<const float> part) { return part.size() == values; };
   if (!fits(state.values) || !fits(state.first_moment) || !fits(state.second_moment)) {
     return Error{ErrorCode::kInvalidArgument,
                  cat("the state to go on from has ", state.values.size(), " values, the adapter ",
-                     values.size(), "; it is of another training")};
+                     values, "; it is of another training")};
   }
   const auto finite = [](float value) { return std::isfinite(value); };
   if (!std::ranges::all_of(state.values, finite) ||
@@ -82,6 +82,11 @@ Result<void> AdapterOptimizer::restore(const TrainState& state, std::span<float>
     return Error{ErrorCode::kInvalidArgument,
                  "the state to go on from holds values that no training leaves; start anew"};
   }
+  return {};
+}
+
+Result<void> AdapterOptimizer::restore(const TrainState& state, std::span<float> values) {
+  COPPICE_TRY(check_state(state, values.size()));
   std::ranges::copy(state.values, values.begin());
   first_.assign(state.first_moment.begin(), state.first_moment.end());
   second_.assign(state.second_moment.begin(), state.second_moment.end());

@@ -13,6 +13,9 @@
 
 namespace coppice {
 
+// What TrainSession::restore() refuses, for an adapter of so many values.
+Result<void> check_state(const TrainState& state, std::size_t values);
+
 class AdapterOptimizer {
  public:
   AdapterOptimizer(std::shared_ptr<const AdapterSpec> spec, const OptimizerSettings& settings,

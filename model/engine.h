@@ -59,7 +59,8 @@ struct TrainJob {
 };
 
 // One client's share of a step: its sequences, and the learning rate of this step as a factor of
-// the setting (warm-up and cosine are the caller's schedule).
+// the setting (warm-up and cosine are the caller's schedule). A client without sequences rests: the
+// step leaves its adapter and optimizer as they are.
 struct Batch {
   std::vector<Sequence> sequences;
   float learning_rate_factor = 1.0F;
@@ -100,7 +101,8 @@ class TrainSession {
   // One optimizer step for each client; batches.size() == clients(). The loss of a client is the
   // mean over all predicted tokens of its step, however it is split inside. kCancelled, with
   // nothing changed, where Engine::stop_when() has it; with several clients that is so until the
-  // first of them is updated.
+  // first of them is updated. A resting client's result is all zero; if all rest, that is
+  // kInvalidArgument.
   virtual Result<std::vector<StepResult>> step(std::span<const Batch> batches) = 0;
   // The gradient of a batch's loss at the present values, without a step: for tests and strategies.
   virtual Result<Adapter> gradient(std::size_t client, const Batch& batch) = 0;
@@ -229,8 +231,13 @@ struct EngineOptions {
   std::uint64_t activation_bytes = std::uint64_t{256} << 20U;
   // How keys and values of a text being written are kept: F16 or Q8_0; F32 where `exact`.
   BlockType kv_cache = BlockType::kF16;
-  // Products of float32 throughout, where the native engine would round their inputs to bfloat16.
+  // Products of float32 throughout, where the native engine, or a GPU, would round their inputs to
+  // bfloat16.
   bool exact = false;
+  // "cpu", or "cuda:N" for the LibTorch engine: it then holds the base dequantized on that GPU,
+  // packs clients and sequences, and generates slowly. Results repeat for equal packs on one kind
+  // of GPU, whatever the number of GPUs.
+  std::string device = "cpu";
 };
 
 // How client/ and others get an engine without knowing which: opened when work begins, closed

@@ -185,10 +185,14 @@ Result<std::vector<StepResult>> GraphTrainSession::step(std::span<const Batch> b
         cat("a step needs a batch for each of the ", clients(), " clients, not ", batches.size()));
   }
   return guarded([&]() -> Result<std::vector<StepResult>> {
-    std::vector<const Batch*> all;
-    for (const Batch& batch : batches) all.push_back(&batch);
-    auto results = COPPICE_TRY(forward_backward(all));
+    COPPICE_TRY(check_any_works(batches));
+    std::vector<const Batch*> present;
+    for (const Batch& batch : batches) {
+      present.push_back(batch.sequences.empty() ? nullptr : &batch);
+    }
+    auto results = COPPICE_TRY(forward_backward(present));
     for (std::size_t client = 0; client < clients(); ++client) {
+      if (present[client] == nullptr) continue;
       results[client].gradient_norm =
           optimizers_[client].prepare(row(values_, client), row(gradients_, client));
       if (!std::isfinite(results[client].gradient_norm)) {
@@ -198,6 +202,7 @@ Result<std::vector<StepResult>> GraphTrainSession::step(std::span<const Batch> b
       }
     }
     for (std::size_t client = 0; client < clients(); ++client) {
+      if (present[client] == nullptr) continue;
       optimizers_[client].update(row(gradients_, client), batches[client].learning_rate_factor,
                                  row(values_, client));
     }

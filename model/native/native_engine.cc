@@ -175,6 +175,10 @@ Result<std::unique_ptr<Engine>> open_native_engine(std::shared_ptr<const BaseMod
   if (options.threads == 0) {
     return Error{ErrorCode::kInvalidArgument, "the engine needs at least one thread"};
   }
+  if (options.device != "cpu") {
+    return Error{ErrorCode::kUnsupported, cat("the native engine computes on the CPU, not on ",
+                                              options.device, "; take the engine graph")};
+  }
   const CpuLevel level = COPPICE_TRY(choose_cpu_level());
   const Precision precision = options.exact ? Precision::kFloat32 : Precision::kBfloat16;
   return std::unique_ptr<Engine>(std::make_unique<NativeEngine>(std::move(base), options, level,

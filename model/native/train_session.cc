@@ -246,14 +246,19 @@ Result<std::vector<StepResult>> NativeTrainSession::step(std::span<const Batch> 
     return invalid(
         cat("a step needs a batch for each of the ", clients(), " clients, not ", batches.size()));
   }
+  COPPICE_TRY(check_any_works(batches));
+  const auto rests = [&](std::size_t client) { return batches[client].sequences.empty(); };
   for (std::size_t client = 0; client < clients(); ++client) {
-    COPPICE_TRY(check_batch(client, batches[client], transformer_.config()));
+    if (!rests(client)) COPPICE_TRY(check_batch(client, batches[client], transformer_.config()));
   }
-  std::vector<StepResult> results;
+  std::vector<StepResult> results(clients());
+  bool updated = false;
   for (std::size_t i = 0; i < clients(); ++i) {
+    if (rests(i)) continue;
     // Once a client is updated the step goes on to its end.
-    StepResult result = COPPICE_TRY(i == 0 ? interruptible_forward_backward(i, batches[i])
-                                           : forward_backward(i, batches[i]));
+    StepResult result = COPPICE_TRY(updated ? forward_backward(i, batches[i])
+                                            : interruptible_forward_backward(i, batches[i]));
+    updated = true;
     Client& client = clients_[i];
     result.gradient_norm = client.optimizer.prepare(client.values, gradients_);
     if (!std::isfinite(result.gradient_norm)) {
@@ -262,7 +267,7 @@ Result<std::vector<StepResult>> NativeTrainSession::step(std::span<const Batch> 
                        " is not finite; start again with a lower learning rate")};
     }
     client.optimizer.update(gradients_, batches[i].learning_rate_factor, client.values);
-    results.push_back(result);
+    results[i] = result;
   }
   return results;
 }
