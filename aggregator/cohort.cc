@@ -8,6 +8,16 @@
 
 namespace coppice {
 
+std::uint32_t ready_needed(const CohortSettings& settings) {
+  return std::max(settings.min_available, settings.min_train);
+}
+
+std::uint32_t cohort_size(const CohortSettings& settings, std::size_t ready) {
+  const double share = std::ceil(settings.fraction_train * static_cast<double>(ready));
+  const auto wanted = std::max(settings.min_train, static_cast<std::uint32_t>(share));
+  return std::min({wanted, settings.max_cohort, static_cast<std::uint32_t>(ready)});
+}
+
 void Cohort::checked_in(const ClientId& client, Presence presence) {
   present_[client] = std::move(presence);
 }
@@ -38,17 +48,11 @@ std::size_t Cohort::ready() const {
       std::ranges::count_if(present_, [](const auto& entry) { return entry.second.ready; }));
 }
 
-std::uint32_t Cohort::sample_size(std::size_t ready) const {
-  const double share = std::ceil(settings_.fraction_train * static_cast<double>(ready));
-  const auto wanted = std::max(settings_.min_train, static_cast<std::uint32_t>(share));
-  return std::min({wanted, settings_.max_cohort, static_cast<std::uint32_t>(ready)});
-}
-
 std::string Cohort::waiting_for() const {
   const std::size_t can = ready();
-  if (can >= std::max(settings_.min_available, settings_.min_train)) return {};
-  return cat(can, " devices are ready of ", connected(), " connected; a round needs ",
-             std::max(settings_.min_available, settings_.min_train));
+  const std::uint32_t needed = ready_needed(settings_);
+  if (can >= needed) return {};
+  return cat(can, " devices are ready of ", connected(), " connected; a round needs ", needed);
 }
 
 std::vector<ClientId> Cohort::sample(const std::function<std::uint64_t(std::uint64_t)>& below,
@@ -64,7 +68,7 @@ std::vector<ClientId> Cohort::sample(const std::function<std::uint64_t(std::uint
     std::erase_if(candidates, [&](const ClientId&) { return below(kGrain) >= rate; });
     return candidates; // sorted, as the map is
   }
-  const std::size_t wanted = sample_size(candidates.size());
+  const std::size_t wanted = cohort_size(settings_, candidates.size());
   for (std::size_t i = 0; i < wanted; ++i) { // the first steps of a Fisher-Yates shuffle
     std::swap(candidates[i],
               candidates[i + static_cast<std::size_t>(below(candidates.size() - i))]);

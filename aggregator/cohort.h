@@ -23,9 +23,16 @@ struct CohortSettings {
   std::uint32_t min_train = 2;     // asked at least
   double fraction_train = 1.0;     // share of the ready devices that is asked
   std::uint32_t max_cohort = 10'000;
-  bool poisson = false; // each device by itself, with probability fraction_train
+  // Each device by itself, with probability fraction_train. That is every enrolled device's rate:
+  // one that is drawn and not ready is not asked, nobody takes its place, and no bound is applied.
+  bool poisson = false;
   Millis lease{30'000}; // silence after which a device counts as gone
 };
+
+// How many devices have to be ready before a round starts.
+std::uint32_t ready_needed(const CohortSettings& settings);
+// Without Poisson sampling: how many of the ready devices that needn't rest are asked.
+std::uint32_t cohort_size(const CohortSettings& settings, std::size_t ready);
 
 struct Presence {
   std::optional<PeerAddress> control; // where plans and notices go
@@ -59,7 +66,6 @@ class Cohort {
                                std::span<const ClientId> resting = {}) const;
 
  private:
-  std::uint32_t sample_size(std::size_t ready) const;
   CohortSettings settings_;
   std::map<ClientId, Presence> present_;
 };

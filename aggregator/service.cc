@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // The loop: open, poll, housekeeping, status.
 #include "aggregator/service.h"
+#include "aggregator/round_privacy.h"
 
 #include <algorithm>
 
@@ -162,7 +163,7 @@ void AggregatorService::write_status() {
   status["connected"] = cohort_.connected();
   status["eligible"] = cohort_.ready();
   status["paused"] = paused_;
-  if (noised() || !ledger_.empty()) {
+  if (has_noise(settings_) || !ledger_.empty()) {
     const auto spent = ledger_.epsilon(settings_.privacy.delta);
     status["privacy"] = {{"epsilon_spent", spent.ok() ? Json(*spent) : Json()},
                          {"epsilon_budget", settings_.privacy.epsilon},

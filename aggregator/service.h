@@ -134,14 +134,9 @@ class AggregatorService {
   AdapterVersion next_version() const;
 
   // service_privacy.cc
-  bool noised() const;
-  bool adapts_clip() const;
   Result<void> open_privacy();
   Result<PrivacyTerms> next_privacy(PlanInputs inputs);
-  RoundId series_of(RoundId round, const std::string& mechanism) const;
   Result<bool> afford(RoundPlan& plan);
-  SpendRecord spend_of(const RoundPlan& plan) const;
-  Result<Bytes> add_noise_to_sum(const RoundPlan& plan, std::vector<std::uint32_t>& elements);
   Result<void> adapt_clip();
   Result<std::string> fault_of_charge(const ClientId& client, std::uint64_t rounds, RoundId seen);
   Result<std::string> unknown_spends();

@@ -5,12 +5,14 @@
 #include <thread>
 
 #include "adapters/adapter_file.h"
+#include "aggregator/round_privacy.h"
 #include "aggregator/service.h"
 #include "base/log.h"
 #include "crypto/hash.h"
 #include "crypto/secret_random.h"
 #include "formats/json.h"
 #include "protocol/secagg_masking.h"
+#include "protocol/slot_noise.h"
 
 namespace coppice {
 namespace {
@@ -202,7 +204,7 @@ Result<void> AggregatorService::carry_out(const RoundAction& action,
     events.emplace_back(SumUnmasked{std::move(elements)});
   } else if (std::holds_alternative<CommitClose>(action)) {
     std::optional<SpendRecord> spend;
-    if (noise_is_distributed(plan.privacy.noise)) spend = spend_of(plan);
+    if (noise_is_distributed(plan.privacy.noise)) spend = spend_of(ledger_, settings_.privacy, plan, clock_.wall());
     COPPICE_TRY(store_.commit_close(plan.round, *round_->sum(), spend));
     // Spent from here on, whether a release follows or not.
     if (spend) ledger_ = COPPICE_TRY(PrivacyLedger::of(COPPICE_TRY(store_.spends())));
@@ -222,7 +224,11 @@ Result<RoundEvent> AggregatorService::make_release_now() {
   const RoundPlan& plan = round_->plan();
   const RunningSum& sum = *round_->sum();
   std::vector<std::uint32_t> elements = sum.elements;
-  Bytes noise_state = COPPICE_TRY(add_noise_to_sum(plan, elements));
+  SystemBytes source;
+  const Bytes stored =
+      plan.privacy.noise == NoiseKind::kBanded ? COPPICE_TRY(store_.noise_state()) : Bytes{};
+  Bytes noise_state = COPPICE_TRY(
+      add_noise_to_sum(ledger_, settings_.privacy, plan, stored, source, elements));
   auto outcome = finish_round(plan, *strategy_, elements,
                               static_cast<std::uint32_t>(sum.counted.size()), *adapter_);
   if (!outcome.ok()) return RoundEvent{FinalizeFailed{outcome.error().message}};
@@ -246,7 +252,9 @@ Result<RoundEvent> AggregatorService::make_release_now() {
                            .noise_state = std::move(noise_state),
                            .wall = clock_.wall()};
   // By the plan, not by the settings: they may have changed since it began.
-  if (plan.privacy.noise != NoiseKind::kNone) end.spend = spend_of(plan);
+  if (plan.privacy.noise != NoiseKind::kNone) {
+    end.spend = spend_of(ledger_, settings_.privacy, plan, clock_.wall());
+  }
   COPPICE_TRY(store_.commit_release(content, end));
   if (end.spend) ledger_ = COPPICE_TRY(PrivacyLedger::of(COPPICE_TRY(store_.spends())));
   metrics_ = std::move(outcome->metrics);

@@ -15,6 +15,7 @@
 #include "privacy/discrete_noise.h"
 #include "privacy/pld.h"
 #include "privacy/skellam.h"
+#include "protocol/slot_noise.h"
 
 namespace coppice {
 namespace {
@@ -30,14 +31,6 @@ struct DpOptions {
   double delta = 1e-6;
   std::uint64_t variance = 10'000;
   std::uint64_t draws = 1'000'000;
-};
-
-class SystemBytes final : public ByteSource {
- public:
-  void fill(std::span<std::uint8_t> bytes) override { random_.fill(bytes); }
-
- private:
-  SecretRandom random_;
 };
 
 double seconds_now() {

@@ -24,6 +24,7 @@ constexpr GroupRow kGroups[] = {
     {"adapter", "Look at, convert, merge, compare and verify LoRA adapters"},
     {"model", "Look at base models, import them, and store them in other types"},
     {"privacy", "What differential privacy takes, and what a fleet has spent of it"},
+    {"sim", "Simulate fleets of virtual clients"},
     {"config", "Settings: where each value comes from"},
     {"bench", "Measure this machine with coppice's own work"},
 };
@@ -81,8 +82,14 @@ constexpr CommandRow kCommands[] = {
     {"bench", add_bench_dp_command},
     {"bench", add_bench_mask_command},
     {"bench", add_bench_secagg_command},
+    {"sim", add_sim_partition_command},
+    {"sim", add_sim_import_command},
     {"config", add_config_show_command},
     {"config", add_config_markdown_command},
+    {"sim", add_sim_init_command},
+    {"sim", add_sim_run_command},
+    {"sim", add_sim_resume_command},
+    {"sim", add_sim_trace_command},
     {"", add_sim_protocol_command},
     {"", add_doctor_command},
 };

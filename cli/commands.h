@@ -62,6 +62,12 @@ AddCommand add_bench_mask_command;
 AddCommand add_bench_secagg_command;
 AddCommand add_config_show_command;
 AddCommand add_config_markdown_command;
+AddCommand add_sim_init_command;
+AddCommand add_sim_run_command;
+AddCommand add_sim_resume_command;
+AddCommand add_sim_trace_command;
+AddCommand add_sim_partition_command;
+AddCommand add_sim_import_command;
 AddCommand add_sim_protocol_command;
 AddCommand add_doctor_command;
 

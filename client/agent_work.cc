@@ -88,7 +88,8 @@ Result<void> Agent::seal_and_store(const SealAndStore& order) {
         COPPICE_TRY(encode_delta(order.plan, identity_.id, trained_->delta, metrics));
     if (delta_tap_) delta_tap_(order.plan.round, trained_->delta, encoded.elements);
     if (noise_is_distributed(order.plan.privacy.noise)) {
-      COPPICE_TRY(add_slot_noise(order.plan, encoded.elements));
+      SystemBytes source;
+      COPPICE_TRY(add_slot_noise(order.plan, source, encoded.elements));
     }
     apply_masks(order.plan.slots, COPPICE_TRY(round_->masks()), encoded.elements);
     if (encoded.clip_factor < 1) {

@@ -4,9 +4,9 @@
 #include <algorithm>
 #include <array>
 
+#include "base/append.h"
 #include "base/text.h"
 #include "crypto/hash.h"
-#include "formats/json.h"
 
 namespace coppice {
 namespace {
@@ -14,7 +14,9 @@ namespace {
 constexpr std::size_t kPieceBytes = 1000; // paragraphs are joined up to about this
 constexpr std::size_t kMaxRowBytes = std::size_t{1} << 20U;
 
-bool is_text_file(const fs::path& path) {
+bool holds_rows(const fs::path& path) { return path.extension() == ".jsonl"; }
+
+bool holds_text(const fs::path& path) {
   const std::string extension = path.extension().string();
   return extension == ".txt" || extension == ".md";
 }
@@ -38,21 +40,6 @@ std::vector<std::string> paragraphs(std::string_view text) {
 Result<std::string> optional_field(const Json& row, const char* key) {
   if (!row.contains(key)) return std::string();
   return json_string(row, key);
-}
-
-void read_rows(std::string_view text, const fs::path& path, std::vector<Piece>& pieces,
-               std::vector<std::string>* skipped) {
-  std::size_t number = 0;
-  for (const std::string& line : split(text, '\n')) {
-    ++number;
-    if (trim(line).empty()) continue;
-    auto piece = parse_row(line);
-    if (piece.ok()) {
-      pieces.push_back(std::move(piece).value());
-    } else if (skipped != nullptr) {
-      skipped->push_back(cat(path.filename().string(), ":", number, ": ", piece.error().message));
-    }
-  }
 }
 
 // Every entry that is no folder, links too: the caller says which are read.
@@ -112,7 +99,10 @@ Result<Piece> parse_row(std::string_view line) {
     return Error{ErrorCode::kTooLarge,
                  cat("a row has ", line.size(), " bytes, at most ", kMaxRowBytes)};
   }
-  const Json row = COPPICE_TRY(parse_json(line));
+  return piece_of_row(COPPICE_TRY(parse_json(line)));
+}
+
+Result<Piece> piece_of_row(const Json& row) {
   if (!row.is_object()) return Error{ErrorCode::kCorrupt, "a row must be a JSON object"};
   Piece piece;
   if (row.contains("text")) {
@@ -135,6 +125,31 @@ Result<Piece> parse_row(std::string_view line) {
   return piece;
 }
 
+std::vector<Piece> pieces_of_file(const fs::path& name, std::string_view text,
+                                  std::vector<std::string>* skipped) {
+  std::vector<Piece> pieces;
+  if (holds_text(name)) {
+    for (std::string& part : cut_text(text)) {
+      Piece piece{.text = std::move(part), .response = {}};
+      piece.split = split_of(piece);
+      pieces.push_back(std::move(piece));
+    }
+  } else if (holds_rows(name)) {
+    std::size_t number = 0;
+    for (const std::string& line : split(text, '\n')) {
+      ++number;
+      if (trim(line).empty()) continue;
+      auto piece = parse_row(line);
+      if (piece.ok()) {
+        pieces.push_back(std::move(piece).value());
+      } else if (skipped != nullptr) {
+        skipped->push_back(cat(name.filename().string(), ":", number, ": ", piece.error().message));
+      }
+    }
+  }
+  return pieces;
+}
+
 Result<std::vector<Piece>> read_pieces(const fs::path& folder, const ExampleStoreLimits& limits,
                                        std::vector<std::string>* skipped) {
   std::vector<Piece> pieces;
@@ -148,8 +163,7 @@ Result<std::vector<Piece>> read_pieces(const fs::path& folder, const ExampleStor
       skip(path, "a link, or no plain file");
       continue;
     }
-    const bool rows = path.extension() == ".jsonl";
-    if (!rows && !is_text_file(path)) {
+    if (!holds_rows(path) && !holds_text(path)) {
       skip(path, "not .txt, .md or .jsonl");
       continue;
     }
@@ -163,23 +177,13 @@ Result<std::vector<Piece>> read_pieces(const fs::path& folder, const ExampleStor
       skip(path, "over the limit of all files together");
       break;
     }
-    if (rows) {
-      read_rows(as_text(*raw), path, pieces, skipped);
-      continue;
-    }
-    for (std::string& text : cut_text(as_text(*raw))) {
-      Piece piece{.text = std::move(text), .response = {}};
-      piece.split = split_of(piece);
-      pieces.push_back(std::move(piece));
-    }
+    append(pieces, pieces_of_file(path, as_text(*raw), skipped));
   }
   return pieces;
 }
 
-Result<ExampleSet> load_examples(const fs::path& folder, const BaseModel& base,
-                                 const ExampleStoreLimits& limits) {
+ExampleSet tokenize_pieces(std::span<const Piece> pieces, const BaseModel& base) {
   ExampleSet set;
-  const auto pieces = COPPICE_TRY(read_pieces(folder, limits, &set.skipped));
   for (const Piece& piece : pieces) {
     TokenizedDocument document = piece.instruction
                                      ? tokenize_instruction(base, piece.text, piece.response)
@@ -191,6 +195,14 @@ Result<ExampleSet> load_examples(const fs::path& folder, const BaseModel& base,
       case Split::kReport: set.report.push_back(std::move(document)); break;
     }
   }
+  return set;
+}
+
+Result<ExampleSet> load_examples(const fs::path& folder, const BaseModel& base,
+                                 const ExampleStoreLimits& limits) {
+  std::vector<std::string> skipped;
+  ExampleSet set = tokenize_pieces(COPPICE_TRY(read_pieces(folder, limits, &skipped)), base);
+  set.skipped = std::move(skipped);
   return set;
 }
 

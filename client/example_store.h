@@ -15,6 +15,7 @@
 
 #include "base/file.h"
 #include "base/ids.h"
+#include "formats/json.h"
 #include "model/text_windows.h"
 
 namespace coppice {
@@ -34,6 +35,11 @@ Split split_of(const Piece& piece);
 std::vector<std::string> cut_text(std::string_view text);
 // One row of a .jsonl file. kCorrupt if it is no object; kInvalidArgument without known fields.
 Result<Piece> parse_row(std::string_view line);
+Result<Piece> piece_of_row(const Json& row); // the same of a row that was parsed already
+// What one file of a folder gives: `name` says by its ending which kind it is; none of another
+// kind. Rows that couldn't be read are named in `skipped`, which may be null.
+std::vector<Piece> pieces_of_file(const fs::path& name, std::string_view text,
+                                  std::vector<std::string>* skipped);
 
 struct ExampleStoreLimits {
   std::uint64_t max_file_bytes = std::uint64_t{64} << 20U;
@@ -55,6 +61,8 @@ struct ExampleSet {
 // there.
 Result<std::vector<Piece>> read_pieces(const fs::path& folder, const ExampleStoreLimits& limits,
                                        std::vector<std::string>* skipped);
+// Each piece a document, in the order given.
+ExampleSet tokenize_pieces(std::span<const Piece> pieces, const BaseModel& base);
 Result<ExampleSet> load_examples(const fs::path& folder, const BaseModel& base,
                                  const ExampleStoreLimits& limits = {});
 

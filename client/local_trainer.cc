@@ -12,21 +12,8 @@ class LocalTrainer final : public RoundTrainer {
   Result<RoundDelta> train(const Job& job) override {
     Engine* const engine = COPPICE_TRY(workshop_.engine());
     const ExampleSet examples = COPPICE_TRY(workshop_.examples());
-    const RandomKey randomness{.experiment = job.plan.recipe.seed,
-                               .round = job.plan.round.value,
-                               .client = client_number_,
-                               .purpose = RandomPurpose::kBatchOrder};
-    TrainRequest request{.recipe = job.plan.recipe,
-                         .randomness = randomness,
-                         .frozen = {},
-                         .start = job.start,
-                         .now = [this] { return clock_.monotonic(); },
-                         .deadline = job.deadline,
-                         .stop = job.stop,
-                         .on_step = {}};
-    const TrainOutcome outcome = COPPICE_TRY(train_adapter(*engine, examples, std::move(request)));
-    return RoundDelta{COPPICE_TRY(delta_between(outcome.adapter, job.start)), outcome.gate_before,
-                      outcome.gate_after, outcome.examples};
+    return train_round(*engine, examples, job, client_number_,
+                       [this] { return clock_.monotonic(); }, {});
   }
 
  private:
@@ -36,6 +23,28 @@ class LocalTrainer final : public RoundTrainer {
 };
 
 } // namespace
+
+Result<RoundTrainer::RoundDelta> train_round(Engine& engine, const ExampleSet& examples,
+                                             const RoundTrainer::Job& job,
+                                             std::uint64_t client_number,
+                                             std::function<Millis()> now,
+                                             std::function<void(const TrainProgress&)> on_step) {
+  const RandomKey randomness{.experiment = job.plan.recipe.seed,
+                             .round = job.plan.round.value,
+                             .client = client_number,
+                             .purpose = RandomPurpose::kBatchOrder};
+  TrainRequest request{.recipe = job.plan.recipe,
+                       .randomness = randomness,
+                       .frozen = {},
+                       .start = job.start,
+                       .now = std::move(now),
+                       .deadline = job.deadline,
+                       .stop = job.stop,
+                       .on_step = std::move(on_step)};
+  const TrainOutcome outcome = COPPICE_TRY(train_adapter(engine, examples, std::move(request)));
+  return RoundTrainer::RoundDelta{COPPICE_TRY(delta_between(outcome.adapter, job.start)),
+                                  outcome.gate_before, outcome.gate_after, outcome.examples};
+}
 
 Result<Engine*> Workshop::engine() {
   if (!engine_) engine_ = COPPICE_TRY(factory_());

@@ -28,6 +28,14 @@ class Workshop {
   std::unique_ptr<Engine> engine_;
 };
 
+// One round's training on an open engine. `client_number` keys the batches with the plan's seed and
+// round; `now` is what the recipe's and the job's times are measured on; `on_step` may be empty.
+Result<RoundTrainer::RoundDelta> train_round(Engine& engine, const ExampleSet& examples,
+                                             const RoundTrainer::Job& job,
+                                             std::uint64_t client_number,
+                                             std::function<Millis()> now,
+                                             std::function<void(const TrainProgress&)> on_step);
+
 // `client_number` keys the batches with the plan's seed and round. `workshop` and `clock` must
 // outlive it.
 std::unique_ptr<RoundTrainer> local_trainer(Workshop& workshop, const Clock& clock,

@@ -13,28 +13,7 @@ namespace {
 
 constexpr std::size_t kMaxPersonalBytes = std::size_t{1} << 30U;
 
-Result<double> nats_per_token(Engine& engine, std::span<const AdapterUse> adapters,
-                              const std::vector<TokenizedDocument>& documents) {
-  const auto scored = COPPICE_TRY(score_documents(engine, adapters, documents));
-  return scored.score.nats / static_cast<double>(std::max<std::uint64_t>(1, scored.score.tokens));
-}
-
-Result<double> bits_per_byte_of(Engine& engine, std::span<const AdapterUse> adapters,
-                                const std::vector<TokenizedDocument>& documents) {
-  const auto scored = COPPICE_TRY(score_documents(engine, adapters, documents));
-  return bits_per_byte(scored.score, scored.bytes);
-}
-
 } // namespace
-
-const char* served_name(Served served) {
-  switch (served) {
-    case Served::kBase: return "base";
-    case Served::kShared: return "shared";
-    case Served::kSharedAndPersonal: return "shared + personal";
-  }
-  return "unknown";
-}
 
 // personal/adapter: the hash of the shared adapter below, then serialize_adapter()'s bytes.
 Result<std::optional<PersonalAdapter>> Serving::personal() const {
@@ -59,23 +38,9 @@ Result<TrainOutcome> Serving::train_personal(Engine& engine, const SharedAdapter
                                              const ExampleSet& examples,
                                              std::function<Millis()> now,
                                              const std::atomic<bool>* stop) const {
-  AdapterSpec spec = shared.adapter.spec();
-  for (AdapterTarget& target : spec.targets) {
-    target.rank = settings_.personal.rank;
-    target.alpha = settings_.personal.alpha;
-  }
-  COPPICE_TRY(spec.validate());
-  std::uint64_t seed = 0;
-  std::memcpy(&seed, shared.release.adapter_hash.bytes.data(), sizeof(seed));
-  const RandomKey randomness{.experiment = seed, .purpose = RandomPurpose::kBatchOrder};
-  TrainRequest request{.recipe = settings_.personal.recipe,
-                       .randomness = randomness,
-                       .frozen = {{&shared.adapter, 1.0F}},
-                       .start = Adapter::initial(std::make_shared<const AdapterSpec>(spec), seed),
-                       .now = std::move(now),
-                       .stop = stop,
-                       .on_step = {}};
-  TrainOutcome outcome = COPPICE_TRY(train_adapter(engine, examples, std::move(request)));
+  TrainOutcome outcome = COPPICE_TRY(
+      train_personal_adapter(engine, shared.adapter, shared.release.adapter_hash,
+                             settings_.personal, examples, std::move(now), stop));
   ByteWriter writer;
   writer.put_raw(shared.release.adapter_hash.span());
   writer.put_raw(serialize_adapter(outcome.adapter));
@@ -86,22 +51,11 @@ Result<TrainOutcome> Serving::train_personal(Engine& engine, const SharedAdapter
 
 Result<GateOutcome> Serving::gate(Engine& engine, const SharedAdapter& shared,
                                   const ExampleSet& examples) const {
-  GateOutcome outcome{.version = shared.release.version, .personal = {}};
-  outcome.base = COPPICE_TRY(nats_per_token(engine, {}, examples.gate));
-  const std::array below{AdapterUse{&shared.adapter, 1.0F}};
-  outcome.shared = COPPICE_TRY(nats_per_token(engine, below, examples.gate));
-  double best = outcome.base;
-  if (outcome.shared < best) {
-    best = outcome.shared;
-    outcome.served = Served::kShared;
-  }
   const auto personal_adapter = COPPICE_TRY(fresh_personal(shared));
-  if (personal_adapter) {
-    const std::array both{AdapterUse{&shared.adapter, 1.0F},
-                          AdapterUse{&personal_adapter->adapter, 1.0F}};
-    outcome.personal = COPPICE_TRY(nats_per_token(engine, both, examples.gate));
-    if (*outcome.personal < best) outcome.served = Served::kSharedAndPersonal;
-  }
+  GateOutcome outcome = COPPICE_TRY(
+      judge_adapters(engine, shared.adapter,
+                     personal_adapter ? &personal_adapter->adapter : nullptr, examples));
+  outcome.version = shared.release.version;
   COPPICE_TRY(write_current(shared, outcome.served));
   Json json{{"served", static_cast<int>(outcome.served)},
             {"version", outcome.version.value},
@@ -133,17 +87,11 @@ std::optional<GateOutcome> Serving::last_gate() const {
 
 Result<Report> Serving::report(Engine& engine, const SharedAdapter& shared,
                                const ExampleSet& examples) const {
-  Report made{.version = shared.release.version, .personal = {}};
-  for (const TokenizedDocument& document : examples.report) made.bytes += document.bytes;
-  made.base = COPPICE_TRY(bits_per_byte_of(engine, {}, examples.report));
-  const std::array below{AdapterUse{&shared.adapter, 1.0F}};
-  made.shared = COPPICE_TRY(bits_per_byte_of(engine, below, examples.report));
   const auto personal_adapter = COPPICE_TRY(fresh_personal(shared));
-  if (personal_adapter) {
-    const std::array both{AdapterUse{&shared.adapter, 1.0F},
-                          AdapterUse{&personal_adapter->adapter, 1.0F}};
-    made.personal = COPPICE_TRY(bits_per_byte_of(engine, both, examples.report));
-  }
+  Report made = COPPICE_TRY(
+      report_adapters(engine, shared.adapter,
+                      personal_adapter ? &personal_adapter->adapter : nullptr, examples));
+  made.version = shared.release.version;
   Json json{{"version", made.version.value},
             {"base", made.base},
             {"shared", made.shared},

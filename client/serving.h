@@ -1,10 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-// What the device serves with: the gate, the personal adapter, and the file for llama.cpp.
+// What the device serves with, kept on its disk: the gate's decision, the personal adapter, the
+// report, and the file for llama.cpp.
 //
-// The gate scores base, shared, and shared + personal on the device's gate text; the best serves.
 // The personal adapter is an own adapter on top of one release; another release makes it stale, and
-// it is set aside until it is trained anew. Figures for people come from report text, and nothing
-// selects on them. Not thread-safe: one worker uses it.
+// it is set aside until it is trained anew. Not thread-safe: one worker uses it.
 #pragma once
 
 #include <atomic>
@@ -12,37 +11,14 @@
 #include <string>
 
 #include "client/device_folder.h"
-#include "client/settings.h"
-#include "client/trainer.h"
+#include "client/gate.h"
 #include "formats/json.h"
-#include "model/engine.h"
 
 namespace coppice {
-
-enum class Served { kBase, kShared, kSharedAndPersonal };
-const char* served_name(Served served); // "base", "shared", "shared + personal"
-
-struct GateOutcome {
-  Served served = Served::kBase;
-  AdapterVersion version; // of the shared adapter that was judged
-  double base = 0;        // nats a token on gate text
-  double shared = 0;
-  std::optional<double> personal; // shared + personal; none while there is no fresh one
-  bool release_kept() const { return served != Served::kBase; }
-};
 
 struct PersonalAdapter {
   Adapter adapter;
   Sha256 stands_on; // hash of the shared adapter below it
-};
-
-// Bits a byte on report text.
-struct Report {
-  AdapterVersion version;
-  double base = 0;
-  double shared = 0;
-  std::optional<double> personal;
-  std::uint64_t bytes = 0;
 };
 
 class Serving {

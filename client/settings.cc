@@ -69,6 +69,8 @@ constexpr KeySpec kKeys[] = {
      "Trained when no round came for this long after a release.", 0, 30 * kDayMs},
 };
 
+} // namespace
+
 PersonalSettings personal_settings(const Settings& settings) {
   const auto count = [&](std::string_view name) {
     return static_cast<std::uint32_t>(settings.get_int(name));
@@ -88,8 +90,6 @@ PersonalSettings personal_settings(const Settings& settings) {
   personal.after_idle = settings.get_duration("personal.after_idle");
   return personal;
 }
-
-} // namespace
 
 std::span<const KeySpec> client_keys() { return kKeys; }
 

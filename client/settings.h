@@ -50,5 +50,7 @@ struct ClientSettings {
 
 std::span<const KeySpec> client_keys();
 Result<ClientSettings> client_settings(const Settings& settings);
+// Of a table that holds client_keys()'s [personal].
+PersonalSettings personal_settings(const Settings& settings);
 
 } // namespace coppice

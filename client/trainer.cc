@@ -46,12 +46,6 @@ Result<double> gate_loss(Engine& engine, const std::vector<AdapterUse>& frozen,
   return scored.score.nats / static_cast<double>(scored.score.tokens);
 }
 
-std::uint64_t planned_steps(const Recipe& recipe, std::uint64_t batch_targets) {
-  if (recipe.max_steps > 0) return recipe.max_steps;
-  if (recipe.max_tokens == 0 || batch_targets == 0) return 0;
-  return std::max<std::uint64_t>(1, recipe.max_tokens / batch_targets);
-}
-
 OptimizerSettings optimizer_of(const Recipe& recipe) {
   return {.learning_rate = recipe.learning_rate,
           .weight_decay = recipe.weight_decay,
@@ -82,6 +76,12 @@ class Budget {
 
 } // namespace
 
+std::uint64_t planned_steps(const Recipe& recipe) {
+  if (recipe.max_steps > 0) return recipe.max_steps;
+  if (recipe.max_tokens == 0 || recipe.batch_tokens == 0) return 0;
+  return std::max<std::uint64_t>(1, recipe.max_tokens / recipe.batch_tokens);
+}
+
 float schedule_factor(const Recipe& recipe, std::uint64_t step, std::uint64_t steps) {
   if (step < recipe.warmup_steps) {
     return static_cast<float>(step + 1) / static_cast<float>(recipe.warmup_steps);
@@ -102,7 +102,7 @@ Result<TrainOutcome> train_adapter(Engine& engine, const ExampleSet& examples,
   TrainOutcome outcome{.adapter = request.start};
   outcome.gate_before = COPPICE_TRY(gate_loss(engine, request.frozen, request.start, examples));
   outcome.examples = (batches.tokens() + recipe.window - 1) / recipe.window;
-  const std::uint64_t steps = planned_steps(recipe, recipe.batch_tokens);
+  const std::uint64_t steps = planned_steps(recipe);
   const Budget budget(request, steps);
   const bool early = recipe.early_stop_patience > 0 && !examples.gate.empty();
   EarlyStop early_stop(recipe.early_stop_patience, outcome.gate_before, request.start);

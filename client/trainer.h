@@ -51,6 +51,9 @@ Result<TrainOutcome> train_adapter(Engine& engine, const ExampleSet& examples,
 // The learning rate's factor at `step` of `steps` (0: unknown, then constant after the warm-up).
 float schedule_factor(const Recipe& recipe, std::uint64_t step, std::uint64_t steps);
 
+// Optimizer steps that the recipe asks for; 0: bounded by time alone. Early stopping may end sooner.
+std::uint64_t planned_steps(const Recipe& recipe);
+
 // What a round needs of training: the agent's worker calls it, tests and benchmarks put others in
 // its place.
 class RoundTrainer {

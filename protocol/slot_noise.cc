@@ -1,20 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "protocol/slot_noise.h"
 
-#include "crypto/secret_random.h"
 #include "privacy/discrete_noise.h"
 #include "privacy/skellam.h"
 
 namespace coppice {
 namespace {
 
-class SystemBytes final : public ByteSource {
- public:
-  void fill(std::span<std::uint8_t> bytes) override { random_.fill(bytes); }
-
- private:
-  SecretRandom random_;
-};
+void check_source(const RoundPlan& plan, const ByteSource& source) {
+  COPPICE_CHECK(plan.test || dynamic_cast<const SystemBytes*>(&source) != nullptr);
+}
 
 Result<void> add_to_slot(NoiseKind kind, const Slot& slot, std::span<std::uint32_t> elements,
                          RandomBits& bits) {
@@ -28,10 +23,10 @@ Result<void> add_to_slot(NoiseKind kind, const Slot& slot, std::span<std::uint32
   return {};
 }
 
-Result<void> add_independent(const RoundPlan& plan, bool deltas,
+Result<void> add_independent(const RoundPlan& plan, bool deltas, ByteSource& source,
                              std::span<std::uint32_t> elements) {
+  check_source(plan, source);
   COPPICE_CHECK(elements.size() == plan.ring_elements());
-  SystemBytes source;
   RandomBits bits(source);
   std::size_t at = 0;
   for (const Slot& slot : plan.slots) {
@@ -45,23 +40,24 @@ Result<void> add_independent(const RoundPlan& plan, bool deltas,
 
 } // namespace
 
-Result<void> add_slot_noise(const RoundPlan& plan, std::span<std::uint32_t> elements) {
-  return add_independent(plan, true, elements);
+Result<void> add_slot_noise(const RoundPlan& plan, ByteSource& source,
+                            std::span<std::uint32_t> elements) {
+  return add_independent(plan, true, source, elements);
 }
 
-Result<void> add_banded_noise(const RoundPlan& plan, BandedNoise& series,
+Result<void> add_banded_noise(const RoundPlan& plan, BandedNoise& series, ByteSource& source,
                               std::span<std::uint32_t> elements) {
+  check_source(plan, source);
   const Slot& first = plan.slots.front();
   if (series.dimension != plan.delta_elements()) {
     return Error{ErrorCode::kFailedPrecondition,
                  "the series of correlated noise is of another adapter"};
   }
-  SystemBytes source;
   const auto noise = COPPICE_TRY(series.next({first.noise_variance, 1}, source));
   for (std::size_t i = 0; i < noise.size(); ++i) {
     elements[i] = (elements[i] + static_cast<std::uint32_t>(noise[i])) & first.bits.mask();
   }
-  return add_independent(plan, false, elements);
+  return add_independent(plan, false, source, elements);
 }
 
 } // namespace coppice

@@ -29,13 +29,18 @@ KeyedRandom stream(std::uint64_t seed, std::uint64_t round, std::uint64_t client
       {.experiment = seed, .round = round, .client = client, .purpose = RandomPurpose::kText});
 }
 
-// The index-th card of endless shuffled decks of `size` cards: no repeat within a deck.
-std::size_t deal(std::uint64_t seed, std::uint64_t round, std::uint64_t index, std::size_t size) {
+std::vector<std::size_t> shuffled_deck(std::uint64_t seed, std::uint64_t round,
+                                       std::uint64_t number, std::size_t size) {
   std::vector<std::size_t> deck(size);
   std::iota(deck.begin(), deck.end(), std::size_t{0});
-  KeyedRandom random = stream(seed, round, index / size);
+  KeyedRandom random = stream(seed, round, number);
   random.shuffle(std::span(deck));
-  return deck[index % size];
+  return deck;
+}
+
+// The index-th card of endless shuffled decks of `size` cards: no repeat within a deck.
+std::size_t deal(std::uint64_t seed, std::uint64_t round, std::uint64_t index, std::size_t size) {
+  return shuffled_deck(seed, round, index / size, size)[index % size];
 }
 
 std::string capitalized(std::string text) {
@@ -102,6 +107,19 @@ Habits make_habits(KeyedRandom& random) {
 } // namespace
 
 std::size_t people_subject_count() { return subject_lexicons().size(); }
+
+std::vector<std::string> people_subjects() {
+  std::vector<std::string> names;
+  for (const auto& subject : subject_lexicons()) names.emplace_back(subject.name);
+  return names;
+}
+
+std::uint64_t person_of_subject(std::uint64_t seed, std::uint64_t block, std::size_t subject) {
+  const std::size_t count = people_subject_count();
+  const auto deck = shuffled_deck(seed, kSubjectRound, block, count);
+  const auto place = std::ranges::find(deck, subject) - deck.begin();
+  return block * count + static_cast<std::uint64_t>(place);
+}
 
 Person make_person(std::uint64_t seed, std::uint64_t index) {
   KeyedRandom random = stream(seed, kPersonRound, index);

@@ -70,10 +70,13 @@ struct Document {
 };
 
 std::size_t people_subject_count();
+std::vector<std::string> people_subjects(); // by subject_index
 
 // Subjects and names are dealt in shuffled blocks: the first people_subject_count() persons have
 // different subjects.
 Person make_person(std::uint64_t seed, std::uint64_t index);
+// The index of the only person with that subject in the block-th people_subject_count() persons.
+std::uint64_t person_of_subject(std::uint64_t seed, std::uint64_t block, std::size_t subject);
 
 // Documents whose texts together hold at least `target_bytes`, and at most one paragraph more.
 // `seed` may differ from the person's: another seed gives other texts of the same person.

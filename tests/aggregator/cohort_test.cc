@@ -47,6 +47,20 @@ TEST(CohortTest, OnlyReadyDevicesAreAskedEachOnce) {
   for (const ClientId& client : asked) EXPECT_LE(client.bytes[0], 10);
 }
 
+// For who draws from a population of its own, as the simulator does.
+TEST(CohortTest, ItsSizesAreKnownWithoutIt) {
+  KeyedRandom random({.experiment = 3});
+  for (const double fraction : {0.01, 0.3, 1.0}) {
+    for (std::uint8_t ready = 1; ready <= 40; ++ready) {
+      const CohortSettings settings{
+          .min_available = 7, .min_train = 3, .fraction_train = fraction, .max_cohort = 25};
+      const Cohort cohort = cohort_of(ready, 2, settings);
+      EXPECT_EQ(cohort.sample(draws(random)).size(), cohort_size(settings, ready));
+      EXPECT_EQ(cohort.waiting_for().empty(), ready >= ready_needed(settings));
+    }
+  }
+}
+
 TEST(CohortTest, TheShareIsRoundedUpAndStaysWithinItsBounds) {
   KeyedRandom random({.experiment = 2});
   const auto asked = [&](const CohortSettings& settings) {

@@ -40,7 +40,7 @@ double variance_ratio(const RoundPlan& plan, int repeats) {
   double squares = 0;
   for (int i = 0; i < repeats; ++i) {
     std::vector<std::uint32_t> elements(plan.ring_elements(), 0);
-    EXPECT_TRUE(add_slot_noise(plan, elements).ok());
+    EXPECT_TRUE(add_slot_noise(plan, source, elements).ok());
     elements.resize(plan.delta_elements());
     for (const double value : ring_decode(elements, first.bits, 1)) squares += value * value;
   }
@@ -64,7 +64,7 @@ TEST(SlotNoise, EverySlotIsNoisedAndNoneWithoutNoise) {
   for (const Slot& slot : plan.slots) EXPECT_GT(slot.noise_variance, 0U) << slot.name;
   const RoundPlan quiet = samples::plan();
   std::vector<std::uint32_t> elements(quiet.ring_elements(), 5);
-  EXPECT_TRUE(add_slot_noise(quiet, elements).ok());
+  EXPECT_TRUE(add_slot_noise(quiet, source, elements).ok());
   EXPECT_EQ(elements, std::vector<std::uint32_t>(quiet.ring_elements(), 5));
 }
 
@@ -73,10 +73,10 @@ TEST(SlotNoise, BandedNoiseGoesOnFromItsStateAndIsOfOneAdapter) {
   auto series =
       BandedNoise::create(banded_coefficients_of(plan).value(), plan.delta_elements()).value();
   std::vector<std::uint32_t> elements(plan.ring_elements(), 0);
-  EXPECT_TRUE(add_banded_noise(plan, series, elements).ok());
+  EXPECT_TRUE(add_banded_noise(plan, series, source, elements).ok());
   EXPECT_EQ(series.rounds, 1U);
   series.dimension += 1;
-  EXPECT_EQ(add_banded_noise(plan, series, elements).error().code, ErrorCode::kFailedPrecondition);
+  EXPECT_EQ(add_banded_noise(plan, series, source, elements).error().code, ErrorCode::kFailedPrecondition);
 }
 
 // What the accountant is told is what the plan claims, for each kind.

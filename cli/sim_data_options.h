@@ -1,0 +1,16 @@
+// SPDX-License-Identifier: Apache-2.0
+// --user-column, --text-column, --label-column, --min-bytes and --sha256: how a source of text for
+// simulations is read.
+#pragma once
+
+#include "sim/scenario.h"
+
+namespace CLI {
+class App;
+}
+
+namespace coppice {
+
+void add_column_options(CLI::App& command, DataSettings& settings);
+
+} // namespace coppice

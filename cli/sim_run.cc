@@ -1,0 +1,183 @@
+// SPDX-License-Identifier: Apache-2.0
+// `coppice sim init`, `run` and `resume`.
+#include <CLI/CLI.hpp>
+
+#include "base/text.h"
+#include "cli/commands.h"
+#include "cli/interrupt.h"
+#include "cli/progress.h"
+#include "cli/sim_scenario.h"
+#include "cli/table.h"
+#include "config/overrides.h"
+#include "crypto/hash.h"
+
+namespace coppice {
+namespace {
+
+struct InitOptions {
+  std::string file;
+  std::vector<std::string> set;
+};
+
+Result<ExitCode> init(Context& context, const InitOptions& options) {
+  std::error_code code;
+  if (fs::exists(options.file, code)) {
+    return Error{ErrorCode::kAlreadyExists, cat(options.file, " is there already")};
+  }
+  const auto overrides = COPPICE_TRY(parse_overrides(options.set));
+  const std::string toml = COPPICE_TRY(write_commented_toml(scenario_file_keys(), overrides));
+  COPPICE_TRY(write_file_atomically(options.file, as_bytes(toml)));
+  context.console.print(cat("Wrote ", options.file, ", every setting with its meaning and default."));
+  context.console.print(cat("Next: set model and population.devices in it, then coppice sim run ",
+                            options.file));
+  context.console.finish("coppice.sim_init.v1", Json{{"file", options.file}});
+  return ExitCode::kOk;
+}
+
+struct RunOptions {
+  std::string scenario;
+  std::string out;
+  std::vector<std::string> set;
+};
+
+// runs/NAME-1, runs/NAME-2, ...: the first that isn't there.
+fs::path free_folder(const std::string& name) {
+  std::error_code code;
+  for (int number = 1;; ++number) {
+    fs::path path = fs::path("runs") / cat(name, "-", number);
+    if (!fs::exists(path, code)) return path;
+  }
+}
+
+std::string when(Nanos time) {
+  const auto seconds = static_cast<std::uint64_t>(time.seconds());
+  return cat(seconds / 86400, "d ", seconds / 3600 % 24, "h ", seconds / 60 % 60, "m");
+}
+
+void tell_end(Console& console, const fs::path& out, const SimulationEnd& end,
+              const Sha256& events) {
+  const double rate = end.seconds > 0 ? static_cast<double>(end.trained) / end.seconds : 0;
+  const double event_rate = end.seconds > 0 ? static_cast<double>(end.events) / end.seconds : 0;
+  console.print(cat(end.rounds, " rounds, ", end.releases.size(), " releases in ", when(end.time),
+                    " of virtual time: ", end.reason));
+  console.print(cat(human_bytes(static_cast<double>(end.bytes_up)), " up, ",
+                    human_bytes(static_cast<double>(end.bytes_down)), " down, ",
+                    fixed(end.joules / 3600, 1), " Wh on all devices together"));
+  if (end.epsilon > 0) console.print(cat("epsilon ", fixed(end.epsilon, 3), " is spent"));
+  console.print(cat(fixed(end.seconds, 1), " s of rounds, ", fixed(rate, 1), " clients/s, ",
+                    grouped(static_cast<std::uint64_t>(event_rate)), " events/s"));
+  console.print(cat("fingerprint ", events.hex(), " (SHA-256 of ", kEventsFile, ")"));
+  console.print(cat("Run: ", out.string()));
+  Json releases = Json::array();
+  for (const Sha256& release : end.releases) releases.push_back(release.hex());
+  console.finish("coppice.sim_run.v1", Json{{"out", out.string()},
+                                            {"rounds", end.rounds},
+                                            {"reason", end.reason},
+                                            {"virtual_s", end.time.seconds()},
+                                            {"clients_per_s", rate},
+                                            {"events_per_s", event_rate},
+                                            {"seconds", end.seconds},
+                                            {"bytes_up", end.bytes_up},
+                                            {"bytes_down", end.bytes_down},
+                                            {"joules", end.joules},
+                                            {"epsilon", end.epsilon},
+                                            {"events_sha256", events.hex()},
+                                            {"release_sha256", std::move(releases)}});
+}
+
+Result<ExitCode> play(Context& context, LoadedScenario loaded, const fs::path& out, bool resume) {
+  Console& console = context.console;
+  SimulationParts parts = COPPICE_TRY(simulation_parts(loaded));
+  RunFolder folder = COPPICE_TRY(resume ? RunFolder::open(out)
+                                        : RunFolder::create(out, loaded.manifest));
+  if (resume) {
+    for (const char* key : {"engine", "instruction_level", "program_version"}) {
+      if (folder.manifest().value(key, "") != loaded.manifest.value(key, "")) {
+        return Error{ErrorCode::kFailedPrecondition,
+                     cat("the run was begun with ", key, " ", folder.manifest().value(key, ""),
+                         ", and this is ", loaded.manifest.value(key, ""),
+                         ": the bits would differ; begin a new run")};
+      }
+    }
+  }
+  const std::uint64_t rounds = parts.scenario.rounds;
+  auto simulation = COPPICE_TRY(Simulation::open(std::move(parts), std::move(folder)));
+  const SystemClock clock;
+  auto end = [&]() -> Result<SimulationEnd> {
+    Progress progress(console, {"simulating", "rounds"}, rounds, clock);
+    return simulation->run(&interrupted(), [&](const RoundNews& news) {
+      progress.update(news.round, news.loss_after > 0
+                                      ? cat("loss ", fixed(news.loss_before, 3), " -> ",
+                                            fixed(news.loss_after, 3))
+                                      : cat(news.played.counted.size(), " counted"));
+    });
+  }();
+  if (!end.ok() && end.error().code == ErrorCode::kCancelled) {
+    console.note(cat("stopped; 'coppice sim resume ", out.string(), "' goes on with it"));
+    return ExitCode::kInterrupted;
+  }
+  COPPICE_TRY(std::move(end));
+  tell_end(console, out, *end, COPPICE_TRY(sha256_file(out / kEventsFile)));
+  return ExitCode::kOk;
+}
+
+Result<ExitCode> run(Context& context, const RunOptions& options) {
+  LoadedScenario loaded =
+      COPPICE_TRY(load_scenario(options.scenario, options.set, context.environment));
+  const fs::path out =
+      options.out.empty() ? free_folder(loaded.scenario.name) : fs::path(options.out);
+  return play(context, std::move(loaded), out, false);
+}
+
+Result<ExitCode> resume(Context& context, const std::string& directory) {
+  Json manifest;
+  {
+    const RunFolder folder = COPPICE_TRY(RunFolder::open(directory));
+    manifest = folder.manifest();
+  }
+  return play(context, COPPICE_TRY(reload_scenario(manifest)), directory, true);
+}
+
+} // namespace
+
+void add_sim_init_command(CLI::App& parent, Context& context) {
+  auto options = std::make_shared<InitOptions>();
+  CLI::App& command =
+      new_command(parent, context,
+                  {.name = "init",
+                   .summary = "Write a scenario: every setting with its meaning and default",
+                   .example = "coppice sim init study.toml --set population.devices=1000"},
+                  [options](Context& at) { return init(at, *options); });
+  command.add_option("FILE", options->file, "TOML file to write")->required();
+  command.add_option("--set", options->set, "Any setting: section.key=value")
+      ->type_name("KEY=VALUE");
+}
+
+void add_sim_run_command(CLI::App& parent, Context& context) {
+  auto options = std::make_shared<RunOptions>();
+  CLI::App& command = new_command(
+      parent, context,
+      {.name = "run",
+       .summary = "Play a scenario: virtual clients on the devices' own code, in virtual time",
+       .example = "coppice sim run examples/sim/quickstart.toml\n"
+                  "coppice sim run study.toml --out runs/study --set rounds=100 --set workers=2"},
+      [options](Context& at) { return run(at, *options); });
+  command.add_option("SCENARIO", options->scenario, "TOML file")->required()->type_name("FILE");
+  command.add_option("--out", options->out, "Folder of the run (default: runs/NAME-1, -2, ...)")
+      ->type_name("DIR");
+  command.add_option("--set", options->set, "Any setting: section.key=value")
+      ->type_name("KEY=VALUE");
+}
+
+void add_sim_resume_command(CLI::App& parent, Context& context) {
+  auto directory = std::make_shared<std::string>();
+  CLI::App& command =
+      new_command(parent, context,
+                  {.name = "resume",
+                   .summary = "Go on with a run that was stopped or killed, to the same bits",
+                   .example = "coppice sim resume runs/study"},
+                  [directory](Context& at) { return resume(at, *directory); });
+  command.add_option("DIR", *directory, "Folder of the run")->required();
+}
+
+} // namespace coppice

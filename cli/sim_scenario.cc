@@ -1,0 +1,107 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "cli/sim_scenario.h"
+
+#include <algorithm>
+
+#include "base/text.h"
+#include "cli/engine_choice.h"
+#include "config/overrides.h"
+#include "crypto/hash.h"
+
+namespace coppice {
+namespace {
+
+constexpr std::size_t kMaxScenarioBytes = std::size_t{1} << 20U;
+
+struct Source {
+  std::string text; // of the file
+  std::string file;
+  std::vector<std::string> set;
+  Environment environment;
+};
+
+// Of the environment's variables those that set something here.
+Environment relevant(const Environment& environment) {
+  Environment kept;
+  for (const KeySpec& key : scenario_keys()) {
+    const auto found = environment.find(environment_name(key));
+    if (found != environment.end()) kept.insert(*found);
+  }
+  return kept;
+}
+
+Result<LoadedScenario> load(const Source& source) {
+  const auto overrides = COPPICE_TRY(parse_overrides(source.set));
+  const Settings settings = COPPICE_TRY(Settings::load_text(
+      scenario_keys(), source.text, source.file, source.environment, overrides));
+  LoadedScenario loaded{.scenario = COPPICE_TRY(scenario_of(settings)),
+                        .folder = fs::path(source.file).parent_path(),
+                        .manifest = {}};
+  Json rows = Json::array();
+  std::string decisive; // all that results follow from
+  for (const Settings::Row& row : settings.show_origin()) {
+    rows.push_back({{"name", row.name}, {"value", row.value}, {"origin", row.origin}});
+    if (row.name != "workers" && row.name != "name") decisive += cat(row.name, "=", row.value, "\n");
+  }
+  loaded.manifest = {{"schema", "coppice.sim_manifest.v1"},
+                     {"name", loaded.scenario.name},
+                     {"seed", loaded.scenario.seed},
+                     {"scenario", std::move(rows)},
+                     {"scenario_sha256", sha256(as_bytes(decisive)).hex()},
+                     {"scenario_file", source.file},
+                     {"scenario_text", source.text},
+                     {"set", source.set},
+                     {"environment", source.environment},
+                     {"program_version", program_version()}};
+  Json only = Json::array();
+  if (loaded.scenario.noise_cohort > 0) {
+    only.push_back(cat("privacy.noise_cohort = ", loaded.scenario.noise_cohort,
+                       ": the noise is that of a larger cohort than trained"));
+  }
+  loaded.manifest["simulation_only"] = std::move(only);
+  return loaded;
+}
+
+} // namespace
+
+Result<LoadedScenario> load_scenario(const fs::path& file, const std::vector<std::string>& set,
+                                     const Environment& environment) {
+  const Bytes raw = COPPICE_TRY(read_file(file, kMaxScenarioBytes));
+  return load({.text = std::string(as_text(raw)),
+               .file = fs::absolute(file).lexically_normal().string(),
+               .set = set,
+               .environment = relevant(environment)});
+}
+
+Result<LoadedScenario> reload_scenario(const Json& manifest) {
+  Source source;
+  source.text = COPPICE_TRY(json_string(manifest, "scenario_text"));
+  source.file = COPPICE_TRY(json_string(manifest, "scenario_file"));
+  source.set = COPPICE_TRY(json_string_array(manifest, "set"));
+  const Json& environment = *COPPICE_TRY(json_object(manifest, "environment"));
+  for (const auto& [name, value] : environment.items()) {
+    source.environment[name] = COPPICE_TRY(json_string(environment, name));
+  }
+  return load(source);
+}
+
+Result<SimulationParts> simulation_parts(LoadedScenario& loaded) {
+  const Scenario& scenario = loaded.scenario;
+  SimulationParts parts{.scenario = scenario,
+                        .scenario_folder = loaded.folder,
+                        .base = nullptr,
+                        .engine = {}};
+  if (scenario.model.empty()) return parts;
+  parts.base = COPPICE_TRY(BaseModel::open(loaded.folder / scenario.model));
+  if (scenario.training == TrainingKind::kNone) return parts;
+  const EngineOptions options{.threads = 1, .exact = scenario.exact_products};
+  parts.engine = [base = parts.base, engine = scenario.engine, options] {
+    return open_engine(engine, base, options);
+  };
+  const auto probe = COPPICE_TRY(parts.engine());
+  loaded.manifest["engine"] = probe->info().name;
+  loaded.manifest["instruction_level"] = probe->info().instruction_level;
+  return parts;
+}
+
+} // namespace coppice

@@ -1,0 +1,92 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "client/gate.h"
+
+#include <array>
+
+#include "base/text.h"
+
+namespace coppice {
+namespace {
+
+Result<double> nats_per_token(Engine& engine, std::span<const AdapterUse> adapters,
+                              const std::vector<TokenizedDocument>& documents) {
+  const auto scored = COPPICE_TRY(score_documents(engine, adapters, documents));
+  return scored.score.nats / static_cast<double>(std::max<std::uint64_t>(1, scored.score.tokens));
+}
+
+Result<double> bits_per_byte_of(Engine& engine, std::span<const AdapterUse> adapters,
+                                const std::vector<TokenizedDocument>& documents) {
+  const auto scored = COPPICE_TRY(score_documents(engine, adapters, documents));
+  return bits_per_byte(scored.score, scored.bytes);
+}
+
+} // namespace
+
+const char* served_name(Served served) {
+  switch (served) {
+    case Served::kBase: return "base";
+    case Served::kShared: return "shared";
+    case Served::kSharedAndPersonal: return "shared + personal";
+  }
+  return "unknown";
+}
+
+Result<GateOutcome> judge_adapters(Engine& engine, const Adapter& shared, const Adapter* personal,
+                                   const ExampleSet& examples) {
+  GateOutcome outcome;
+  outcome.base = COPPICE_TRY(nats_per_token(engine, {}, examples.gate));
+  const std::array below{AdapterUse{&shared, 1.0F}};
+  outcome.shared = COPPICE_TRY(nats_per_token(engine, below, examples.gate));
+  double best = outcome.base;
+  if (outcome.shared < best) {
+    best = outcome.shared;
+    outcome.served = Served::kShared;
+  }
+  if (personal != nullptr) {
+    const std::array both{AdapterUse{&shared, 1.0F}, AdapterUse{personal, 1.0F}};
+    outcome.personal = COPPICE_TRY(nats_per_token(engine, both, examples.gate));
+    if (*outcome.personal < best) outcome.served = Served::kSharedAndPersonal;
+  }
+  return outcome;
+}
+
+Result<Report> report_adapters(Engine& engine, const Adapter& shared, const Adapter* personal,
+                               const ExampleSet& examples) {
+  Report made;
+  for (const TokenizedDocument& document : examples.report) made.bytes += document.bytes;
+  made.base = COPPICE_TRY(bits_per_byte_of(engine, {}, examples.report));
+  const std::array below{AdapterUse{&shared, 1.0F}};
+  made.shared = COPPICE_TRY(bits_per_byte_of(engine, below, examples.report));
+  if (personal != nullptr) {
+    const std::array both{AdapterUse{&shared, 1.0F}, AdapterUse{personal, 1.0F}};
+    made.personal = COPPICE_TRY(bits_per_byte_of(engine, both, examples.report));
+  }
+  return made;
+}
+
+Result<TrainOutcome> train_personal_adapter(Engine& engine, const Adapter& shared,
+                                            const Sha256& shared_hash,
+                                            const PersonalSettings& settings,
+                                            const ExampleSet& examples,
+                                            std::function<Millis()> now,
+                                            const std::atomic<bool>* stop) {
+  AdapterSpec spec = shared.spec();
+  for (AdapterTarget& target : spec.targets) {
+    target.rank = settings.rank;
+    target.alpha = settings.alpha;
+  }
+  COPPICE_TRY(spec.validate());
+  std::uint64_t seed = 0;
+  std::memcpy(&seed, shared_hash.bytes.data(), sizeof(seed));
+  const RandomKey randomness{.experiment = seed, .purpose = RandomPurpose::kBatchOrder};
+  TrainRequest request{.recipe = settings.recipe,
+                       .randomness = randomness,
+                       .frozen = {{&shared, 1.0F}},
+                       .start = Adapter::initial(std::make_shared<const AdapterSpec>(spec), seed),
+                       .now = std::move(now),
+                       .stop = stop,
+                       .on_step = {}};
+  return train_adapter(engine, examples, std::move(request));
+}
+
+} // namespace coppice

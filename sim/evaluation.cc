@@ -1,0 +1,196 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "sim/evaluation.h"
+
+#include <algorithm>
+
+#include "base/text.h"
+
+namespace coppice {
+namespace {
+
+constexpr std::size_t kMaxPublicBytes = std::size_t{64} << 20U;
+constexpr std::uint64_t kSetOrder = 0x736574;        // RandomKey::step of who is in a set
+constexpr std::uint64_t kClientOrder = 0x636c69656e; // and of who is evaluated one by one
+constexpr std::size_t kMostLookedAt = 20'000;        // clients, for a set
+
+Millis stopped_clock() { return {}; } // budgets here are steps alone
+
+} // namespace
+
+double ClientScore::served_bits_per_byte() const {
+  switch (gate.served) {
+    case Served::kBase: return report.base;
+    case Served::kShared: return report.shared;
+    case Served::kSharedAndPersonal: return report.personal.value_or(report.shared);
+  }
+  return report.base;
+}
+
+// The first of a keyed shuffle of all clients, or of a keyed draw where there are very many.
+std::vector<std::uint64_t> Evaluation::keyed_order(std::uint64_t step) const {
+  KeyedRandom random(
+      {.experiment = scenario_.seed, .purpose = RandomPurpose::kSimulation, .step = step});
+  const std::uint64_t clients = data_.clients();
+  std::vector<std::uint64_t> order;
+  if (clients > kMostLookedAt) {
+    std::vector<std::uint64_t> drawn;
+    for (std::size_t i = 0; i < kMostLookedAt; ++i) drawn.push_back(random.below(clients));
+    std::ranges::sort(drawn);
+    drawn.erase(std::unique(drawn.begin(), drawn.end()), drawn.end());
+    order = std::move(drawn);
+  } else {
+    for (std::uint64_t i = 0; i < clients; ++i) order.push_back(i);
+  }
+  random.shuffle(std::span(order));
+  return order;
+}
+
+Result<Evaluation::Set> Evaluation::draw_set(const char* name, bool unseen) const {
+  Set set{.name = name, .documents = {}};
+  std::uint64_t bytes = 0;
+  for (const std::uint64_t client : keyed_order(kSetOrder)) {
+    if (bytes >= scenario_.report.global_bytes) break;
+    if (data_.unseen(client) != unseen) continue;
+    ExampleSet examples = tokenize_pieces(COPPICE_TRY(data_.pieces(client)), base_);
+    // One piece in ten is for reports: two of each client make the set a mixture of many.
+    const std::size_t kept = std::min<std::size_t>(2, examples.report.size());
+    for (std::size_t i = 0; i < kept; ++i) {
+      bytes += examples.report[i].bytes;
+      set.documents.push_back(std::move(examples.report[i]));
+    }
+  }
+  return set;
+}
+
+Result<std::unique_ptr<Evaluation>> Evaluation::make(const Scenario& scenario,
+                                                     const fs::path& scenario_folder,
+                                                     const BaseModel& base, const ClientData& data,
+                                                     EngineTeam& team) {
+  std::unique_ptr<Evaluation> made(new Evaluation(scenario, base, data, team));
+  made->sets_.push_back(COPPICE_TRY(made->draw_set("global", false)));
+  if (scenario.data.held_out > 0) {
+    made->sets_.push_back(COPPICE_TRY(made->draw_set("unseen", true)));
+  }
+  if (!scenario.report.public_text.empty()) {
+    const fs::path path = scenario_folder / scenario.report.public_text;
+    const Bytes raw = COPPICE_TRY(read_file(path, kMaxPublicBytes));
+    Set set{.name = "public", .documents = {}};
+    std::uint64_t bytes = 0;
+    for (const std::string& piece : cut_text(as_text(raw))) {
+      if (bytes >= scenario.report.global_bytes) break;
+      bytes += piece.size();
+      set.documents.push_back(tokenize_text(base.tokenizer(), piece));
+    }
+    made->sets_.push_back(std::move(set));
+  }
+  std::erase_if(made->sets_, [](const Set& set) { return set.documents.empty(); });
+  return made;
+}
+
+Result<std::vector<SetScore>> Evaluation::score(const Adapter* adapter) {
+  std::vector<SetScore> scores;
+  for (const Set& set : sets_) {
+    std::vector<TextScore> parts(set.documents.size());
+    COPPICE_TRY(team_.for_each(set.documents.size(),
+                               [&](std::size_t i, Engine& engine) -> Result<void> {
+                                 std::vector<AdapterUse> uses;
+                                 if (adapter != nullptr) uses.push_back({adapter, 1.0F});
+                                 parts[i] = COPPICE_TRY(
+                                     score_documents(engine, uses, {&set.documents[i], 1}));
+                                 return {};
+                               }));
+    TextScore total;
+    for (const TextScore& part : parts) {
+      total.score.nats += part.score.nats;
+      total.score.tokens += part.score.tokens;
+      total.bytes += part.bytes;
+    }
+    const auto tokens = static_cast<double>(std::max<std::uint64_t>(1, total.score.tokens));
+    scores.push_back({.set = set.name,
+                      .bits_per_byte = bits_per_byte(total.score, total.bytes),
+                      .nats_per_token = total.score.nats / tokens,
+                      .tokens = total.score.tokens,
+                      .bytes = total.bytes});
+  }
+  return scores;
+}
+
+Result<ClientScore> Evaluation::score_client(Engine& engine, std::uint64_t client,
+                                             const Adapter& shared, const Sha256& shared_hash,
+                                             std::uint64_t rounds) const {
+  const ExampleSet examples = tokenize_pieces(COPPICE_TRY(data_.pieces(client)), engine.base());
+  ClientScore made{.client = client, .gate = {}, .report = {}, .local = {}};
+  for (const TokenizedDocument& document : examples.train) made.train_bytes += document.bytes;
+  std::optional<Adapter> personal;
+  if (scenario_.report.personal && !examples.train.empty()) {
+    personal = COPPICE_TRY(train_personal_adapter(engine, shared, shared_hash, scenario_.personal,
+                                                  examples, stopped_clock, nullptr))
+                   .adapter;
+  }
+  const Adapter* const own = personal ? &*personal : nullptr;
+  made.gate = COPPICE_TRY(judge_adapters(engine, shared, own, examples));
+  made.report = COPPICE_TRY(report_adapters(engine, shared, own, examples));
+  if (!scenario_.report.local_only || examples.train.empty()) return made;
+  Recipe recipe = scenario_.personal.recipe;
+  recipe.max_steps = static_cast<std::uint32_t>(
+      std::max<std::uint64_t>(1, rounds * planned_steps(scenario_.fleet.training)));
+  TrainRequest request{.recipe = recipe,
+                       .randomness = {.experiment = scenario_.seed,
+                                      .client = client,
+                                      .purpose = RandomPurpose::kBatchOrder},
+                       .frozen = {},
+                       .start = Adapter::initial(shared.shared_spec(), scenario_.seed),
+                       .now = stopped_clock,
+                       .on_step = {}};
+  const TrainOutcome local = COPPICE_TRY(train_adapter(engine, examples, std::move(request)));
+  const AdapterUse use{&local.adapter, 1.0F};
+  const TextScore scored = COPPICE_TRY(score_documents(engine, {&use, 1}, examples.report));
+  made.local = bits_per_byte(scored.score, scored.bytes);
+  return made;
+}
+
+Result<std::vector<ClientScore>> Evaluation::score_clients(const Adapter& shared,
+                                                           const Sha256& shared_hash,
+                                                           std::uint64_t rounds) {
+  std::vector<std::uint64_t> clients;
+  for (const std::uint64_t client : keyed_order(kClientOrder)) {
+    const std::uint32_t wanted = scenario_.report.clients;
+    if (wanted > 0 && clients.size() == wanted) break;
+    const ExampleSet examples = tokenize_pieces(COPPICE_TRY(data_.pieces(client)), base_);
+    if (!examples.report.empty() && !examples.gate.empty()) clients.push_back(client);
+  }
+  std::ranges::sort(clients);
+  std::vector<ClientScore> scores(clients.size());
+  COPPICE_TRY(team_.for_each(clients.size(), [&](std::size_t i, Engine& engine) -> Result<void> {
+    scores[i] = COPPICE_TRY(score_client(engine, clients[i], shared, shared_hash, rounds));
+    return {};
+  }));
+  return scores;
+}
+
+Result<Adapter> Evaluation::train_centralized(const Adapter& start, std::uint64_t tokens) {
+  ExampleSet pooled;
+  for (std::uint64_t client = 0; client < data_.clients(); ++client) {
+    if (data_.unseen(client)) continue;
+    ExampleSet examples = tokenize_pieces(COPPICE_TRY(data_.pieces(client)), base_);
+    std::ranges::move(examples.train, std::back_inserter(pooled.train));
+  }
+  std::optional<Adapter> trained;
+  COPPICE_TRY(team_.for_each(1, [&](std::size_t, Engine& engine) -> Result<void> {
+    Recipe recipe = scenario_.fleet.training;
+    recipe.max_steps = static_cast<std::uint32_t>(
+        std::clamp<std::uint64_t>(tokens / recipe.batch_tokens, 1, 1'000'000));
+    TrainRequest request{.recipe = recipe,
+                         .randomness = {.experiment = scenario_.seed,
+                                        .purpose = RandomPurpose::kBatchOrder},
+                         .frozen = {},
+                         .start = start,
+                         .now = stopped_clock,
+                         .on_step = {}};
+    trained = COPPICE_TRY(train_adapter(engine, pooled, std::move(request))).adapter;
+    return {};
+  }));
+  return std::move(*trained);
+}
+
+} // namespace coppice

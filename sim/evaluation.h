@@ -1,0 +1,74 @@
+// SPDX-License-Identifier: Apache-2.0
+// What adapters are good for: on one set of all clients' report text, on clients that never trained,
+// on public text, and client by client.
+//
+// Report text alone, on which nothing selects. Documents are scored one by one and summed in order,
+// so figures don't depend on the number of workers. For one thread.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "client/gate.h"
+#include "sim/client_data.h"
+#include "sim/engine_team.h"
+#include "sim/scenario.h"
+
+namespace coppice {
+
+struct SetScore {
+  std::string set; // "global", "unseen", "public"
+  double bits_per_byte = 0;
+  double nats_per_token = 0;
+  std::uint64_t tokens = 0;
+  std::uint64_t bytes = 0;
+};
+
+struct ClientScore {
+  std::uint64_t client = 0;
+  std::uint64_t train_bytes = 0;
+  GateOutcome gate;
+  Report report;
+  std::optional<double> local; // bits a byte of an adapter of its own text alone
+  // Of what serves, by the gate.
+  double served_bits_per_byte() const;
+  bool harmed() const { return served_bits_per_byte() > report.base; }
+};
+
+class Evaluation {
+ public:
+  // Draws the sets: documents of clients in keyed order until there is enough. All must outlive it.
+  static Result<std::unique_ptr<Evaluation>> make(const Scenario& scenario,
+                                                  const fs::path& scenario_folder,
+                                                  const BaseModel& base, const ClientData& data,
+                                                  EngineTeam& team);
+
+  // `adapter` null: the base alone.
+  Result<std::vector<SetScore>> score(const Adapter* adapter);
+  // Of clients that the scenario's seed draws, all if report.clients is 0; in order.
+  Result<std::vector<ClientScore>> score_clients(const Adapter& shared, const Sha256& shared_hash,
+                                                 std::uint64_t rounds);
+  // One adapter trained on all training text of seen clients, `tokens` of it.
+  Result<Adapter> train_centralized(const Adapter& start, std::uint64_t tokens);
+
+ private:
+  struct Set {
+    std::string name;
+    std::vector<TokenizedDocument> documents;
+  };
+  Evaluation(const Scenario& scenario, const BaseModel& base, const ClientData& data,
+             EngineTeam& team)
+      : scenario_(scenario), base_(base), data_(data), team_(team) {}
+  Result<Set> draw_set(const char* name, bool unseen) const;
+  std::vector<std::uint64_t> keyed_order(std::uint64_t step) const;
+  Result<ClientScore> score_client(Engine& engine, std::uint64_t client, const Adapter& shared,
+                                   const Sha256& shared_hash, std::uint64_t rounds) const;
+
+  const Scenario& scenario_;
+  const BaseModel& base_;
+  const ClientData& data_;
+  EngineTeam& team_;
+  std::vector<Set> sets_;
+};
+
+} // namespace coppice

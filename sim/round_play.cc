@@ -1,0 +1,232 @@
+// SPDX-License-Identifier: Apache-2.0
+// The queue and the aggregator's side; the devices' is in round_play_device.cc.
+#include "sim/round_play.h"
+
+#include <algorithm>
+
+#include "base/text.h"
+#include "protocol/secagg_masking.h"
+#include "protocol/slot_noise.h"
+#include "sim/keyed_bytes.h"
+#include "sim/message_bytes.h"
+#include "sim/round_member.h"
+#include "sim/virtual_identity.h"
+
+namespace coppice {
+namespace {
+
+constexpr std::uint64_t kAggregator = ~std::uint64_t{0}; // as a device in the queue
+
+RoundPlan without_masks(RoundPlan plan) {
+  plan.sum.secure_aggregation = false;
+  plan.required_features.clear();
+  return plan;
+}
+
+} // namespace
+
+RoundPlay::RoundPlay(RoundSetting setting, Learner& learner, Finish finish, OnCounted on_counted)
+    : setting_(std::move(setting)),
+      machine_plan_(setting_.scenario.secure_sum == SimulatedSum::kFull
+                        ? setting_.plan
+                        : without_masks(setting_.plan)),
+      learner_(learner),
+      finish_(std::move(finish)),
+      on_counted_(std::move(on_counted)) {
+  const Scenario& scenario = setting_.scenario;
+  const bool full = machine_plan_.sum.secure_aggregation;
+  std::vector<ClientId> clients;
+  members_.reserve(setting_.members.size());
+  for (const DeviceNumber device : setting_.members) {
+    Member& member = members_.emplace_back();
+    member.device = device;
+    if (full) {
+      member.signing = virtual_signing_key(scenario.seed, device);
+      member.certificate = virtual_certificate(*member.signing);
+    }
+    member.id = scenario.training == TrainingKind::kNone && !full
+                    ? hashed_client_id(scenario.seed, device)
+                    : virtual_client_id(scenario.seed, device);
+    clients.push_back(member.id);
+  }
+  by_client_.resize(members_.size());
+  for (std::uint32_t i = 0; i < by_client_.size(); ++i) by_client_[i] = i;
+  std::ranges::sort(by_client_, {}, [&](std::uint32_t i) { return members_[i].id; });
+  queue_.push({setting_.starts, kAggregator, ticks_++}, {});
+  queue_.pop(); // time is that of the round's start
+  round_.emplace(machine_plan_, clients, now() + machine_plan_.deadline);
+  plan_hash_ = round_->plan_hash();
+}
+
+RoundPlay::~RoundPlay() = default;
+
+RoundPlay::Member* RoundPlay::member_of(const ClientId& client) {
+  const auto found = std::ranges::lower_bound(
+      by_client_, client, {}, [&](std::uint32_t i) -> const ClientId& { return members_[i].id; });
+  COPPICE_CHECK(found != by_client_.end() && members_[*found].id == client);
+  return &members_[*found];
+}
+
+void RoundPlay::schedule(Member& member, Nanos after, Payload payload) {
+  queue_.push({queue_.now() + after, member.device, member.sequence++}, payload);
+}
+
+// Where a part of the round ends, the machine looks at the clock.
+void RoundPlay::schedule_ticks() {
+  const RoundSchedule parts = round_schedule(machine_plan_);
+  std::vector<Millis> times{parts.uploads, parts.end};
+  if (machine_plan_.sum.secure_aggregation) {
+    times.insert(times.end(), {parts.roster, parts.nonces, parts.shares});
+  }
+  for (const Millis time : times) {
+    queue_.push({setting_.starts + nanos(time + Millis{1}), kAggregator, ticks_++}, {});
+  }
+}
+
+Result<PlayedRound> RoundPlay::run(const std::atomic<bool>* stop) {
+  learner_.begin(setting_.plan, *setting_.start);
+  schedule_ticks();
+  std::deque<RoundEvent> events;
+  for (const RoundAction& action : round_->start()) COPPICE_TRY(carry_out(action, events));
+  for (RoundEvent& event : events) COPPICE_TRY(feed(std::move(event)));
+  while (!round_->over()) {
+    COPPICE_CHECK(!queue_.empty(), "a round waits for nothing");
+    if (stop != nullptr && stop->load()) {
+      learner_.end();
+      return Error{ErrorCode::kCancelled, "the simulation was stopped"};
+    }
+    COPPICE_TRY(play(queue_.pop()));
+  }
+  learner_.end();
+  std::ranges::sort(played_.counted);
+  return std::move(played_);
+}
+
+Result<void> RoundPlay::play(const Queue::Event& event) {
+  played_.traffic.events += 1;
+  if (event.key.device == kAggregator) return feed(Tick{});
+  Member& member = *std::ranges::lower_bound(members_, event.key.device, {}, &Member::device);
+  const Payload& payload = event.payload;
+  switch (payload.kind) {
+    case Kind::kAnswerArrives:
+      (payload.accepted ? played_.accepted : played_.declined) += 1;
+      return feed(MemberAnswered{member.id, payload.accepted});
+    case Kind::kOfferArrives: send_down(member, kMessageBytes, {.kind = Kind::kCreditArrives}); break;
+    case Kind::kChunksArrive:
+      if (payload.number == limits::chunks_of(setting_.weights.upload_bytes)) {
+        return upload_arrives(member);
+      }
+      send_down(member, kMessageBytes, {.kind = Kind::kCreditArrives, .number = payload.number});
+      break;
+    case Kind::kSecAggToServer:
+      return feed(SecAggArrived{member.id, take_letter(payload.number),
+                                member.signing->public_key(), member.certificate});
+    case Kind::kLeaseRunsOut: return feed(MemberLost{member.id});
+    default: play_at_device(member, payload);
+  }
+  return {};
+}
+
+Result<void> RoundPlay::feed(RoundEvent event) {
+  std::deque<RoundEvent> events;
+  events.push_back(std::move(event));
+  while (!events.empty()) {
+    const auto actions = round_->handle(std::move(events.front()), now());
+    events.pop_front();
+    for (const RoundAction& action : actions) COPPICE_TRY(carry_out(action, events));
+  }
+  return {};
+}
+
+Result<void> RoundPlay::carry_out(const RoundAction& action, std::deque<RoundEvent>& events) {
+  if (std::holds_alternative<CommitPlan>(action)) {
+    events.emplace_back(PlanCommitted{});
+  } else if (const auto* offer = std::get_if<OfferPlan>(&action)) {
+    send_down(*member_of(offer->client), setting_.weights.plan_bytes,
+              {.kind = Kind::kPlanArrives});
+  } else if (std::holds_alternative<CommitSum>(action)) {
+    events.emplace_back(SumCommitted{});
+  } else if (const auto* ack = std::get_if<AcknowledgeUpload>(&action)) {
+    send_down(*member_of(ack->client), kMessageBytes, {.kind = Kind::kAckArrives});
+  } else if (std::holds_alternative<RefuseUpload>(action)) {
+    played_.traffic.late += 1;
+  } else if (const auto* said = std::get_if<SendAgreement>(&action)) {
+    SecAggMessage message = said->draft();
+    const std::uint64_t bytes = encode_secagg(message).size() + kEnvelopeBytes;
+    send_down(*member_of(said->client), bytes,
+              {.kind = Kind::kSecAggToDevice, .number = put_letter(std::move(message))});
+  } else if (const auto* unmask = std::get_if<UnmaskSum>(&action)) {
+    std::vector<std::uint32_t> elements = round_->sum()->elements;
+    apply_masks(machine_plan_.slots, *unmask->masks, elements);
+    events.emplace_back(SumUnmasked{std::move(elements)});
+  } else if (std::holds_alternative<CommitClose>(action)) {
+    events.emplace_back(CloseCommitted{});
+  } else if (std::holds_alternative<MakeRelease>(action)) {
+    const RunningSum& sum = *round_->sum();
+    for (const auto& [client, upload] : sum.counted) {
+      played_.counted.push_back(member_of(client)->device);
+    }
+    const auto version =
+        finish_(sum.elements, static_cast<std::uint32_t>(sum.counted.size()));
+    if (version.ok()) {
+      events.emplace_back(ReleaseCommitted{*version});
+    } else {
+      events.emplace_back(FinalizeFailed{version.error().message});
+    }
+  } else if (std::holds_alternative<AnnounceRelease>(action)) {
+    end(true, {});
+  } else if (const auto* abandon = std::get_if<CommitAbandon>(&action)) {
+    end(false, abandon->reason);
+  }
+  return {};
+}
+
+void RoundPlay::end(bool released, const std::string& reason) {
+  played_.released = released;
+  played_.reason = reason;
+  played_.ended = queue_.now();
+  for (const Member& member : members_) {
+    if (!member.gone) played_.traffic.bytes_down += kMessageBytes; // that it is over
+  }
+}
+
+// The bytes that were sent arrive as elements, with the device's noise and masks on them.
+Result<void> RoundPlay::upload_arrives(Member& member) {
+  const Sha256 name = upload_name(setting_.plan.round, member.device);
+  if (!std::holds_alternative<Collecting>(round_->phase())) { // refused whatever is in it
+    return feed(UploadArrived{member.id, name, {}});
+  }
+  auto learned = learner_.take(member.device);
+  if (!learned.ok()) return feed(UploadRejected{member.id, learned.error().message});
+  std::vector<std::uint32_t> elements = learned->encoded.elements;
+  if (noise_is_distributed(setting_.plan.privacy.noise)) {
+    KeyedBytes source({.experiment = setting_.scenario.seed,
+                       .round = setting_.plan.round.value,
+                       .client = member.device,
+                       .purpose = RandomPurpose::kSimulation,
+                       .step = kNoiseBytes});
+    COPPICE_TRY(add_slot_noise(setting_.plan, source, elements));
+  }
+  apply_masks(setting_.plan.slots, member.masks, elements);
+  COPPICE_TRY(feed(UploadArrived{member.id, name, std::move(elements)}));
+  if (round_->members().at(member.id) == MemberState::kCounted) on_counted_(member.device, *learned);
+  return {};
+}
+
+std::uint32_t RoundPlay::put_letter(SecAggMessage message) {
+  if (free_letters_.empty()) {
+    letters_.push_back(std::move(message));
+    return static_cast<std::uint32_t>(letters_.size() - 1);
+  }
+  const std::uint32_t number = free_letters_.back();
+  free_letters_.pop_back();
+  letters_[number] = std::move(message);
+  return number;
+}
+
+SecAggMessage RoundPlay::take_letter(std::uint32_t number) {
+  free_letters_.push_back(number);
+  return std::move(letters_[number]);
+}
+
+} // namespace coppice

@@ -1,0 +1,40 @@
+// SPDX-License-Identifier: Apache-2.0
+// What a simulation writes down: one JSON object a line in events.jsonl, in virtual time only, so
+// that its SHA-256 is a run's fingerprint. docs/simulation.md lists every field.
+//
+// {"event":"round", "round", "started_s", "time_s", "asked", "accepted", "declined", "trained",
+//  "counted", "dropped":{"answer","training","masking","uploading","unmasking","late"},
+//  "bytes_down", "bytes_up", "joules", "metrics":{NAME: MEAN}, "released", "reason", "version",
+//  "release_sha256", "epsilon", "noise_multiplier", "clip_norm", "clipped", "clamped",
+//  "cosine_mean", "cosine_p10", "cosine_p90", "product_gap", "tokens"}
+//   bytes and joules are of this round alone; metrics are what the round's metric slots said;
+//   "epsilon" is cumulative; "clipped" the share of deltas that the clip shortened; "cosine_*" of
+//   single deltas with their mean; "product_gap" |mean(BA) - mean(B) mean(A)| over |mean(BA)|.
+// {"event":"evaluation", "round", "time_s", "bytes_up", "bytes_down", "joules", "epsilon",
+//  "set":"global"|"public"|"unseen", "adapter":"base"|"shared"|"centralized", "bits_per_byte",
+//  "nats_per_token", "tokens", "token_accuracy", "choice_accuracy"?, "exact_match"?, "rouge_l"?}
+//   round 0 is before the first; bytes, joules and epsilon are cumulative.
+// {"event":"client", "round", "client", "name", "class", "seen", "train_bytes", "report_bytes",
+//  "base", "shared", "personal"?, "local"?, "served":"base"|"shared"|"shared + personal",
+//  "harmed"}
+//   base, shared, personal, local are bits a byte on its report text; harmed: what serves is worse
+//   there than the base.
+// {"event":"end", "rounds", "released", "time_s", "bytes_up", "bytes_down", "joules", "epsilon",
+//  "reason"}
+//
+// manifest.json beside it: {"schema":"coppice.sim_manifest.v1", "name", "scenario" (all settings
+// with their origins), "seed", "program_version", "engine", "instruction_level", "base_sha256",
+// "data_sha256", "adapter_sha256", "simulation_only": [reasons], "workers", "host", "started"}.
+#pragma once
+
+#include "formats/json.h"
+#include "sim/virtual_time.h"
+
+namespace coppice {
+
+inline constexpr const char* kEventsFile = "events.jsonl";
+inline constexpr const char* kManifestFile = "manifest.json";
+inline constexpr const char* kReportFile = "report.html";
+inline constexpr const char* kTimingFile = "timing.jsonl"; // wall time, outside the fingerprint
+
+} // namespace coppice

@@ -1,0 +1,361 @@
+// SPDX-License-Identifier: Apache-2.0
+// A run's beginning, its loop, and what follows from a round. Figures: simulation_report.cc.
+#include "sim/simulation.h"
+
+#include <algorithm>
+#include <chrono>
+#include <cmath>
+
+#include "adapters/adapter_file.h"
+#include "base/text.h"
+#include "client/upload_builder.h"
+#include "crypto/hash.h"
+#include "model/adapter_files.h"
+#include "protocol/slot_packing.h"
+#include "sim/keyed_bytes.h"
+#include "sim/message_bytes.h"
+#include "sim/training_learner.h"
+#include "sim/virtual_identity.h"
+
+namespace coppice {
+namespace {
+
+constexpr std::uint32_t kKeptDeltas = 8;                       // a round, for the figures of spread
+constexpr Nanos kWaitForDevices{60 * kNanosPerSecond};         // then the cohort is drawn again
+constexpr Nanos kLongestWait{14 * 24 * 3600 * kNanosPerSecond}; // without enough devices
+constexpr std::uint64_t kCohort = 0x636f686f7274;              // RandomKey::step of the cohort
+constexpr std::chrono::seconds kBetweenStates{5};
+
+// The least that machines can run on where nothing is trained: a round of a few elements.
+std::shared_ptr<const AdapterSpec> smallest_spec() {
+  return std::make_shared<const AdapterSpec>(AdapterSpec{
+      .architecture = "none",
+      .targets = {{.tensor = "none", .in = 1, .out = 1, .rank = 1, .alpha = 1}}});
+}
+
+std::vector<std::string> conditions_that_differ(const Json& before, const Json& now) {
+  std::vector<std::string> names;
+  for (const char* key : {"base_sha256", "data_sha256", "start_sha256", "instruction_level",
+                          "engine", "program_version", "scenario_sha256"}) {
+    if (before.contains(key) && now.contains(key) && before[key] != now[key]) names.push_back(key);
+  }
+  return names;
+}
+
+} // namespace
+
+Simulation::Simulation(SimulationParts parts, RunFolder folder)
+    : parts_(std::move(parts)), folder_(std::move(folder)) {}
+Simulation::~Simulation() = default;
+
+Result<std::unique_ptr<Simulation>> Simulation::open(SimulationParts parts, RunFolder folder) {
+  std::unique_ptr<Simulation> made(new Simulation(std::move(parts), std::move(folder)));
+  COPPICE_TRY(made->prepare());
+  return made;
+}
+
+Result<void> Simulation::prepare() {
+  const Scenario& scenario = parts_.scenario;
+  strategy_ = COPPICE_TRY(
+      find_strategy(scenario.fleet.round.strategy, scenario.fleet.round.secure_aggregation));
+  facts_.fleet = sha256(virtual_fleet_key().public_key().span());
+  facts_.test = true;
+  if (parts_.base) {
+    facts_.base_hash = COPPICE_TRY(sha256_file(parts_.base->path()));
+    facts_.base_bytes = fs::file_size(parts_.base->path());
+    facts_.base_name = parts_.base->path().filename().string();
+  }
+  COPPICE_TRY(prepare_devices());
+  COPPICE_TRY(prepare_adapter());
+  Json conditions{{"base_sha256", facts_.base_hash.hex()},
+                  {"start_sha256", sha256(state_.adapter).hex()}};
+  if (data_) conditions["data_sha256"] = data_->hash().hex();
+  const auto differing = conditions_that_differ(folder_.manifest(), conditions);
+  if (!differing.empty()) {
+    return Error{ErrorCode::kFailedPrecondition,
+                 cat("the run was begun with another ", join(differing, ", "),
+                     "; begin a new one in another folder")};
+  }
+  COPPICE_TRY(folder_.add_to_manifest(conditions));
+  auto stored = COPPICE_TRY(folder_.restore(*population_));
+  if (stored) state_ = std::move(*stored);
+  adapter_ = COPPICE_TRY(parse_adapter(state_.adapter));
+  ledger_ = COPPICE_TRY(PrivacyLedger::of(state_.spends));
+  return {};
+}
+
+// Data, population, and who works.
+Result<void> Simulation::prepare_devices() {
+  const Scenario& scenario = parts_.scenario;
+  std::uint64_t devices = scenario.population.devices;
+  if (scenario.training == TrainingKind::kLora) {
+    data_ = COPPICE_TRY(
+        open_client_data(scenario.data, parts_.scenario_folder, devices, scenario.seed));
+    if (devices == 0) devices = data_->clients();
+  }
+  Availability availability = Availability::always();
+  if (scenario.population.availability == AvailabilityKind::kHours) {
+    availability = Availability::by_hours(scenario.seed);
+  } else if (scenario.population.availability == AvailabilityKind::kTrace) {
+    availability =
+        COPPICE_TRY(Availability::read(parts_.scenario_folder / scenario.population.trace));
+  }
+  population_ = COPPICE_TRY(
+      Population::make(scenario.population, std::move(availability), devices, scenario.seed));
+  if (scenario.training == TrainingKind::kNone) {
+    learner_ = idle_learner();
+    return {};
+  }
+  const unsigned workers =
+      scenario.workers > 0 ? scenario.workers : std::max(1U, std::thread::hardware_concurrency());
+  team_ = std::make_unique<EngineTeam>(parts_.engine, workers);
+  learner_ = training_learner(
+      *team_, *data_,
+      {.client_of = [clients = data_->clients()](DeviceNumber device) { return device % clients; },
+       .keep_deltas = kKeptDeltas});
+  evaluation_ = COPPICE_TRY(
+      Evaluation::make(scenario, parts_.scenario_folder, *parts_.base, *data_, *team_));
+  return {};
+}
+
+Result<Adapter> Simulation::first_adapter() const {
+  const Scenario& scenario = parts_.scenario;
+  if (!parts_.base) return Adapter(smallest_spec());
+  if (!scenario.adapter.empty()) {
+    return COPPICE_TRY(load_adapter(parts_.scenario_folder / scenario.adapter, parts_.base.get(),
+                                    PeftRows::kHuggingFace))
+        .adapter;
+  }
+  const LoraSettings& lora = scenario.fleet.lora;
+  AdapterSpec spec = COPPICE_TRY(parts_.base->make_spec(
+      lora.r, lora.lora_alpha,
+      lora.use_rslora ? LoraScaling::kRankStabilized : LoraScaling::kStandard,
+      lora.target_modules));
+  // As `aggregator init` writes version 0.
+  return Adapter::initial(std::make_shared<const AdapterSpec>(std::move(spec)), 0);
+}
+
+Result<void> Simulation::prepare_adapter() {
+  Adapter first = COPPICE_TRY(first_adapter());
+  full_spec_ = first.shared_spec();
+  if (parts_.scenario.training == TrainingKind::kNone) first = Adapter(smallest_spec());
+  state_.adapter = serialize_adapter(first);
+  state_.clip_norm = parts_.scenario.fleet.round.clip_norm;
+  return {};
+}
+
+bool Simulation::more_rounds() const {
+  const Scenario& scenario = parts_.scenario;
+  const bool in_time = scenario.time_limit.count == 0 || state_.time < scenario.time_limit;
+  return !state_.ended && state_.rounds < scenario.rounds && in_time;
+}
+
+Result<SimulationEnd> Simulation::run(const std::atomic<bool>* stop, const OnRound& on_round) {
+  if (state_.rounds == 0 && evaluation_) COPPICE_TRY(evaluate());
+  COPPICE_TRY(folder_.store(state_, *population_));
+  auto stored_at = std::chrono::steady_clock::now();
+  end_.reason = "all rounds were played";
+  while (more_rounds()) {
+    const auto began = std::chrono::steady_clock::now();
+    COPPICE_TRY(play_round(stop, on_round));
+    end_.seconds +=
+        std::chrono::duration<double>(std::chrono::steady_clock::now() - began).count();
+    const bool last = !more_rounds();
+    if (evaluation_ && (last || state_.rounds % parts_.scenario.report.every == 0)) {
+      COPPICE_TRY(evaluate());
+    }
+    if (last) COPPICE_TRY(conclude());
+    if (last || began - stored_at > kBetweenStates || team_) {
+      COPPICE_TRY(folder_.store(state_, *population_));
+      stored_at = std::chrono::steady_clock::now();
+    }
+  }
+  end_.rounds = state_.rounds;
+  end_.releases = state_.releases;
+  end_.time = state_.time;
+  end_.bytes_up = state_.bytes_up;
+  end_.bytes_down = state_.bytes_down;
+  end_.joules = state_.joules;
+  end_.epsilon = COPPICE_TRY(ledger_.epsilon(parts_.scenario.fleet.privacy.delta));
+  return end_;
+}
+
+// The cohort: drawn from who is available, later if there are too few. Empty: there never were.
+Result<std::vector<DeviceNumber>> Simulation::gather(const std::atomic<bool>* stop) {
+  const Scenario& scenario = parts_.scenario;
+  const CohortSettings& cohort = scenario.fleet.cohort;
+  const std::uint64_t bands =
+      scenario.fleet.privacy.noise == NoiseKind::kBanded ? scenario.fleet.privacy.bands : 0;
+  const std::uint64_t next = state_.rounds + 1;
+  const auto rests = [&](DeviceNumber device) {
+    const std::uint64_t last = population_->row(device).last_round;
+    if (bands > 0 && last > 0 && last + bands > next) return true;
+    return data_ != nullptr && data_->unseen(device % data_->clients());
+  };
+  const Nanos waited_from = state_.time;
+  for (std::uint64_t attempt = 0; state_.time - waited_from <= kLongestWait; ++attempt) {
+    if (stop != nullptr && stop->load()) {
+      return Error{ErrorCode::kCancelled, "the simulation was stopped"};
+    }
+    const RandomKey key{.experiment = scenario.seed,
+                        .round = next,
+                        .client = attempt,
+                        .purpose = RandomPurpose::kSimulation,
+                        .step = kCohort};
+    std::vector<DeviceNumber> drawn;
+    if (cohort.poisson) {
+      drawn = population_->draw_each(cohort.fraction_train, state_.time, key, rests);
+    } else {
+      // Counting who is ready takes a look at everybody; where all who are ready may be asked, the
+      // cohort's bound alone decides.
+      const std::uint64_t ready = cohort.fraction_train < 1
+                                      ? population_->count_available(state_.time)
+                                      : population_->size();
+      drawn = population_->draw(cohort_size(cohort, ready), state_.time, key, rests);
+    }
+    const std::uint32_t least =
+        cohort.poisson ? scenario.fleet.round.min_survivors
+                       : std::max({cohort.min_available, cohort.min_train,
+                                   scenario.fleet.round.min_survivors});
+    if (drawn.size() >= least) return drawn;
+    state_.time = state_.time + kWaitForDevices;
+  }
+  return std::vector<DeviceNumber>{};
+}
+
+// None: the budget doesn't allow another round.
+Result<std::optional<RoundPlan>> Simulation::next_plan(std::uint32_t cohort) {
+  AggregatorSettings& settings = parts_.scenario.fleet;
+  settings.round.clip_norm = state_.clip_norm;
+  PlanInputs inputs{.round = RoundId{state_.rounds + 1},
+                    .epoch = Epoch{1},
+                    .key_set = KeySetNumber{1},
+                    .parent = state_.version,
+                    .adapter_hash = sha256(state_.adapter),
+                    .cohort = cohort};
+  inputs.privacy = privacy_terms(settings, cohort, population_->size());
+  if (has_noise(settings) && inputs.privacy.noise_multiplier == 0) {
+    if (!planned_multiplier_) {
+      planned_multiplier_ = COPPICE_TRY(
+          planned_noise_multiplier(facts_, settings, *strategy_, adapter_->spec(), inputs));
+    }
+    inputs.privacy.noise_multiplier = *planned_multiplier_;
+  }
+  RoundPlan plan = COPPICE_TRY(make_plan(facts_, settings, *strategy_, adapter_->spec(), inputs));
+  const double total = COPPICE_TRY(epsilon_with_plan(ledger_, settings.privacy, plan));
+  if (has_noise(settings) && total > settings.privacy.epsilon) return std::optional<RoundPlan>{};
+  plan.privacy.cumulative_epsilon = total;
+  return std::optional<RoundPlan>{std::move(plan)};
+}
+
+// What a device that trained the model would send, whatever the machines here carry.
+Result<RoundWeights> Simulation::weights_of(const RoundPlan& plan) const {
+  RoundPlan real = plan;
+  if (parts_.scenario.training == TrainingKind::kNone && parts_.base) {
+    PlanInputs inputs{.round = plan.round,
+                      .epoch = plan.epoch,
+                      .key_set = plan.key_set,
+                      .parent = plan.parent,
+                      .adapter_hash = plan.adapter_hash,
+                      .cohort = plan.sum.cohort,
+                      .privacy = plan.privacy};
+    real = COPPICE_TRY(make_plan(facts_, parts_.scenario.fleet, *strategy_, *full_spec_, inputs));
+  }
+  const std::uint64_t parameters = real.delta_elements();
+  return RoundWeights{.plan_bytes = real.encode().size() + kEnvelopeBytes,
+                      .release_bytes = parameters * 2 + kEnvelopeBytes, // the step, 16 bits each
+                      .upload_bytes = packed_slots_size(real.slots) + kUploadOverheadBytes};
+}
+
+Result<void> Simulation::play_round(const std::atomic<bool>* stop, const OnRound& on_round) {
+  const auto members = COPPICE_TRY(gather(stop));
+  if (members.empty()) {
+    end_.reason = "there were never enough devices for a round";
+    state_.ended = true;
+    return {};
+  }
+  auto plan = COPPICE_TRY(next_plan(static_cast<std::uint32_t>(members.size())));
+  if (!plan) {
+    end_.reason = "the privacy budget is spent: another round would exceed it";
+    state_.ended = true;
+    return {};
+  }
+  outcome_.reset();
+  deltas_.clear();
+  tokens_ = clipped_ = clamped_ = 0;
+  const Nanos began = state_.time;
+  RoundPlay play(
+      {.scenario = parts_.scenario,
+       .population = *population_,
+       .plan = *plan,
+       .start = &*adapter_,
+       .weights = COPPICE_TRY(weights_of(*plan)),
+       .members = members,
+       .starts = began},
+      *learner_,
+      [&](std::span<const std::uint32_t> sum, std::uint32_t participants) {
+        return finish(*plan, sum, participants);
+      },
+      [&](DeviceNumber, const Learned& learned) {
+        if (learned.delta) deltas_.push_back(*learned.delta);
+        tokens_ += learned.tokens;
+        clipped_ += learned.encoded.clip_factor < 1 ? 1 : 0;
+        clamped_ += learned.encoded.clamped;
+      });
+  const PlayedRound played = COPPICE_TRY(play.run(stop));
+  state_.rounds += 1;
+  state_.time = played.ended + nanos(parts_.scenario.fleet.round.pause);
+  state_.bytes_up += played.traffic.bytes_up;
+  state_.bytes_down += played.traffic.bytes_down;
+  state_.joules += played.traffic.joules;
+  state_.tokens += tokens_;
+  end_.trained += played.trained;
+  end_.events += played.traffic.events;
+  for (const DeviceNumber device : played.counted) {
+    DeviceRow& row = population_->row(device);
+    row.last_round = static_cast<std::uint32_t>(state_.rounds);
+    if (row.rounds < std::numeric_limits<std::uint16_t>::max()) row.rounds += 1;
+  }
+  COPPICE_TRY(write_round(*plan, began, played));
+  if (played.released) { // only now: the event speaks of the adapter that the round began with
+    adapter_ = std::move(outcome_->adapter);
+    state_.adapter = serialize_adapter(*adapter_);
+    state_.version = state_.version.next();
+  }
+  if (on_round) {
+    RoundNews news{.round = state_.rounds, .played = played};
+    for (const MetricMean& metric : outcome_ ? outcome_->metrics : std::vector<MetricMean>{}) {
+      if (metric.name == kMetricLossBefore) news.loss_before = metric.mean;
+      if (metric.name == kMetricLossAfter) news.loss_after = metric.mean;
+    }
+    on_round(news);
+  }
+  return {};
+}
+
+// As the service does when it makes a release, in its order: noise, price, step, next clip.
+Result<AdapterVersion> Simulation::finish(const RoundPlan& plan,
+                                          std::span<const std::uint32_t> sum,
+                                          std::uint32_t participants) {
+  const AggregatorSettings& settings = parts_.scenario.fleet;
+  std::vector<std::uint32_t> elements(sum.begin(), sum.end());
+  KeyedBytes source({.experiment = parts_.scenario.seed,
+                     .round = plan.round.value,
+                     .client = ~std::uint64_t{0},
+                     .purpose = RandomPurpose::kSimulation,
+                     .step = kNoiseBytes});
+  state_.noise = COPPICE_TRY(
+      add_noise_to_sum(ledger_, settings.privacy, plan, state_.noise, source, elements));
+  outcome_ = COPPICE_TRY(finish_round(plan, *strategy_, elements, participants, *adapter_));
+  if (has_noise(settings)) {
+    state_.spends.push_back(spend_of(ledger_, settings.privacy, plan, millis(state_.time)));
+    ledger_ = COPPICE_TRY(PrivacyLedger::of(state_.spends));
+  }
+  if (const auto clip = COPPICE_TRY(adapted_clip(settings, outcome_->metrics))) {
+    state_.clip_norm = *clip;
+  }
+  state_.releases.push_back(sha256(serialize_adapter(outcome_->adapter)));
+  return state_.version.next();
+}
+
+} // namespace coppice

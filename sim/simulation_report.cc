@@ -1,0 +1,152 @@
+// SPDX-License-Identifier: Apache-2.0
+// What a simulation writes into its events, and what it evaluates.
+#include <algorithm>
+#include <array>
+
+#include "adapters/peft_adapter.h"
+#include "base/text.h"
+#include "crypto/hash.h"
+#include "model/adapter_files.h"
+#include "sim/delta_spread.h"
+#include "sim/simulation.h"
+
+namespace coppice {
+namespace {
+
+Json totals(const RunState& state) {
+  return {{"round", state.rounds},
+          {"time_s", state.time.seconds()},
+          {"bytes_up", state.bytes_up},
+          {"bytes_down", state.bytes_down},
+          {"joules", state.joules}};
+}
+
+Json dropped(const RoundTraffic& traffic) {
+  constexpr std::array<const char*, kDropPhases> kNames{"answer", "training", "masking",
+                                                        "uploading", "unmasking"};
+  Json json = Json::object();
+  for (std::size_t i = 0; i < kDropPhases; ++i) json[kNames[i]] = traffic.dropped[i];
+  json["late"] = traffic.late;
+  return json;
+}
+
+} // namespace
+
+Result<void> Simulation::write_round(const RoundPlan& plan, Nanos began,
+                                     const PlayedRound& played) {
+  Json metrics = Json::object();
+  if (outcome_) {
+    for (const MetricMean& metric : outcome_->metrics) metrics[metric.name] = metric.mean;
+  }
+  Json event{{"event", "round"},
+             {"round", state_.rounds},
+             {"started_s", began.seconds()},
+             {"time_s", played.ended.seconds()},
+             {"asked", plan.sum.cohort},
+             {"accepted", played.accepted},
+             {"declined", played.declined},
+             {"trained", played.trained},
+             {"counted", played.released ? played.counted.size() : 0},
+             {"dropped", dropped(played.traffic)},
+             {"bytes_down", played.traffic.bytes_down},
+             {"bytes_up", played.traffic.bytes_up},
+             {"joules", played.traffic.joules},
+             {"tokens", tokens_},
+             {"metrics", metrics},
+             {"released", played.released}};
+  if (!played.released) event["reason"] = played.reason;
+  if (played.released) {
+    event["version"] = state_.version.next().value;
+    event["release_sha256"] = state_.releases.back().hex();
+  }
+  event["clip_norm"] = plan.clip_norm;
+  const double counted = std::max<double>(1, static_cast<double>(played.counted.size()));
+  event["clipped"] = static_cast<double>(clipped_) / counted;
+  event["clamped"] = clamped_;
+  if (plan.privacy.noise != NoiseKind::kNone) {
+    event["epsilon"] = plan.privacy.cumulative_epsilon;
+    event["noise_multiplier"] = plan.privacy.noise_multiplier;
+  }
+  if (deltas_.size() >= 2) {
+    const DeltaSpread spread = delta_spread(*adapter_, deltas_);
+    event["cosine_mean"] = spread.cosine_mean;
+    event["cosine_p10"] = spread.cosine_p10;
+    event["cosine_p90"] = spread.cosine_p90;
+    event["product_gap"] = spread.product_gap;
+  }
+  return folder_.add_event(event);
+}
+
+Result<void> Simulation::evaluate() {
+  const auto write = [&](const char* adapter, const std::vector<SetScore>& scores) -> Result<void> {
+    for (const SetScore& score : scores) {
+      Json event{{"event", "evaluation"}};
+      event.update(totals(state_));
+      if (has_noise(parts_.scenario.fleet)) {
+        event["epsilon"] = COPPICE_TRY(ledger_.epsilon(parts_.scenario.fleet.privacy.delta));
+      }
+      event["set"] = score.set;
+      event["adapter"] = adapter;
+      event["bits_per_byte"] = score.bits_per_byte;
+      event["nats_per_token"] = score.nats_per_token;
+      event["tokens"] = score.tokens;
+      COPPICE_TRY(folder_.add_event(event));
+    }
+    return {};
+  };
+  if (state_.rounds == 0) COPPICE_TRY(write("base", COPPICE_TRY(evaluation_->score(nullptr))));
+  COPPICE_TRY(write("shared", COPPICE_TRY(evaluation_->score(&*adapter_))));
+  const std::uint32_t every = parts_.scenario.report.adapters_every;
+  if (!more_rounds() || (every > 0 && state_.rounds % every == 0)) {
+    const fs::path folder =
+        folder_.path() / "adapters" / cat("round-", state_.rounds);
+    const LoadedAdapter stored{*adapter_, AdapterFormat::kPeft, true};
+    const PeftWriteOptions options{.base_model = facts_.base_name};
+    COPPICE_TRY(save_adapter(folder / "peft", stored, AdapterFormat::kPeft, options));
+    COPPICE_TRY(save_adapter(folder / "adapter.gguf", stored, AdapterFormat::kGguf, options));
+  }
+  if (!more_rounds() && parts_.scenario.report.centralized) {
+    const Adapter start = COPPICE_TRY(first_adapter());
+    const Adapter pooled = COPPICE_TRY(evaluation_->train_centralized(start, state_.tokens));
+    COPPICE_TRY(write("centralized", COPPICE_TRY(evaluation_->score(&pooled))));
+  }
+  return {};
+}
+
+Result<void> Simulation::evaluate_clients() {
+  const auto scores = COPPICE_TRY(
+      evaluation_->score_clients(*adapter_, sha256(state_.adapter), state_.rounds));
+  for (const ClientScore& score : scores) {
+    Json event{{"event", "client"},
+               {"round", state_.rounds},
+               {"client", score.client},
+               {"name", data_->name(score.client)},
+               {"class", population_->class_of(score.client % population_->size()).name},
+               {"seen", !data_->unseen(score.client)},
+               {"train_bytes", score.train_bytes},
+               {"report_bytes", score.report.bytes},
+               {"base", score.report.base},
+               {"shared", score.report.shared}};
+    if (score.report.personal) event["personal"] = *score.report.personal;
+    if (score.local) event["local"] = *score.local;
+    event["served"] = served_name(score.gate.served);
+    event["harmed"] = score.harmed();
+    COPPICE_TRY(folder_.add_event(event));
+  }
+  return {};
+}
+
+Result<void> Simulation::conclude() {
+  if (evaluation_) COPPICE_TRY(evaluate_clients());
+  state_.ended = true;
+  Json event{{"event", "end"}, {"rounds", state_.rounds}, {"released", state_.releases.size()}};
+  event.update(totals(state_));
+  event.erase("round");
+  if (has_noise(parts_.scenario.fleet)) {
+    event["epsilon"] = COPPICE_TRY(ledger_.epsilon(parts_.scenario.fleet.privacy.delta));
+  }
+  event["reason"] = end_.reason;
+  return folder_.add_event(event);
+}
+
+} // namespace coppice
