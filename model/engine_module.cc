@@ -7,7 +7,6 @@
 
 #include "base/file.h"
 #include "base/text.h"
-#include "model/weight_rows.h"
 
 namespace coppice {
 namespace {
@@ -54,13 +53,6 @@ Result<void*> load_symbol(const char* name) {
 
 Result<std::unique_ptr<Engine>> open_graph_engine(std::shared_ptr<const BaseModel> base,
                                                   const EngineOptions& options) {
-  for (const GgufTensor& tensor : base->file().tensors()) {
-    if (!is_nf4(base->file(), tensor)) continue;
-    return Error{ErrorCode::kUnsupported,
-                 cat(base->path().string(), ": ", tensor.name,
-                     " is stored as NF4, which this engine doesn't compute with; quantize the "
-                     "model to another type")};
-  }
   // dlopen() gives the loaded module again on every later call.
   auto* const open =
       reinterpret_cast<OpenGraphEngine*>(COPPICE_TRY(load_symbol(kGraphEngineSymbol)));
