@@ -69,13 +69,11 @@ Result<Bytes> add_noise_to_sum(const PrivacyLedger& ledger, const PrivacySetting
     return Bytes{};
   }
   if (plan.privacy.noise != NoiseKind::kBanded) return Bytes{};
-  const RoundId began =
-      series_of(ledger, settings, plan.round, mechanism_text(mechanism_of(plan)));
-  BandedNoise series =
-      COPPICE_TRY(began == plan.round || stored.empty()
-                      ? BandedNoise::create(COPPICE_TRY(banded_coefficients_of(plan)),
-                                            plan.delta_elements())
-                      : BandedNoise::parse(stored));
+  const RoundId began = series_of(ledger, settings, plan.round, mechanism_text(mechanism_of(plan)));
+  BandedNoise series = COPPICE_TRY(
+      began == plan.round || stored.empty()
+          ? BandedNoise::create(COPPICE_TRY(banded_coefficients_of(plan)), plan.delta_elements())
+          : BandedNoise::parse(stored));
   COPPICE_TRY(add_banded_noise(plan, series, source, elements));
   return series.serialize();
 }

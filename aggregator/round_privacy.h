@@ -17,8 +17,9 @@ inline bool has_noise(const AggregatorSettings& settings) {
   return settings.privacy.noise != NoiseKind::kNone;
 }
 
-// What the plan promises, but for the total, which depends on the plan's slots, and for a multiplier
-// that is to be planned (0 in the settings). `enrolled`: devices, where privacy.population is 0.
+// What the plan promises, but for the total, which depends on the plan's slots, and for a
+// multiplier that is to be planned (0 in the settings). `enrolled`: devices, where
+// privacy.population is 0.
 PrivacyTerms privacy_terms(const AggregatorSettings& settings, std::uint32_t cohort,
                            std::uint64_t enrolled);
 

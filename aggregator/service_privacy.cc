@@ -20,7 +20,8 @@ constexpr std::string_view kUnknownSpendsKey = "unknown_spends";
 
 Result<void> AggregatorService::open_privacy() {
   ledger_ = COPPICE_TRY(PrivacyLedger::of(COPPICE_TRY(store_.spends())));
-  if (const auto clip = COPPICE_TRY(store_.get("clip_norm")); clip && settings_.privacy.clip_quantile > 0) {
+  if (const auto clip = COPPICE_TRY(store_.get("clip_norm"));
+      clip && settings_.privacy.clip_quantile > 0) {
     settings_.round.clip_norm = std::strtod(clip->c_str(), nullptr);
   }
   if (!has_noise(settings_)) {
@@ -32,7 +33,8 @@ Result<void> AggregatorService::open_privacy() {
   if (!ledger_.empty()) { // whether another round like the last is affordable
     const SpendRecord& last = ledger_.records().back();
     const double another = COPPICE_TRY(ledger_.epsilon_with(
-        COPPICE_TRY(parse_mechanism(last.mechanism)), series_of(ledger_, settings_.privacy, last.round.next(), last.mechanism),
+        COPPICE_TRY(parse_mechanism(last.mechanism)),
+        series_of(ledger_, settings_.privacy, last.round.next(), last.mechanism),
         settings_.privacy.delta));
     budget_spent_ = another > settings_.privacy.epsilon;
   }

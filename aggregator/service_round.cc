@@ -204,7 +204,8 @@ Result<void> AggregatorService::carry_out(const RoundAction& action,
     events.emplace_back(SumUnmasked{std::move(elements)});
   } else if (std::holds_alternative<CommitClose>(action)) {
     std::optional<SpendRecord> spend;
-    if (noise_is_distributed(plan.privacy.noise)) spend = spend_of(ledger_, settings_.privacy, plan, clock_.wall());
+    if (noise_is_distributed(plan.privacy.noise))
+      spend = spend_of(ledger_, settings_.privacy, plan, clock_.wall());
     COPPICE_TRY(store_.commit_close(plan.round, *round_->sum(), spend));
     // Spent from here on, whether a release follows or not.
     if (spend) ledger_ = COPPICE_TRY(PrivacyLedger::of(COPPICE_TRY(store_.spends())));
@@ -227,8 +228,8 @@ Result<RoundEvent> AggregatorService::make_release_now() {
   SystemBytes source;
   const Bytes stored =
       plan.privacy.noise == NoiseKind::kBanded ? COPPICE_TRY(store_.noise_state()) : Bytes{};
-  Bytes noise_state = COPPICE_TRY(
-      add_noise_to_sum(ledger_, settings_.privacy, plan, stored, source, elements));
+  Bytes noise_state =
+      COPPICE_TRY(add_noise_to_sum(ledger_, settings_.privacy, plan, stored, source, elements));
   auto outcome = finish_round(plan, *strategy_, elements,
                               static_cast<std::uint32_t>(sum.counted.size()), *adapter_);
   if (!outcome.ok()) return RoundEvent{FinalizeFailed{outcome.error().message}};

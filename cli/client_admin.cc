@@ -105,8 +105,9 @@ Result<ExitCode> set_paused(Context& context, const DeviceOptions& options, bool
   const DeviceFolder folder{fs::path(options.directory)};
   COPPICE_TRY(folder.identity());
   COPPICE_TRY(folder.set_paused(paused));
-  context.console.print(paused ? "Paused: this device answers 'not now' until you resume it."
-                               : "Resumed.");
+  context.console.print(
+      paused ? "Paused: this device computes nothing and answers 'not now' until you resume it."
+             : "Resumed.");
   context.console.finish("coppice.client_pause.v1", Json{{"paused", paused}});
   return ExitCode::kOk;
 }

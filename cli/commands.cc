@@ -74,6 +74,7 @@ constexpr CommandRow kCommands[] = {
     {"privacy", add_privacy_curve_command},
     {"bench", add_bench_train_step_command},
     {"bench", add_bench_generate_command},
+    {"bench", add_bench_pack_command},
     {"bench", add_bench_prefill_command},
     {"bench", add_bench_open_command},
     {"bench", add_bench_kernels_command},

@@ -52,6 +52,7 @@ AddCommand add_privacy_spent_command;
 AddCommand add_privacy_curve_command;
 AddCommand add_bench_train_step_command;
 AddCommand add_bench_generate_command;
+AddCommand add_bench_pack_command;
 AddCommand add_bench_prefill_command;
 AddCommand add_bench_open_command;
 AddCommand add_bench_kernels_command;

@@ -92,9 +92,11 @@ Result<void> DemoFleet::enroll_devices() {
     const InviteRequest request{
         .endpoints = {routes.at(first), routes.at(first + 1), routes.at(first + 2)}};
     const auto invites = COPPICE_TRY(make_invites(folder, registry, request, SystemClock().wall()));
+    // The fleet itself is this machine's load: no device shall wait for the others to be idle.
     COPPICE_TRY(command(
         device.name, {"client", "init", device.folder.string(), "--model", options_.model.string(),
-                      "--data", device.data.string(), "--threads", cat(options_.client_threads)}));
+                      "--data", device.data.string(), "--threads", cat(options_.client_threads),
+                      "--set", "eligibility.max_load_per_core=1000"}));
     COPPICE_TRY(command(device.name, {"client", "enroll", device.folder.string(), invites.at(0)}));
   }
   enrolment_records_ = proxy_->records().size();

@@ -47,6 +47,14 @@ void add_threads_option(CLI::App& command, ModelOptions& options) {
       ->default_str("one a core");
 }
 
+void add_device_option(CLI::App& command, ModelOptions& options) {
+  command
+      .add_option("--device", options.device,
+                  "Where the engine graph computes: cpu, or a GPU by its number, cuda:0")
+      ->type_name("NAME")
+      ->capture_default_str();
+}
+
 void add_compute_options(CLI::App& command, ModelOptions& options) {
   add_threads_option(command, options);
   add_engine_option(command, options.engine);
@@ -71,7 +79,8 @@ void add_memory_option(CLI::App& command, ModelOptions& options) {
 Result<EngineOptions> engine_options(const ModelOptions& options) {
   return EngineOptions{.threads = threads_of(options),
                        .activation_bytes = COPPICE_TRY(parse_size(options.memory)),
-                       .exact = options.precision == kFloat32};
+                       .exact = options.precision == kFloat32,
+                       .device = options.device};
 }
 
 unsigned threads_of(const ModelOptions& options) {

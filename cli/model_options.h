@@ -24,12 +24,15 @@ struct ModelOptions {
   std::string engine = "native";
   std::string precision = "bfloat16";
   std::string memory = "256MB";
+  std::string device = "cpu";
 };
 
 void add_model_option(CLI::App& command, ModelOptions& options, bool required = true);
 void add_adapter_options(CLI::App& command, ModelOptions& options, const char* help);
 void add_rows_option(CLI::App& command, ModelOptions& options);
 void add_threads_option(CLI::App& command, ModelOptions& options);
+// --device: where the LibTorch engine computes
+void add_device_option(CLI::App& command, ModelOptions& options);
 // --threads and --engine
 void add_compute_options(CLI::App& command, ModelOptions& options);
 

@@ -3,101 +3,20 @@
 #include <CLI/CLI.hpp>
 #include <cmath>
 
-#include "base/file.h"
 #include "base/text.h"
 #include "cli/commands.h"
-#include "cli/table.h"
+#include "cli/sim_report_files.h"
 #include "sim/report_page.h"
 #include "sim/report_sections.h"
-#include "sim/run_csv.h"
 #include "sim/run_figures.h"
-#include "sim/run_log.h"
-#include "sim/run_tensorboard.h"
 
 namespace coppice {
 namespace {
 
 struct ReportOptions {
   std::vector<std::string> folders;
-  std::string out; // empty: report.html in the first folder
-  bool csv = false;
-  bool tensorboard = false;
+  ReportFiles files;
 };
-
-using Files = std::vector<std::string>;
-
-Result<void> write(const fs::path& path, ByteSpan bytes, Files& written) {
-  COPPICE_TRY(write_file_atomically(path, bytes));
-  written.push_back(path.string());
-  return {};
-}
-
-Result<void> make_folder(const fs::path& path) {
-  std::error_code failed;
-  fs::create_directories(path, failed);
-  if (!failed) return {};
-  return Error{ErrorCode::kIo,
-               cat("can't make the folder ", path.string(), ": ", failed.message())};
-}
-
-Result<Files> write_files(const ReportOptions& options, const std::vector<RunRecord>& runs) {
-  Files written;
-  const fs::path page =
-      options.out.empty() ? runs.front().folder / kReportFile : fs::path(options.out);
-  COPPICE_TRY(write(page, as_bytes(report_page(runs)), written));
-  for (const RunRecord& run : runs) {
-    if (options.csv) {
-      COPPICE_TRY(write(run.folder / kRoundsTable, as_bytes(rounds_csv(run)), written));
-      COPPICE_TRY(write(run.folder / kEvaluationsTable, as_bytes(evaluations_csv(run)), written));
-      COPPICE_TRY(write(run.folder / kClientsTable, as_bytes(clients_csv(run)), written));
-    }
-    if (!options.tensorboard) continue;
-    for (const TensorBoardRun& axis : tensorboard_runs(run)) {
-      const fs::path folder = run.folder / kTensorBoardFolder / axis.folder;
-      COPPICE_TRY(make_folder(folder));
-      COPPICE_TRY(write(folder / kTensorBoardFile, axis.events, written));
-    }
-  }
-  return written;
-}
-
-double bits_at_end(const RunRecord& run, std::string_view set, std::string_view adapter) {
-  const auto found = last_evaluation(run, set, adapter);
-  return found ? found->bits_per_byte : NAN;
-}
-
-void print_table(Console& console, const ReportRuns& runs) {
-  Table table({{"run"},
-               {"rounds", Align::kRight},
-               {"base", Align::kRight},
-               {"shared", Align::kRight},
-               {"gain", Align::kRight},
-               {"harmed", Align::kRight},
-               {"virtual time", Align::kRight},
-               {"uploaded", Align::kRight},
-               {"epsilon", Align::kRight}});
-  table.set_caption("bits per byte on all clients' report text, lower is better");
-  for (std::size_t i = 0; i < runs.runs.size(); ++i) {
-    const RunRecord& run = runs.runs[i];
-    const double base = bits_at_end(run, "global", "base");
-    const double shared = bits_at_end(run, "global", "shared");
-    const HarmShare harm = harm_of(last_clients(run));
-    table.add_row({runs.names[i], cat(run.end.released, " of ", run.end.rounds), bits_text(base),
-                   bits_text(shared), std::isfinite(shared) ? gain_percent(base, shared) : "-",
-                   part_text(harm.harmed, harm.clients),
-                   value_text(AxisUnit::kSeconds, run.end.time_s),
-                   value_text(AxisUnit::kBytes, run.end.bytes_up),
-                   value_text(AxisUnit::kPlain, run.end.epsilon)});
-  }
-  console.write(table.render());
-  for (std::size_t i = 0; i < runs.runs.size(); ++i) {
-    const RunRecord& run = runs.runs[i];
-    for (const std::string& reason : run.manifest.simulation_only) {
-      console.print(cat("Simulation only, ", runs.names[i], ": ", reason));
-    }
-    if (!run.ended) console.print(cat("Not ended: ", runs.names[i]));
-  }
-}
 
 Json number_or_null(double value) { return std::isfinite(value) ? Json(value) : Json(); }
 
@@ -166,8 +85,8 @@ Result<ExitCode> report(Context& context, const ReportOptions& options) {
   std::vector<RunRecord> runs;
   for (const std::string& folder : options.folders) runs.push_back(COPPICE_TRY(read_run(folder)));
   const ReportRuns named = named_runs(runs);
-  const Files written = COPPICE_TRY(write_files(options, runs));
-  print_table(context.console, named);
+  const std::vector<std::string> written = COPPICE_TRY(write_report_files(options.files, runs));
+  print_report(context.console, named);
   context.console.print();
   for (const std::string& file : written) context.console.print(cat("Wrote ", file));
   Json fields{{"runs", Json::array()}, {"files", written}};
@@ -192,11 +111,13 @@ void add_sim_report_command(CLI::App& parent, Context& context) {
   command.add_option("DIR", options->folders, "Folders of runs, complete or not")
       ->type_name("")
       ->required();
-  command.add_option("--out", options->out, "The page (default: report.html in the first folder)")
+  command
+      .add_option("--out", options->files.out,
+                  "The page (default: report.html in the first folder)")
       ->type_name("FILE");
-  command.add_flag("--csv", options->csv,
+  command.add_flag("--csv", options->files.csv,
                    "Also rounds.csv, evaluations.csv and clients.csv in each folder");
-  command.add_flag("--tensorboard", options->tensorboard,
+  command.add_flag("--tensorboard", options->files.tensorboard,
                    "Also event files, in each folder's tensorboard");
 }
 

@@ -6,10 +6,12 @@
 #include "cli/commands.h"
 #include "cli/interrupt.h"
 #include "cli/progress.h"
+#include "cli/sim_report_files.h"
 #include "cli/sim_scenario.h"
 #include "cli/table.h"
 #include "config/overrides.h"
 #include "crypto/hash.h"
+#include "sim/ranks.h"
 
 namespace coppice {
 namespace {
@@ -27,9 +29,10 @@ Result<ExitCode> init(Context& context, const InitOptions& options) {
   const auto overrides = COPPICE_TRY(parse_overrides(options.set));
   const std::string toml = COPPICE_TRY(write_commented_toml(scenario_file_keys(), overrides));
   COPPICE_TRY(write_file_atomically(options.file, as_bytes(toml)));
-  context.console.print(cat("Wrote ", options.file, ", every setting with its meaning and default."));
-  context.console.print(cat("Next: set model and population.devices in it, then coppice sim run ",
-                            options.file));
+  context.console.print(
+      cat("Wrote ", options.file, ", every setting with its meaning and default."));
+  context.console.print(
+      cat("Next: set model and population.devices in it, then coppice sim run ", options.file));
   context.console.finish("coppice.sim_init.v1", Json{{"file", options.file}});
   return ExitCode::kOk;
 }
@@ -37,8 +40,27 @@ Result<ExitCode> init(Context& context, const InitOptions& options) {
 struct RunOptions {
   std::string scenario;
   std::string out;
+  std::string identities; // file
   std::vector<std::string> set;
 };
+
+Result<std::vector<ClientId>> parse_identities(const Json& hex) {
+  std::vector<ClientId> identities;
+  for (const Json& id : hex) {
+    identities.push_back(COPPICE_TRY(ClientId::parse_hex(id.get<std::string>(), "identity")));
+  }
+  return identities;
+}
+
+Result<Json> read_identities(const fs::path& file) {
+  constexpr std::size_t kMostBytes = std::size_t{64} << 20U;
+  const Bytes raw = COPPICE_TRY(read_file(file, kMostBytes));
+  Json ids = Json::array();
+  for (const std::string& line : split(as_text(raw), '\n')) {
+    if (!trim(line).empty()) ids.push_back(std::string(trim(line)));
+  }
+  return ids;
+}
 
 // runs/NAME-1, runs/NAME-2, ...: the first that isn't there.
 fs::path free_folder(const std::string& name) {
@@ -54,8 +76,16 @@ std::string when(Nanos time) {
   return cat(seconds / 86400, "d ", seconds / 3600 % 24, "h ", seconds / 60 % 60, "m");
 }
 
-void tell_end(Console& console, const fs::path& out, const SimulationEnd& end,
-              const Sha256& events) {
+Result<void> tell_end(Console& console, const fs::path& out, const SimulationEnd& end) {
+  std::vector<RunRecord> runs;
+  runs.push_back(COPPICE_TRY(read_run(out)));
+  const auto written =
+      COPPICE_TRY(write_report_files({.out = {}, .csv = true, .tensorboard = true}, runs));
+  if (!runs.front().evaluations.empty()) {
+    print_report(console, named_runs(runs));
+    console.print();
+  }
+  const std::string& events = runs.front().events_sha256;
   const double rate = end.seconds > 0 ? static_cast<double>(end.trained) / end.seconds : 0;
   const double event_rate = end.seconds > 0 ? static_cast<double>(end.events) / end.seconds : 0;
   console.print(cat(end.rounds, " rounds, ", end.releases.size(), " releases in ", when(end.time),
@@ -66,8 +96,8 @@ void tell_end(Console& console, const fs::path& out, const SimulationEnd& end,
   if (end.epsilon > 0) console.print(cat("epsilon ", fixed(end.epsilon, 3), " is spent"));
   console.print(cat(fixed(end.seconds, 1), " s of rounds, ", fixed(rate, 1), " clients/s, ",
                     grouped(static_cast<std::uint64_t>(event_rate)), " events/s"));
-  console.print(cat("fingerprint ", events.hex(), " (SHA-256 of ", kEventsFile, ")"));
-  console.print(cat("Run: ", out.string()));
+  console.print(cat("fingerprint ", events, " (SHA-256 of ", kEventsFile, ")"));
+  console.print(cat("Report: ", written.front()));
   Json releases = Json::array();
   for (const Sha256& release : end.releases) releases.push_back(release.hex());
   console.finish("coppice.sim_run.v1", Json{{"out", out.string()},
@@ -81,35 +111,59 @@ void tell_end(Console& console, const fs::path& out, const SimulationEnd& end,
                                             {"bytes_down", end.bytes_down},
                                             {"joules", end.joules},
                                             {"epsilon", end.epsilon},
-                                            {"events_sha256", events.hex()},
+                                            {"events_sha256", events},
+                                            {"report", written.front()},
                                             {"release_sha256", std::move(releases)}});
+  return {};
 }
 
+// The bits would differ on another engine, level or version.
+Result<void> check_same_program(const Json& begun, const Json& now) {
+  for (const char* key : {"engine", "instruction_level", "program_version"}) {
+    if (begun.value(key, "") == now.value(key, "")) continue;
+    return Error{ErrorCode::kFailedPrecondition,
+                 cat("the run was begun with ", key, " ", begun.value(key, ""), ", and this is ",
+                     now.value(key, ""), ": the bits would differ; begin a new run")};
+  }
+  return {};
+}
+
+Result<void> check_ranks(Ranks& ranks, const LoadedScenario& loaded, const SimulationParts& parts) {
+  RunIdentity identity{.configuration = COPPICE_TRY(Sha256::parse_hex(
+                           loaded.manifest.value("scenario_sha256", ""), "the scenario's hash")),
+                       .base = {},
+                       .instruction_level = loaded.manifest.value("instruction_level", ""),
+                       .program_version = std::string(program_version())};
+  if (parts.base) identity.base = COPPICE_TRY(sha256_file(parts.base->path()));
+  return check_same_run(ranks, identity);
+}
+
+// All ranks play; the first has the folder, and speaks.
 Result<ExitCode> play(Context& context, LoadedScenario loaded, const fs::path& out, bool resume) {
   Console& console = context.console;
+  const auto ranks = COPPICE_TRY(open_ranks());
   SimulationParts parts = COPPICE_TRY(simulation_parts(loaded));
-  RunFolder folder = COPPICE_TRY(resume ? RunFolder::open(out)
-                                        : RunFolder::create(out, loaded.manifest));
-  if (resume) {
-    for (const char* key : {"engine", "instruction_level", "program_version"}) {
-      if (folder.manifest().value(key, "") != loaded.manifest.value(key, "")) {
-        return Error{ErrorCode::kFailedPrecondition,
-                     cat("the run was begun with ", key, " ", folder.manifest().value(key, ""),
-                         ", and this is ", loaded.manifest.value(key, ""),
-                         ": the bits would differ; begin a new run")};
-      }
-    }
+  loaded.manifest["ranks"] = ranks->place().size;
+  parts.identities = COPPICE_TRY(parse_identities(loaded.manifest["identities"]));
+  COPPICE_TRY(check_ranks(*ranks, loaded, parts));
+  const bool first = ranks->place().rank == 0;
+  std::optional<RunFolder> folder;
+  if (first) {
+    folder = COPPICE_TRY(resume ? RunFolder::open(out) : RunFolder::create(out, loaded.manifest));
+    if (resume) COPPICE_TRY(check_same_program(folder->manifest(), loaded.manifest));
   }
   const std::uint64_t rounds = parts.scenario.rounds;
-  auto simulation = COPPICE_TRY(Simulation::open(std::move(parts), std::move(folder)));
+  auto simulation = COPPICE_TRY(Simulation::open(std::move(parts), *ranks, std::move(folder)));
   const SystemClock clock;
   auto end = [&]() -> Result<SimulationEnd> {
-    Progress progress(console, {"simulating", "rounds"}, rounds, clock);
+    std::optional<Progress> progress;
+    if (first) progress.emplace(console, ProgressText{"simulating", "rounds"}, rounds, clock);
     return simulation->run(&interrupted(), [&](const RoundNews& news) {
-      progress.update(news.round, news.loss_after > 0
-                                      ? cat("loss ", fixed(news.loss_before, 3), " -> ",
-                                            fixed(news.loss_after, 3))
-                                      : cat(news.played.counted.size(), " counted"));
+      if (!progress) return;
+      progress->update(news.round, news.loss_after > 0
+                                       ? cat("loss ", fixed(news.loss_before, 3), " -> ",
+                                             fixed(news.loss_after, 3))
+                                       : cat(news.played.counted.size(), " counted"));
     });
   }();
   if (!end.ok() && end.error().code == ErrorCode::kCancelled) {
@@ -117,25 +171,27 @@ Result<ExitCode> play(Context& context, LoadedScenario loaded, const fs::path& o
     return ExitCode::kInterrupted;
   }
   if (!end.ok()) return std::move(end).error();
-  tell_end(console, out, *end, COPPICE_TRY(sha256_file(out / kEventsFile)));
+  if (first) COPPICE_TRY(tell_end(console, out, *end));
   return ExitCode::kOk;
 }
 
 Result<ExitCode> run(Context& context, const RunOptions& options) {
   LoadedScenario loaded =
       COPPICE_TRY(load_scenario(options.scenario, options.set, context.environment));
+  loaded.manifest["identities"] = Json::array();
+  if (!options.identities.empty()) {
+    loaded.manifest["identities"] = COPPICE_TRY(read_identities(options.identities));
+  }
   const fs::path out =
       options.out.empty() ? free_folder(loaded.scenario.name) : fs::path(options.out);
   return play(context, std::move(loaded), out, false);
 }
 
 Result<ExitCode> resume(Context& context, const std::string& directory) {
-  Json manifest;
-  {
-    const RunFolder folder = COPPICE_TRY(RunFolder::open(directory));
-    manifest = folder.manifest();
-  }
-  return play(context, COPPICE_TRY(reload_scenario(manifest)), directory, true);
+  const Json manifest = COPPICE_TRY(RunFolder::read_manifest(directory));
+  LoadedScenario loaded = COPPICE_TRY(reload_scenario(manifest));
+  loaded.manifest["identities"] = COPPICE_TRY(json_string_array(manifest, "identities"));
+  return play(context, std::move(loaded), directory, true);
 }
 
 } // namespace
@@ -165,6 +221,11 @@ void add_sim_run_command(CLI::App& parent, Context& context) {
   command.add_option("SCENARIO", options->scenario, "TOML file")->required()->type_name("FILE");
   command.add_option("--out", options->out, "Folder of the run (default: runs/NAME-1, -2, ...)")
       ->type_name("DIR");
+  command
+      .add_option("--identities", options->identities,
+                  "Ids of a real fleet's devices, one a line, in the order of the data's clients: its "
+                  "rounds are played again, to the same bits")
+      ->type_name("FILE");
   command.add_option("--set", options->set, "Any setting: section.key=value")
       ->type_name("KEY=VALUE");
 }

@@ -1,7 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "cli/sim_scenario.h"
 
+#include <time.h>
+
 #include <algorithm>
+#include <array>
+#include <ctime>
+#include <thread>
 
 #include "base/text.h"
 #include "cli/engine_choice.h"
@@ -19,6 +24,17 @@ struct Source {
   std::vector<std::string> set;
   Environment environment;
 };
+
+// "2026-05-04 07:30:12 UTC"
+std::string utc_now() {
+  const std::time_t seconds = std::time(nullptr);
+  std::tm parts{};
+  ::gmtime_r(&seconds, &parts);
+  std::array<char, 32> text{};
+  const std::size_t length =
+      std::strftime(text.data(), text.size(), "%Y-%m-%d %H:%M:%S UTC", &parts);
+  return {text.data(), length};
+}
 
 // Of the environment's variables those that set something here.
 Environment relevant(const Environment& environment) {
@@ -41,7 +57,8 @@ Result<LoadedScenario> load(const Source& source) {
   std::string decisive; // all that results follow from
   for (const Settings::Row& row : settings.show_origin()) {
     rows.push_back({{"name", row.name}, {"value", row.value}, {"origin", row.origin}});
-    if (row.name != "workers" && row.name != "name") decisive += cat(row.name, "=", row.value, "\n");
+    if (row.name != "workers" && row.name != "name")
+      decisive += cat(row.name, "=", row.value, "\n");
   }
   loaded.manifest = {{"schema", "coppice.sim_manifest.v1"},
                      {"name", loaded.scenario.name},
@@ -59,6 +76,10 @@ Result<LoadedScenario> load(const Source& source) {
                        ": the noise is that of a larger cohort than trained"));
   }
   loaded.manifest["simulation_only"] = std::move(only);
+  const unsigned cores = std::max(1U, std::thread::hardware_concurrency());
+  loaded.manifest["workers"] = loaded.scenario.workers > 0 ? loaded.scenario.workers : cores;
+  loaded.manifest["host"] = cat(cores, " cores");
+  loaded.manifest["started"] = utc_now();
   return loaded;
 }
 
@@ -87,10 +108,8 @@ Result<LoadedScenario> reload_scenario(const Json& manifest) {
 
 Result<SimulationParts> simulation_parts(LoadedScenario& loaded) {
   const Scenario& scenario = loaded.scenario;
-  SimulationParts parts{.scenario = scenario,
-                        .scenario_folder = loaded.folder,
-                        .base = nullptr,
-                        .engine = {}};
+  SimulationParts parts{
+      .scenario = scenario, .scenario_folder = loaded.folder, .base = nullptr, .engine = {}};
   if (scenario.model.empty()) return parts;
   parts.base = COPPICE_TRY(BaseModel::open(loaded.folder / scenario.model));
   if (scenario.training == TrainingKind::kNone) return parts;

@@ -10,7 +10,8 @@
 #include "cli/table.h"
 #include "cli/text_documents.h"
 #include "cli/train_recipe.h"
-#include "client/trainer.h"
+#include "client/train_checkpoint.h"
+#include "crypto/hash.h"
 
 namespace coppice {
 namespace {
@@ -21,18 +22,24 @@ struct TrainOptions {
   std::string out;
   std::string config;
   std::string start;
+  std::string checkpoint;
+  std::uint64_t checkpoint_every = 50;
   bool plan = false;
   std::vector<Override> overrides;
 };
 
+Result<void> check_folder_of(const fs::path& file, const char* option) {
+  const fs::path parent = file.has_parent_path() ? file.parent_path() : fs::path(".");
+  std::error_code code;
+  if (fs::is_directory(parent, code)) return {};
+  return Error{ErrorCode::kNotFound,
+               cat("there is no folder ", parent.string(), " for ", option, "; make it first")};
+}
+
 // Before an hour of training: is there a place for its result?
 Result<void> check_output(const fs::path& out) {
-  const fs::path parent = out.has_parent_path() ? out.parent_path() : fs::path(".");
+  COPPICE_TRY(check_folder_of(out, "--out"));
   std::error_code code;
-  if (!fs::is_directory(parent, code)) {
-    return Error{ErrorCode::kNotFound,
-                 cat("there is no folder ", parent.string(), " for --out; make it first")};
-  }
   const bool folder = adapter_format_for_output(out) == AdapterFormat::kPeft;
   if (fs::exists(out, code) && fs::is_directory(out, code) != folder) {
     return Error{ErrorCode::kAlreadyExists,
@@ -68,6 +75,14 @@ Json number_or_null(const std::optional<double>& value) {
   return value ? Json(*value) : Json(nullptr);
 }
 
+Result<std::optional<Checkpointing>> checkpointing(const TrainOptions& options) {
+  if (options.checkpoint.empty()) return std::optional<Checkpointing>{};
+  COPPICE_TRY(check_folder_of(options.checkpoint, "--checkpoint"));
+  return std::optional<Checkpointing>{{.file = options.checkpoint,
+                                       .base = COPPICE_TRY(sha256_file(options.model.model)),
+                                       .every_steps = options.checkpoint_every}};
+}
+
 struct Trained {
   TrainOutcome outcome;
   std::optional<double> before; // bits per byte on report text
@@ -81,6 +96,10 @@ void tell(Console& console, const TrainOptions& options, const Trained& trained,
       outcome.seconds > 0 ? static_cast<double>(outcome.tokens) / outcome.seconds : 0.0;
   console.print(cat("trained ", outcome.steps, " steps, ", grouped(outcome.tokens), " tokens in ",
                     fixed(outcome.seconds, 1), " s (", fixed(rate, 0), " tokens/s)"));
+  if (outcome.resumed_at > 0) {
+    console.print(cat("the first ", outcome.resumed_at, " of them before this run, as ",
+                      options.checkpoint, " held them"));
+  }
   console.print(cat("loss of a step's own text, nats a token: first ", fixed(outcome.loss_first, 4),
                     ", last ", fixed(outcome.loss_last, 4)));
   if (trained.before && trained.after) {
@@ -98,6 +117,7 @@ void tell(Console& console, const TrainOptions& options, const Trained& trained,
   console.print(cat("adapter, ", grouped(parameters), " parameters: ", options.out));
   Json report{{"before", number_or_null(trained.before)}, {"after", number_or_null(trained.after)}};
   console.finish("coppice.train.v1", Json{{"steps", outcome.steps},
+                                          {"resumed_at", outcome.resumed_at},
                                           {"tokens", outcome.tokens},
                                           {"seconds", outcome.seconds},
                                           {"tokens_per_s", rate},
@@ -147,7 +167,9 @@ Result<ExitCode> train(Context& context, const TrainOptions& options) {
   if (!options.config.empty()) toml = options.config;
   const TrainRecipe made = COPPICE_TRY(train_recipe(toml, context.environment, options.overrides));
   const Recipe& recipe = made.training;
+  const std::optional<Checkpointing> checkpoint = COPPICE_TRY(checkpointing(options));
   OpenModel model = COPPICE_TRY(open_model(options.model));
+  const StopScope stoppable(*model.engine, &interrupted());
   const ExampleSet examples = COPPICE_TRY(load_examples(options.data, *model.base));
   Console& console = context.console;
   for (const std::string& skipped : examples.skipped) console.note(cat("skipped ", skipped));
@@ -169,15 +191,16 @@ Result<ExitCode> train(Context& context, const TrainOptions& options) {
       .on_step =
           [&progress](const TrainProgress& at) {
             progress.update(at.step, cat("loss ", fixed(at.loss, 3)));
-          }};
+          },
+      .checkpoint = checkpoint};
   TrainOutcome outcome = COPPICE_TRY(train_adapter(*model.engine, examples, std::move(request)));
   progress.finish();
-  const std::optional<double> after = COPPICE_TRY(report_figure(model, &outcome.adapter, examples));
-
   const PeftWriteOptions as_peft{.rows = PeftRows::kHuggingFace,
                                  .base_model = fs::path(options.model.model).filename().string()};
   const AdapterFormat format = adapter_format_for_output(options.out);
   COPPICE_TRY(save_adapter(options.out, LoadedAdapter{outcome.adapter, format}, format, as_peft));
+  if (checkpoint) forget_checkpoint(checkpoint->file);
+  const std::optional<double> after = COPPICE_TRY(report_figure(model, &outcome.adapter, examples));
   const std::size_t parameters = outcome.adapter.spec().parameters();
   tell(console, options, Trained{std::move(outcome), before, after}, parameters);
   return ExitCode::kOk;
@@ -230,7 +253,8 @@ void add_train_command(CLI::App& parent, Context& context) {
       {.name = "train",
        .summary = "Train a LoRA adapter on local text, without a fleet",
        .example = "coppice train -m base.gguf --data notes --out my-adapter\n"
-                  "coppice train -m base.gguf --data notes --out my.gguf --rank 16 --steps 300"},
+                  "coppice train -m base.gguf --data notes --out my.gguf --rank 16 --steps 300\n"
+                  "coppice train -m base.gguf --data notes --out my-adapter --checkpoint my.train"},
       [options](Context& at) { return train(at, *options); });
   add_model_option(command, options->model);
   command
@@ -251,6 +275,16 @@ void add_train_command(CLI::App& parent, Context& context) {
   add_recipe_file_option(command, options->config);
   add_compute_options(command, options->model);
   add_memory_option(command, options->model);
+  command
+      .add_option("--checkpoint", options->checkpoint,
+                  "Keep the training's state in this file while it runs, also when it is "
+                  "interrupted: the same command then goes on from there, to the same bits")
+      ->type_name("FILE");
+  command
+      .add_option("--checkpoint-every", options->checkpoint_every,
+                  "Steps between two writes of it; 0: only when interrupted")
+      ->type_name("N")
+      ->capture_default_str();
   command.add_flag("--plan", options->plan,
                    "Say what a step keeps and computes again within --memory, and end");
 }

@@ -12,6 +12,11 @@ namespace coppice {
 namespace {
 constexpr Millis kHousekeepingEvery{1'000};
 constexpr Millis kLongestWait{500};
+// An owner who picks the device up gets it back at once: while something is computed its conditions
+// are read this often. And it goes on only after they were met for a while, so that it isn't paused
+// again and again where a reading wavers.
+constexpr Millis kConditionsEvery{50};
+constexpr Millis kCalmBeforeWork{2'000};
 } // namespace
 
 Agent::Agent(DeviceFolder folder, AgentOptions options, const Clock& clock, FileLock lock,
@@ -34,7 +39,10 @@ Agent::Agent(DeviceFolder folder, AgentOptions options, const Clock& clock, File
                .client = static_cast<std::uint64_t>(clock.wall().count)}) {
   if (options.engine) {
     workshop_.emplace(std::move(options.engine), settings_.data, settings_.store);
-    if (!trainer_) trainer_ = local_trainer(*workshop_, clock_, random_client(identity_.id));
+    if (!trainer_) {
+      trainer_ = local_trainer(*workshop_, clock_, random_client(identity_.id),
+                               {folder_.training_path(), settings_.resources.checkpoint_every});
+    }
   }
 }
 
@@ -133,7 +141,8 @@ Result<AgentEnd> Agent::run(const AgentLimits& limits) {
 }
 
 Result<void> Agent::turn() {
-  auto arrivals = COPPICE_TRY(transport_->poll(kLongestWait));
+  const bool working = !worker_->idle();
+  auto arrivals = COPPICE_TRY(transport_->poll(working ? kConditionsEvery : kLongestWait));
   const ConnectionState connection = transport_->connection();
   if (connection.handshakes != handshakes_) { // a new connection, on both sides
     handshakes_ = connection.handshakes;
@@ -144,8 +153,21 @@ Result<void> Agent::turn() {
   }
   for (ClientArrival& arrival : arrivals) COPPICE_TRY(receive(std::move(arrival)));
   for (const Worker::Outcome& outcome : worker_->take_outcomes()) outcome();
+  if (now() - conditions_read_ >= kConditionsEvery) COPPICE_TRY(consider_conditions());
   if (now() - last_housekeeping_ >= kHousekeepingEvery) COPPICE_TRY(housekeeping());
   return finish_when_done();
+}
+
+// What is computed pauses as soon as the owner's conditions forbid it; a round's training goes on
+// later if the round still runs.
+Result<void> Agent::consider_conditions() {
+  conditions_read_ = now();
+  const auto not_now = paused_because(eligibility());
+  if (not_now || !round_->paused()) met_since_ = now();
+  if (not_now && serving_work_) serving_work_->store(true);
+  if (not_now || now() - met_since_ >= kCalmBeforeWork) COPPICE_TRY(feed(Conditions{not_now}));
+  if (gate_again_ && !round_->paused()) start_gate();
+  return {};
 }
 
 Result<void> Agent::housekeeping() {
@@ -167,7 +189,8 @@ Result<void> Agent::housekeeping() {
     COPPICE_TRY(transport_->reconnect());
   }
   if (settings_.personal.enabled && !personal_done_ && gate_ && worker_->idle() &&
-      now() - last_round_seen_ > settings_.personal.after_idle && !round_->busy()) {
+      !round_->paused() && now() - last_round_seen_ > settings_.personal.after_idle &&
+      !round_->busy()) {
     start_personal();
   }
   write_status();

@@ -73,6 +73,7 @@ class Agent {
   Result<void> connect();
   Result<void> check_in();
   std::vector<ConditionVerdict> eligibility() const;
+  Result<void> consider_conditions();
   Result<void> send(Channel channel, const Message& message, const Sha256& plan_hash = {});
   Result<void> receive(ClientArrival arrival);
   Result<void> on(const Welcome& welcome);
@@ -89,7 +90,7 @@ class Agent {
   Result<void> feed(DeviceEvent event);
   Result<void> carry_out(const DeviceAction& action);
   Result<void> send_chunks(const SendChunks& chunks);
-  void start_training(const StartTraining& order);
+  Result<void> start_training(const StartTraining& order);
   Result<void> seal_and_store(const SealAndStore& order);
   Result<void> installed(const SharedAdapter& shared);
   void start_gate();
@@ -123,6 +124,12 @@ class Agent {
   Millis offer_deadline_{0};
   double offered_epsilon_ = 0; // of the plan that was last considered
   std::optional<RoundTrainer::RoundDelta> trained_;
+  // Flags that stop the worker's jobs; null where none was begun.
+  std::shared_ptr<std::atomic<bool>> training_;
+  std::shared_ptr<std::atomic<bool>> serving_work_; // the gate or the personal adapter
+  Millis conditions_read_{0};
+  Millis met_since_{0};     // the conditions of work, while it pauses
+  bool gate_again_ = false; // it was stopped
   std::optional<GateOutcome> gate_;
   std::uint64_t train_bytes_ = 0;
   bool ready_ = false;

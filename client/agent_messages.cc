@@ -146,7 +146,7 @@ Result<void> Agent::consider_release(const SignedRelease& signed_release) {
     return {};
   }
   // The round's end, where its notice was missed: keys and shares of it are of no more use.
-  if (round_->busy() && release->round.value > 0 && release->round >= marks_.round.highest_round) {
+  if (release->round.value > 0 && release->round >= marks_.round.highest_round) {
     COPPICE_TRY(feed(RoundOverReceived{{release->round, true, ""}}));
   }
   const auto fetch = keeper_->notice(signed_release, *release);

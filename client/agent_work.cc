@@ -5,6 +5,7 @@
 
 #include "base/log.h"
 #include "client/agent.h"
+#include "client/train_checkpoint.h"
 #include "crypto/hash.h"
 #include "protocol/secagg_masking.h"
 #include "protocol/slot_noise.h"
@@ -31,9 +32,16 @@ Result<void> Agent::carry_out(const DeviceAction& action) {
     return send(Channel::kControl, answer->answer, answer->answer.plan_hash);
   }
   if (const auto* order = std::get_if<StartTraining>(&action)) {
-    start_training(*order);
-  } else if (std::holds_alternative<StopTraining>(action)) {
-    worker_->stop_current();
+    return start_training(*order);
+  }
+  if (std::holds_alternative<StopTraining>(action)) {
+    if (training_) training_->store(true);
+  } else if (std::holds_alternative<ForgetTraining>(action)) {
+    // After a training that was just stopped has written what it had.
+    worker_->add([path = folder_.training_path()](const std::atomic<bool>&) -> Worker::Outcome {
+      forget_checkpoint(path);
+      return {};
+    });
   } else if (const auto* sealing = std::get_if<SealAndStore>(&action)) {
     return seal_and_store(*sealing);
   } else if (const auto* offer = std::get_if<SendOffer>(&action)) {
@@ -56,25 +64,33 @@ Result<void> Agent::carry_out(const DeviceAction& action) {
   return {};
 }
 
-void Agent::start_training(const StartTraining& order) {
+Result<void> Agent::start_training(const StartTraining& order) {
+  if (keeper_->held()->release.adapter_hash != order.plan.adapter_hash) {
+    return feed(TrainingFailed{order.plan_hash, "another release came while training paused"});
+  }
   say(cat("round ", order.plan.round, ": training"));
   auto job = std::make_shared<RoundTrainer::Job>(
       RoundTrainer::Job{order.plan, keeper_->held()->adapter, order.deadline, nullptr});
   const Sha256 plan_hash = order.plan_hash;
-  worker_->add([this, job, plan_hash](const std::atomic<bool>& stop) -> Worker::Outcome {
-    job->stop = &stop;
-    auto result = std::make_shared<Result<RoundTrainer::RoundDelta>>(trainer_->train(*job));
-    return [this, result, plan_hash] {
-      Result<void> done;
-      if (result->ok()) {
-        trained_ = std::move(*result).value();
-        done = feed(Trained{plan_hash});
-      } else {
-        done = feed(TrainingFailed{plan_hash, result->error().message});
-      }
-      if (!done.ok()) say(done.error().message);
-    };
-  });
+  training_ =
+      worker_->add([this, job, plan_hash](const std::atomic<bool>& stop) -> Worker::Outcome {
+        job->stop = &stop;
+        auto result = std::make_shared<Result<RoundTrainer::RoundDelta>>(trainer_->train(*job));
+        return [this, result, plan_hash] {
+          Result<void> done;
+          if (!result->ok() && result->error().code == ErrorCode::kCancelled) {
+            log::info(result->error().message); // as the round ordered
+          } else if (result->ok()) {
+            training_->store(true); // one begun since, after a pause that came too late
+            trained_ = std::move(*result).value();
+            done = feed(Trained{plan_hash});
+          } else {
+            done = feed(TrainingFailed{plan_hash, result->error().message});
+          }
+          if (!done.ok()) say(done.error().message);
+        };
+      });
+  return {};
 }
 
 // After the used-once mark. Whatever goes wrong here, nothing is sealed again under this plan.
@@ -135,13 +151,19 @@ Result<void> Agent::installed(const SharedAdapter& shared) {
 
 void Agent::start_gate() {
   auto shared = std::make_shared<const SharedAdapter>(*keeper_->held());
-  worker_->add([this, shared](const std::atomic<bool>&) -> Worker::Outcome {
+  gate_again_ = false;
+  serving_work_ = worker_->add([this, shared](const std::atomic<bool>& stop) -> Worker::Outcome {
     auto outcome = std::make_shared<Result<GateOutcome>>([&]() -> Result<GateOutcome> {
       Engine* const engine = COPPICE_TRY(workshop_->engine());
-      const ExampleSet examples = COPPICE_TRY(workshop_->examples());
+      const StopScope stoppable(*engine, &stop);
+      const ExampleSet examples = COPPICE_TRY(workshop_->examples(&stop));
       return serving_.gate(*engine, *shared, examples);
     }());
     return [this, outcome] {
+      if (!outcome->ok() && outcome->error().code == ErrorCode::kCancelled) {
+        gate_again_ = true;
+        return;
+      }
       if (!outcome->ok()) return say(cat("the gate failed: ", outcome->error().message));
       gate_ = outcome->value();
       say(cat("release ", gate_->version, ": serves with ", served_name(gate_->served)));
@@ -151,12 +173,14 @@ void Agent::start_gate() {
 
 void Agent::start_personal() {
   personal_done_ = true; // one try a release
+  gate_again_ = false;   // it ends with the gate
   if (!workshop_ || !keeper_->held()) return;
   auto shared = std::make_shared<const SharedAdapter>(*keeper_->held());
-  worker_->add([this, shared](const std::atomic<bool>& stop) -> Worker::Outcome {
+  serving_work_ = worker_->add([this, shared](const std::atomic<bool>& stop) -> Worker::Outcome {
     auto outcome = std::make_shared<Result<GateOutcome>>([&]() -> Result<GateOutcome> {
       Engine* const engine = COPPICE_TRY(workshop_->engine());
-      const ExampleSet examples = COPPICE_TRY(workshop_->examples());
+      const StopScope stoppable(*engine, &stop);
+      const ExampleSet examples = COPPICE_TRY(workshop_->examples(&stop));
       if (settings_.personal.enabled) {
         COPPICE_TRY(serving_.train_personal(
             *engine, *shared, examples, [this] { return clock_.monotonic(); }, &stop));
@@ -166,6 +190,10 @@ void Agent::start_personal() {
       return gate;
     }());
     return [this, outcome] {
+      if (!outcome->ok() && outcome->error().code == ErrorCode::kCancelled) {
+        personal_done_ = false; // it goes on from its checkpoint
+        return;
+      }
       reported_ = true;
       if (!outcome->ok())
         return say(cat("the personal adapter failed: ", outcome->error().message));
@@ -184,7 +212,7 @@ Result<void> Agent::finish_when_done() {
     write_status();
     return {};
   }
-  if (!personal_done_) start_personal();
+  if (!personal_done_ && !round_->paused()) start_personal();
   return {};
 }
 

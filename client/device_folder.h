@@ -6,9 +6,11 @@
 //   fleet.json                  membership: fleet key, key set, endpoints, base hash, certificate
 //   marks.json                  RoundMarks, highest epoch, last participation
 //   uploads/HASH                finished upload bytes, until acknowledged
+//   training                    the running round's training (client/train_checkpoint.h)
 //   secagg                      keys and shares of the running round, wiped at its end
 //   shared/adapter, release     the shared adapter and its signed release
-//   personal/                   the personal adapter and what it stands on: never leaves
+//   personal/                   the personal adapter, what it stands on and its training's
+//                               checkpoint: never leaves
 //   current/adapter.gguf        what serves now, for llama.cpp
 //   ledger.jsonl, serving.json, report.json, status.json, base.json, lock
 // Every file is replaced atomically. Private: mode 0600 where a secret or text could be learnt.
@@ -65,6 +67,8 @@ class DeviceFolder {
 
   const fs::path& directory() const { return directory_; }
   fs::path ledger_path() const { return directory_ / "ledger.jsonl"; }
+  fs::path training_path() const { return directory_ / "training"; }
+  fs::path personal_training_path() const { return directory_ / "personal" / "training"; }
 
   Result<DeviceIdentity> identity() const;
   // kNotFound, with what to do, before enrolment.

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "client/eligibility.h"
 
+#include <algorithm>
+
 #include "base/text.h"
 
 namespace coppice {
@@ -18,6 +20,7 @@ const char* network_name(NetworkKind kind) {
 ConditionVerdict battery(const EligibilitySettings& settings, const DeviceReadings& readings) {
   ConditionVerdict verdict;
   verdict.condition = "battery";
+  verdict.pauses = true;
   verdict.threshold = cat("at least ", fixed(settings.min_battery_percent, 0), " %",
                           settings.require_charging ? ", charging" : "");
   if (!readings.battery_percent) {
@@ -50,6 +53,10 @@ ConditionVerdict rest_between(const EligibilitySettings& settings, const DeviceH
           !history.since_last_round || *history.since_last_round >= settings.min_between_rounds};
 }
 
+std::string sentence(const ConditionVerdict& verdict) {
+  return cat(verdict.condition, ": ", verdict.reading, ", wanted: ", verdict.threshold);
+}
+
 } // namespace
 
 std::vector<ConditionVerdict> check_eligibility(const EligibilitySettings& settings,
@@ -57,7 +64,7 @@ std::vector<ConditionVerdict> check_eligibility(const EligibilitySettings& setti
                                                 const DeviceHistory& history) {
   std::vector<ConditionVerdict> verdicts;
   verdicts.push_back({"not paused", history.paused ? "paused by the owner" : "running", "running",
-                      !history.paused});
+                      !history.paused, true});
   verdicts.push_back(battery(settings, readings));
   verdicts.push_back(
       {"network", network_name(readings.network), settings.allow_metered ? "any" : "not metered",
@@ -66,18 +73,18 @@ std::vector<ConditionVerdict> check_eligibility(const EligibilitySettings& setti
            (readings.network == NetworkKind::kUnknown && settings.allow_unknown_network)});
   verdicts.push_back({"load", cat(fixed(readings.load_per_core, 2), " a core"),
                       cat("at most ", fixed(settings.max_load_per_core, 2)),
-                      readings.load_per_core <= settings.max_load_per_core});
+                      readings.load_per_core <= settings.max_load_per_core, true});
   verdicts.push_back(
       {"temperature",
        readings.temperature_c ? cat(fixed(*readings.temperature_c, 0), " C") : "unknown",
        cat("at most ", fixed(settings.max_temperature_c, 0), " C"),
-       !readings.temperature_c || *readings.temperature_c <= settings.max_temperature_c});
+       !readings.temperature_c || *readings.temperature_c <= settings.max_temperature_c, true});
   verdicts.push_back(
       {"hours", cat(readings.local_hour, ":00"),
        settings.allowed_from_hour == settings.allowed_to_hour
            ? std::string("any")
            : cat(settings.allowed_from_hour, ":00 to ", settings.allowed_to_hour, ":00"),
-       hour_allowed(settings, readings.local_hour)});
+       hour_allowed(settings, readings.local_hour), true});
   verdicts.push_back({"text", human_bytes(static_cast<double>(history.train_bytes)),
                       cat("at least ", human_bytes(static_cast<double>(settings.min_train_bytes))),
                       history.train_bytes >= settings.min_train_bytes});
@@ -92,12 +99,14 @@ std::vector<ConditionVerdict> check_eligibility(const EligibilitySettings& setti
 }
 
 std::optional<std::string> not_eligible_because(const std::vector<ConditionVerdict>& verdicts) {
-  for (const ConditionVerdict& verdict : verdicts) {
-    if (!verdict.met) {
-      return cat(verdict.condition, ": ", verdict.reading, ", wanted: ", verdict.threshold);
-    }
-  }
-  return std::nullopt;
+  const auto unmet = std::ranges::find(verdicts, false, &ConditionVerdict::met);
+  return unmet == verdicts.end() ? std::nullopt : std::optional(sentence(*unmet));
+}
+
+std::optional<std::string> paused_because(const std::vector<ConditionVerdict>& verdicts) {
+  const auto unmet = std::ranges::find_if(
+      verdicts, [](const ConditionVerdict& verdict) { return verdict.pauses && !verdict.met; });
+  return unmet == verdicts.end() ? std::nullopt : std::optional(sentence(*unmet));
 }
 
 } // namespace coppice

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// May this device train now? Readings against the owner's thresholds, each with a verdict.
+// May this device train now, and go on with what it began? Readings against the owner's thresholds,
+// each with a verdict.
 //
 // Pure: readings come through DeviceConditions (Linux: sysfs and /proc; scripted in tests and in
 // the simulator). What can't be read doesn't forbid, but for the network where the owner says so.
@@ -58,6 +59,8 @@ struct ConditionVerdict {
   std::string reading;   // "81 %, charging"
   std::string threshold; // "at least 40 %"
   bool met = false;
+  // Work under way pauses while it isn't met. The others matter only before it begins.
+  bool pauses = false;
 };
 
 std::vector<ConditionVerdict> check_eligibility(const EligibilitySettings& settings,
@@ -65,5 +68,7 @@ std::vector<ConditionVerdict> check_eligibility(const EligibilitySettings& setti
                                                 const DeviceHistory& history);
 // The first condition that isn't met, as a sentence; none if the device may train.
 std::optional<std::string> not_eligible_because(const std::vector<ConditionVerdict>& verdicts);
+// The first that pauses what is under way, likewise.
+std::optional<std::string> paused_because(const std::vector<ConditionVerdict>& verdicts);
 
 } // namespace coppice

@@ -182,9 +182,11 @@ Result<std::vector<Piece>> read_pieces(const fs::path& folder, const ExampleStor
   return pieces;
 }
 
-ExampleSet tokenize_pieces(std::span<const Piece> pieces, const BaseModel& base) {
+ExampleSet tokenize_pieces(std::span<const Piece> pieces, const BaseModel& base,
+                           const std::atomic<bool>* stop) {
   ExampleSet set;
   for (const Piece& piece : pieces) {
+    if (stop != nullptr && stop->load()) break;
     TokenizedDocument document = piece.instruction
                                      ? tokenize_instruction(base, piece.text, piece.response)
                                      : tokenize_text(base.tokenizer(), piece.text);
@@ -199,9 +201,10 @@ ExampleSet tokenize_pieces(std::span<const Piece> pieces, const BaseModel& base)
 }
 
 Result<ExampleSet> load_examples(const fs::path& folder, const BaseModel& base,
-                                 const ExampleStoreLimits& limits) {
+                                 const ExampleStoreLimits& limits, const std::atomic<bool>* stop) {
   std::vector<std::string> skipped;
-  ExampleSet set = tokenize_pieces(COPPICE_TRY(read_pieces(folder, limits, &skipped)), base);
+  ExampleSet set = tokenize_pieces(COPPICE_TRY(read_pieces(folder, limits, &skipped)), base, stop);
+  if (stop != nullptr && stop->load()) return stopped_error();
   set.skipped = std::move(skipped);
   return set;
 }

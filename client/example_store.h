@@ -9,6 +9,7 @@
 // enters later training. Nothing here can be serialized: text has no path off the device.
 #pragma once
 
+#include <atomic>
 #include <cstdint>
 #include <string>
 #include <vector>
@@ -61,10 +62,13 @@ struct ExampleSet {
 // there.
 Result<std::vector<Piece>> read_pieces(const fs::path& folder, const ExampleStoreLimits& limits,
                                        std::vector<std::string>* skipped);
-// Each piece a document, in the order given.
-ExampleSet tokenize_pieces(std::span<const Piece> pieces, const BaseModel& base);
+// Each piece a document, in the order given, up to where `*stop` becomes true (null: all).
+ExampleSet tokenize_pieces(std::span<const Piece> pieces, const BaseModel& base,
+                           const std::atomic<bool>* stop = nullptr);
+// kCancelled once `*stop` is true.
 Result<ExampleSet> load_examples(const fs::path& folder, const BaseModel& base,
-                                 const ExampleStoreLimits& limits = {});
+                                 const ExampleStoreLimits& limits = {},
+                                 const std::atomic<bool>* stop = nullptr);
 
 // Nats and tokens of documents under adapters, in windows of the base's context.
 struct TextScore {

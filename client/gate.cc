@@ -67,9 +67,9 @@ Result<Report> report_adapters(Engine& engine, const Adapter& shared, const Adap
 Result<TrainOutcome> train_personal_adapter(Engine& engine, const Adapter& shared,
                                             const Sha256& shared_hash,
                                             const PersonalSettings& settings,
-                                            const ExampleSet& examples,
-                                            std::function<Millis()> now,
-                                            const std::atomic<bool>* stop) {
+                                            const ExampleSet& examples, std::function<Millis()> now,
+                                            const std::atomic<bool>* stop,
+                                            std::optional<Checkpointing> checkpoint) {
   AdapterSpec spec = shared.spec();
   for (AdapterTarget& target : spec.targets) {
     target.rank = settings.rank;
@@ -85,7 +85,8 @@ Result<TrainOutcome> train_personal_adapter(Engine& engine, const Adapter& share
                        .start = Adapter::initial(std::make_shared<const AdapterSpec>(spec), seed),
                        .now = std::move(now),
                        .stop = stop,
-                       .on_step = {}};
+                       .on_step = {},
+                       .checkpoint = std::move(checkpoint)};
   return train_adapter(engine, examples, std::move(request));
 }
 

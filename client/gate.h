@@ -48,8 +48,8 @@ Result<Report> report_adapters(Engine& engine, const Adapter& shared, const Adap
 Result<TrainOutcome> train_personal_adapter(Engine& engine, const Adapter& shared,
                                             const Sha256& shared_hash,
                                             const PersonalSettings& settings,
-                                            const ExampleSet& examples,
-                                            std::function<Millis()> now,
-                                            const std::atomic<bool>* stop);
+                                            const ExampleSet& examples, std::function<Millis()> now,
+                                            const std::atomic<bool>* stop,
+                                            std::optional<Checkpointing> checkpoint = {});
 
 } // namespace coppice

@@ -6,13 +6,24 @@ namespace {
 
 class LocalTrainer final : public RoundTrainer {
  public:
-  LocalTrainer(Workshop& workshop, const Clock& clock, std::uint64_t client_number)
-      : workshop_(workshop), clock_(clock), client_number_(client_number) {}
+  LocalTrainer(Workshop& workshop, const Clock& clock, std::uint64_t client_number,
+               RoundCheckpoint checkpoint)
+      : workshop_(workshop),
+        clock_(clock),
+        client_number_(client_number),
+        checkpoint_(std::move(checkpoint)) {}
 
   Result<RoundDelta> train(const Job& job) override {
     Engine* const engine = COPPICE_TRY(workshop_.engine());
-    const ExampleSet examples = COPPICE_TRY(workshop_.examples());
-    return train_round(*engine, examples, job, client_number_,
+    const ExampleSet examples = COPPICE_TRY(workshop_.examples(job.stop));
+    Job kept = job;
+    if (!checkpoint_.file.empty()) {
+      kept.checkpoint = {.file = checkpoint_.file,
+                         .base = job.plan.base_hash,
+                         .every = checkpoint_.every,
+                         .discard_unfit = true}; // an older round's, or text that has changed
+    }
+    return train_round(*engine, examples, kept, client_number_,
                        [this] { return clock_.monotonic(); }, {});
   }
 
@@ -20,6 +31,7 @@ class LocalTrainer final : public RoundTrainer {
   Workshop& workshop_;
   const Clock& clock_;
   std::uint64_t client_number_;
+  RoundCheckpoint checkpoint_;
 };
 
 } // namespace
@@ -40,7 +52,8 @@ Result<RoundTrainer::RoundDelta> train_round(Engine& engine, const ExampleSet& e
                        .now = std::move(now),
                        .deadline = job.deadline,
                        .stop = job.stop,
-                       .on_step = std::move(on_step)};
+                       .on_step = std::move(on_step),
+                       .checkpoint = job.checkpoint};
   const TrainOutcome outcome = COPPICE_TRY(train_adapter(engine, examples, std::move(request)));
   return RoundTrainer::RoundDelta{COPPICE_TRY(delta_between(outcome.adapter, job.start)),
                                   outcome.gate_before, outcome.gate_after, outcome.examples};
@@ -51,14 +64,15 @@ Result<Engine*> Workshop::engine() {
   return engine_.get();
 }
 
-Result<ExampleSet> Workshop::examples() {
+Result<ExampleSet> Workshop::examples(const std::atomic<bool>* stop) {
   Engine* const opened = COPPICE_TRY(engine());
-  return load_examples(data_, opened->base(), limits_);
+  return load_examples(data_, opened->base(), limits_, stop);
 }
 
 std::unique_ptr<RoundTrainer> local_trainer(Workshop& workshop, const Clock& clock,
-                                            std::uint64_t client_number) {
-  return std::make_unique<LocalTrainer>(workshop, clock, client_number);
+                                            std::uint64_t client_number,
+                                            RoundCheckpoint checkpoint) {
+  return std::make_unique<LocalTrainer>(workshop, clock, client_number, std::move(checkpoint));
 }
 
 } // namespace coppice

@@ -18,7 +18,7 @@ class Workshop {
   Workshop(EngineFactory factory, fs::path data, ExampleStoreLimits limits)
       : factory_(std::move(factory)), data_(std::move(data)), limits_(limits) {}
   Result<Engine*> engine();
-  Result<ExampleSet> examples();
+  Result<ExampleSet> examples(const std::atomic<bool>* stop); // of load_examples()
   void close() { engine_.reset(); }
 
  private:
@@ -36,9 +36,16 @@ Result<RoundTrainer::RoundDelta> train_round(Engine& engine, const ExampleSet& e
                                              std::function<Millis()> now,
                                              std::function<void(const TrainProgress&)> on_step);
 
+// Where a round's training is kept until the round is over for this device.
+struct RoundCheckpoint {
+  fs::path file; // empty: nowhere
+  Millis every{0};
+};
+
 // `client_number` keys the batches with the plan's seed and round. `workshop` and `clock` must
 // outlive it.
 std::unique_ptr<RoundTrainer> local_trainer(Workshop& workshop, const Clock& clock,
-                                            std::uint64_t client_number);
+                                            std::uint64_t client_number,
+                                            RoundCheckpoint checkpoint = {});
 
 } // namespace coppice

@@ -79,14 +79,17 @@ std::vector<DeviceAction> DeviceRound::handle(DeviceEvent event, Millis now) {
 }
 
 const char* DeviceRound::phase_name() const {
+  if (paused_ && std::holds_alternative<Training>(phase_)) return "training, paused";
   constexpr std::array<const char*, 6> kNames{"resting", "training",  "agreeing on masks",
                                               "sealing", "uploading", "awaiting release"};
   return kNames[phase_.index()];
 }
 
 DeviceRound::Actions DeviceRound::rest() {
-  phase_ = Resting{};
   Actions actions;
+  if (std::holds_alternative<Training>(phase_)) actions.emplace_back(StopTraining{});
+  actions.emplace_back(ForgetTraining{});
+  phase_ = Resting{};
   if (secagg_) actions.emplace_back(ForgetSecAggState{});
   secagg_.reset();
   if (!marks_.upload.is_zero()) actions.emplace_back(ForgetUpload{marks_.upload});
@@ -108,16 +111,14 @@ DeviceRound::Actions DeviceRound::on(PlanVerified&& event, Millis now) {
   }
   if (event.decline) return decline(*event.decline);
   Actions actions;
-  if (busy()) { // a newer round: what is under way belongs to one that is over
-    if (std::holds_alternative<Training>(phase_)) actions.emplace_back(StopTraining{});
-    append(actions, rest());
-  }
+  if (busy()) actions = rest(); // a newer round: what is under way belongs to one that is over
   const Millis deadline = training_deadline(event.plan, now, event.time_left);
   marks_ = RoundMarks{.highest_round = round, .plan_hash = event.plan_hash, .upload = {}};
-  phase_ = Training{event.plan, event.plan_hash, now + event.time_left};
+  phase_ = Training{event.plan, event.plan_hash, now + event.time_left, deadline};
   actions.emplace_back(PersistMarks{marks_});
   actions.emplace_back(SendAnswer{{round, event.plan_hash, true}});
-  actions.emplace_back(StartTraining{std::move(event.plan), event.plan_hash, deadline});
+  if (!paused_)
+    actions.emplace_back(StartTraining{std::move(event.plan), event.plan_hash, deadline});
   return actions;
 }
 
@@ -138,7 +139,8 @@ DeviceRound::Actions DeviceRound::seal() {
   auto& preparing = std::get<MaskAgreement>(phase_);
   Sealing sealing{std::move(preparing.plan), preparing.plan_hash, preparing.deadline};
   marks_.seal_used = true;
-  Actions actions{PersistMarks{marks_}, SealAndStore{sealing.plan, sealing.plan_hash}};
+  Actions actions{PersistMarks{marks_}, ForgetTraining{},
+                  SealAndStore{sealing.plan, sealing.plan_hash}};
   phase_ = std::move(sealing);
   return actions;
 }
@@ -231,10 +233,9 @@ DeviceRound::Actions DeviceRound::on(const AckReceived& event, Millis) {
 }
 
 DeviceRound::Actions DeviceRound::on(const RoundOverReceived& event, Millis) {
-  if (!busy() || event.over.round < marks_.highest_round) return {};
-  Actions actions;
-  if (std::holds_alternative<Training>(phase_)) actions.emplace_back(StopTraining{});
-  append(actions, rest());
+  if (event.over.round < marks_.highest_round) return {};
+  if (!busy()) return {ForgetTraining{}}; // of a process that was killed in the round
+  Actions actions = rest();
   if (!event.over.released) {
     actions.emplace_back(Note{cat("round ", event.over.round, " was abandoned")});
   }
@@ -247,6 +248,18 @@ DeviceRound::Actions DeviceRound::on(const UploadRefused& event, Millis) {
   Actions actions = rest();
   actions.emplace_back(Note{cat("the upload was refused: ", event.reason)});
   return actions;
+}
+
+DeviceRound::Actions DeviceRound::on(const Conditions& event, Millis) {
+  const bool pause = event.not_now.has_value();
+  if (pause == paused_) return {};
+  paused_ = pause;
+  const auto* const training = std::get_if<Training>(&phase_);
+  if (training == nullptr) return {};
+  const std::string round = cat("round ", marks_.highest_round, ": ");
+  if (pause) return {StopTraining{}, Note{cat(round, "paused (", *event.not_now, ")")}};
+  return {Note{cat(round, "goes on")},
+          StartTraining{training->plan, training->plan_hash, training->train_until}};
 }
 
 DeviceRound::Actions DeviceRound::on(const Reconnected&, Millis now) {
@@ -267,8 +280,9 @@ DeviceRound::Actions DeviceRound::on(const DeviceTick&, Millis now) {
   }
   const auto* const training = std::get_if<Training>(&phase_);
   if (training != nullptr && now > training->deadline) {
-    phase_ = Resting{};
-    return {StopTraining{}, Note{"the round's deadline passed while training"}};
+    Actions actions = rest();
+    actions.emplace_back(Note{"the round's deadline passed while training"});
+    return actions;
   }
   const auto* const preparing = std::get_if<MaskAgreement>(&phase_);
   if (preparing != nullptr && now > preparing->deadline) {

@@ -5,7 +5,8 @@
 // tests drive the same object. Persist actions are carried out, and durable, before the actions
 // after them. Nothing is sealed twice under one plan: the used-once mark is on disk before sealing,
 // the finished bytes before their first chunk leaves, and a restart goes on with those bytes or
-// sits the round out.
+// sits the round out. Training pauses while the device's conditions forbid it; what is trained by
+// then stays stored until it is sealed or the round is over.
 //
 // With secure aggregation a machine of its own (protocol/secagg_client.h) runs inside: it begins
 // when training has ended, so that a device that leaves while it trains costs nobody anything, and
@@ -42,6 +43,7 @@ struct Training {
   RoundPlan plan;
   Sha256 plan_hash;
   Millis deadline;
+  Millis train_until; // in time to upload
 };
 struct MaskAgreement { // trained; agrees on masks with its neighbours
   RoundPlan plan;
@@ -106,11 +108,14 @@ struct SecAggReceived {
   Sha256 plan_hash;
   SecAggMessage message;
 };
+struct Conditions {                   // said at the start and when they change
+  std::optional<std::string> not_now; // why training must pause; none: it may go on
+};
 struct Reconnected {};
 struct DeviceTick {};
-using DeviceEvent =
-    std::variant<PlanVerified, Trained, TrainingFailed, UploadStored, CreditReceived, AckReceived,
-                 RoundOverReceived, UploadRefused, SecAggReceived, Reconnected, DeviceTick>;
+using DeviceEvent = std::variant<PlanVerified, Trained, TrainingFailed, UploadStored,
+                                 CreditReceived, AckReceived, RoundOverReceived, UploadRefused,
+                                 SecAggReceived, Conditions, Reconnected, DeviceTick>;
 
 // ---- actions ----
 struct PersistMarks { // durable before the next action
@@ -119,12 +124,13 @@ struct PersistMarks { // durable before the next action
 struct SendAnswer {
   PlanAnswer answer;
 };
-struct StartTraining {
+struct StartTraining { // from what is stored of it, if anything is
   RoundPlan plan;
   Sha256 plan_hash;
   Millis deadline; // stop training in time to upload
 };
-struct StopTraining {};
+struct StopTraining {};   // at once; no event follows
+struct ForgetTraining {}; // what is stored of it is of no more use
 // Make the upload of the trained delta, masked with masks() where the plan says so, and write it to
 // disk; then UploadStored.
 struct SealAndStore {
@@ -154,9 +160,10 @@ struct ForgetUpload {        // the stored bytes are of no more use
 struct Note { // for the device's own log
   std::string line;
 };
-using DeviceAction = std::variant<PersistMarks, SendAnswer, StartTraining, StopTraining,
-                                  SealAndStore, SendOffer, SendChunks, PersistSecAggState,
-                                  SendSecAggMessage, ForgetSecAggState, ForgetUpload, Note>;
+using DeviceAction =
+    std::variant<PersistMarks, SendAnswer, StartTraining, StopTraining, ForgetTraining,
+                 SealAndStore, SendOffer, SendChunks, PersistSecAggState, SendSecAggMessage,
+                 ForgetSecAggState, ForgetUpload, Note>;
 
 // Whether a refusal is the end of the upload it speaks of. Others (busy, out of step after a
 // reconnect) are mended by the next offer.
@@ -185,6 +192,7 @@ class DeviceRound {
   const DevicePhase& phase() const { return phase_; }
   const char* phase_name() const;
   const RoundMarks& marks() const { return marks_; }
+  bool paused() const { return paused_; }
   bool busy() const { return !std::holds_alternative<Resting>(phase_); }
   // In phase Sealing: the masks to apply, none without secure aggregation.
   Result<std::vector<SignedSeed>> masks() const;
@@ -201,6 +209,7 @@ class DeviceRound {
   Actions on(const RoundOverReceived&, Millis now);
   Actions on(const UploadRefused&, Millis now);
   Actions on(const SecAggReceived&, Millis now);
+  Actions on(const Conditions&, Millis now);
   Actions on(const Reconnected&, Millis now);
   Actions on(const DeviceTick&, Millis now);
   Actions seal();
@@ -211,6 +220,7 @@ class DeviceRound {
   SecAggIdentity identity_;
   RoundMarks marks_;
   DevicePhase phase_ = Resting{};
+  bool paused_ = false;                // by the device's conditions
   std::optional<SecAggClient> secagg_; // from MaskAgreement on, under plans with secure aggregation
 };
 

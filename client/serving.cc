@@ -6,6 +6,7 @@
 #include "adapters/adapter_file.h"
 #include "adapters/gguf_adapter.h"
 #include "base/text.h"
+#include "client/train_checkpoint.h"
 #include "crypto/hash.h"
 
 namespace coppice {
@@ -38,23 +39,28 @@ Result<TrainOutcome> Serving::train_personal(Engine& engine, const SharedAdapter
                                              const ExampleSet& examples,
                                              std::function<Millis()> now,
                                              const std::atomic<bool>* stop) const {
+  const Checkpointing checkpoint{
+      .file = folder_.personal_training_path(),
+      .base = COPPICE_TRY(folder_.base_hash(engine.base().path())),
+      .every = settings_.resources.checkpoint_every,
+      .discard_unfit = true}; // of another release, or text that has changed
   TrainOutcome outcome = COPPICE_TRY(
       train_personal_adapter(engine, shared.adapter, shared.release.adapter_hash,
-                             settings_.personal, examples, std::move(now), stop));
+                             settings_.personal, examples, std::move(now), stop, checkpoint));
   ByteWriter writer;
   writer.put_raw(shared.release.adapter_hash.span());
   writer.put_raw(serialize_adapter(outcome.adapter));
   COPPICE_TRY(write_file_atomically(folder_.directory() / "personal" / "adapter", writer.bytes(),
                                     FileMode::kPrivate));
+  forget_checkpoint(checkpoint.file);
   return outcome;
 }
 
 Result<GateOutcome> Serving::gate(Engine& engine, const SharedAdapter& shared,
                                   const ExampleSet& examples) const {
   const auto personal_adapter = COPPICE_TRY(fresh_personal(shared));
-  GateOutcome outcome = COPPICE_TRY(
-      judge_adapters(engine, shared.adapter,
-                     personal_adapter ? &personal_adapter->adapter : nullptr, examples));
+  GateOutcome outcome = COPPICE_TRY(judge_adapters(
+      engine, shared.adapter, personal_adapter ? &personal_adapter->adapter : nullptr, examples));
   outcome.version = shared.release.version;
   COPPICE_TRY(write_current(shared, outcome.served));
   Json json{{"served", static_cast<int>(outcome.served)},
@@ -88,9 +94,8 @@ std::optional<GateOutcome> Serving::last_gate() const {
 Result<Report> Serving::report(Engine& engine, const SharedAdapter& shared,
                                const ExampleSet& examples) const {
   const auto personal_adapter = COPPICE_TRY(fresh_personal(shared));
-  Report made = COPPICE_TRY(
-      report_adapters(engine, shared.adapter,
-                      personal_adapter ? &personal_adapter->adapter : nullptr, examples));
+  Report made = COPPICE_TRY(report_adapters(
+      engine, shared.adapter, personal_adapter ? &personal_adapter->adapter : nullptr, examples));
   made.version = shared.release.version;
   Json json{{"version", made.version.value},
             {"base", made.base},

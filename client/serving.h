@@ -28,6 +28,7 @@ class Serving {
 
   Result<std::optional<PersonalAdapter>> personal() const;
   // Trains a personal adapter on top of `shared` and stores it, with the shared adapter's hash.
+  // When it is stopped, the next call for that release goes on from there.
   Result<TrainOutcome> train_personal(Engine& engine, const SharedAdapter& shared,
                                       const ExampleSet& examples, std::function<Millis()> now,
                                       const std::atomic<bool>* stop) const;

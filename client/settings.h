@@ -28,6 +28,7 @@ struct ResourceSettings {
   std::string engine = "native";
   bool exact = false; // float32 throughout, instead of bfloat16 inputs of products
   int nice = 10;
+  Millis checkpoint_every{60'000}; // of training under way; 0: only when it pauses
 };
 
 struct PersonalSettings {

@@ -5,6 +5,7 @@
 #include <atomic>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <vector>
 
 #include "client/example_store.h"
@@ -28,8 +29,18 @@ struct TrainOutcome {
   double loss_last = 0;
   std::uint64_t steps = 0;
   std::uint64_t tokens = 0;
-  std::uint64_t examples = 0; // training windows of the store
-  double seconds = 0;         // of the optimizer's steps alone
+  std::uint64_t examples = 0;   // training windows of the store
+  double seconds = 0;           // of the optimizer's steps alone
+  std::uint64_t resumed_at = 0; // the step that a checkpoint held; 0: none did
+};
+
+// Where a training is kept while it runs, so that it can go on after a stop or a kill.
+struct Checkpointing {
+  fs::path file;
+  Sha256 base;                   // of the base model's file
+  std::uint64_t every_steps = 0; // written after so many steps, 0: not by steps;
+  Millis every{0};               // after so long, 0: not by time; and when it is stopped
+  bool discard_unfit = false;    // a file that doesn't fit is no error: training starts anew
 };
 
 struct TrainRequest {
@@ -37,21 +48,27 @@ struct TrainRequest {
   RandomKey randomness;           // of the batches' order
   std::vector<AdapterUse> frozen; // below the trained one; must outlive the call
   Adapter start;
-  std::function<Millis()> now; // monotonic; for max_seconds and the deadline
-  Millis deadline{0};          // 0: none
-  const std::atomic<bool>* stop = nullptr;
+  std::function<Millis()> now;             // monotonic; for max_seconds and the deadline
+  Millis deadline{0};                      // 0: none
+  const std::atomic<bool>* stop = nullptr; // looked at within steps too: see Engine::stop_when()
   std::function<void(const TrainProgress&)> on_step;
+  std::optional<Checkpointing> checkpoint{};
 };
 
-// kCancelled if stopped, kFailedPrecondition without training text, kInternal if the loss stops
-// being finite. With early stop the outcome is the adapter that was best on gate text.
+// Goes on from the checkpoint where there is one, with the same bits as if it had never stopped;
+// max_seconds counts the time that it ran. The file stays: forget_checkpoint() once the outcome is
+// stored. kCancelled if stopped, after the steps so far are in the checkpoint; kInvalidArgument or
+// kCorrupt for one that doesn't fit (client/train_checkpoint.h); kFailedPrecondition without
+// training text, kInternal if the loss stops being finite. With early stop the outcome is the
+// adapter that was best on gate text.
 Result<TrainOutcome> train_adapter(Engine& engine, const ExampleSet& examples,
                                    TrainRequest request);
 
 // The learning rate's factor at `step` of `steps` (0: unknown, then constant after the warm-up).
 float schedule_factor(const Recipe& recipe, std::uint64_t step, std::uint64_t steps);
 
-// Optimizer steps that the recipe asks for; 0: bounded by time alone. Early stopping may end sooner.
+// Optimizer steps that the recipe asks for; 0: bounded by time alone. Early stopping may end
+// sooner.
 std::uint64_t planned_steps(const Recipe& recipe);
 
 // What a round needs of training: the agent's worker calls it, tests and benchmarks put others in
@@ -64,6 +81,7 @@ class RoundTrainer {
     Adapter start;
     Millis deadline;
     const std::atomic<bool>* stop = nullptr;
+    std::optional<Checkpointing> checkpoint{};
   };
   struct RoundDelta {
     std::vector<float> delta;

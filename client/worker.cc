@@ -12,23 +12,20 @@ Worker::~Worker() {
     const std::lock_guard lock(mutex_);
     closing_ = true;
     jobs_.clear();
+    if (running_) running_->store(true);
   }
-  stop_.store(true);
   changed_.notify_all();
   thread_.join();
 }
 
-void Worker::add(Job job) {
+std::shared_ptr<std::atomic<bool>> Worker::add(Job job) {
+  auto stop = std::make_shared<std::atomic<bool>>(false);
   {
     const std::lock_guard lock(mutex_);
-    jobs_.push_back(std::move(job));
+    jobs_.push_back({std::move(job), stop});
   }
   changed_.notify_all();
-}
-
-void Worker::stop_current() {
-  const std::lock_guard lock(mutex_);
-  if (running_) stop_.store(true);
+  return stop;
 }
 
 bool Worker::idle() const {
@@ -43,20 +40,19 @@ std::vector<Worker::Outcome> Worker::take_outcomes() {
 
 void Worker::run() {
   for (;;) {
-    Job job;
+    Entry entry;
     {
       std::unique_lock lock(mutex_);
       changed_.wait(lock, [this] { return closing_ || !jobs_.empty(); });
       if (closing_) return;
-      job = std::move(jobs_.front());
+      entry = std::move(jobs_.front());
       jobs_.pop_front();
-      running_ = true;
-      stop_.store(false);
+      running_ = entry.stop;
     }
-    Outcome outcome = job(stop_);
+    Outcome outcome = entry.job(*entry.stop);
     {
       const std::lock_guard lock(mutex_);
-      running_ = false;
+      running_.reset();
       if (outcome) outcomes_.push_back(std::move(outcome));
     }
     wake_();

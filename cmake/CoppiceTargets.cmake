@@ -17,7 +17,8 @@ if(COPPICE_DEVICE)
   target_compile_options(coppice_flags INTERFACE -ffunction-sections -fdata-sections)
   target_link_options(coppice_flags INTERFACE -Wl,--gc-sections)
 endif()
-if(COPPICE_STATIC)
+# Beside LibTorch there is one C++ library in the process: LibTorch's.
+if(COPPICE_STATIC AND NOT COPPICE_GRAPH)
   target_link_options(coppice_flags INTERFACE -static-libstdc++ -static-libgcc)
 endif()
 

@@ -9,6 +9,9 @@ install(TARGETS coppice RUNTIME COMPONENT program)
 if(COPPICE_GRAPH)
   # Beside the program, which looks for it there.
   install(TARGETS coppice_graph_module LIBRARY DESTINATION ${CMAKE_INSTALL_BINDIR} COMPONENT program)
+  if(TARGET coppice_cluster_module)
+    install(TARGETS coppice_cluster_module LIBRARY DESTINATION ${CMAKE_INSTALL_BINDIR} COMPONENT program)
+  endif()
 endif()
 
 install(TARGETS coppice_shared EXPORT coppiceTargets

@@ -59,4 +59,20 @@ target_link_libraries(coppice_torch INTERFACE coppice_torch_cpu coppice_c10 Thre
 # What a CUDA build's libtorch_cpu needs besides (libcudart, ...) is found by its own run path when
 # it is loaded; the linker has no business with it.
 target_link_options(coppice_torch INTERFACE -Wl,--allow-shlib-undefined)
+if(COPPICE_NCCL)
+  # The CUDA half, for NCCL's process group; its headers name CUDA's and NCCL's own, which lie in the
+  # toolkit and, of a wheel, beside it.
+  find_package(CUDAToolkit REQUIRED)
+  find_path(NCCL_INCLUDE_DIR nccl.h HINTS "${libtorch_dir}/../nvidia/nccl/include" REQUIRED)
+  add_library(coppice_torch_cuda INTERFACE)
+  add_library(coppice::torch_cuda ALIAS coppice_torch_cuda)
+  target_include_directories(coppice_torch_cuda SYSTEM INTERFACE
+    ${CUDAToolkit_INCLUDE_DIRS} "${NCCL_INCLUDE_DIR}")
+  foreach(half torch_cuda c10_cuda)
+    add_library(coppice_lib${half} SHARED IMPORTED)
+    set_target_properties(coppice_lib${half} PROPERTIES
+      IMPORTED_LOCATION "${libtorch_dir}/lib/lib${half}.so")
+    target_link_libraries(coppice_torch_cuda INTERFACE coppice_lib${half})
+  endforeach()
+endif()
 message(STATUS "LibTorch: ${libtorch_dir}")

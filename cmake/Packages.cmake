@@ -26,6 +26,12 @@ find_path(CEREAL_INCLUDE_DIR cereal/cereal.hpp REQUIRED)
 find_path(TOMLPLUSPLUS_INCLUDE_DIR toml++/toml.h REQUIRED)
 if(COPPICE_GRAPH)
   include(LibTorch) # coppice::torch, for model/graph and sim/cluster alone
+  # The wheel has Gloo's code in it and lacks its headers.
+  find_path(GLOO_INCLUDE_DIR gloo/algorithm.h)
+  if(COPPICE_CLUSTER AND NOT GLOO_INCLUDE_DIR)
+    message(WARNING "No gloo/algorithm.h (Debian: libgloo-dev): simulations will run in one process.")
+    set(COPPICE_CLUSTER OFF)
+  endif()
 endif()
 if(COPPICE_TESTS)
   find_package(GTest REQUIRED)

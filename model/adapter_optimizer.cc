@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "model/adapter_optimizer.h"
 
+#include <algorithm>
 #include <cmath>
 
+#include "base/text.h"
 #include "model/row_kernels.h"
 
 namespace coppice {
@@ -63,6 +65,33 @@ void AdapterOptimizer::update(std::span<const float> gradient, float rate_factor
     slot(target.a_elements(), settings_.train_a);
     slot(target.b_elements(), settings_.train_b);
   }
+}
+
+Result<void> check_state(const TrainState& state, std::size_t values) {
+  const auto fits = [&](std::span<const float> part) { return part.size() == values; };
+  if (!fits(state.values) || !fits(state.first_moment) || !fits(state.second_moment)) {
+    return Error{ErrorCode::kInvalidArgument,
+                 cat("the state to go on from has ", state.values.size(), " values, the adapter ",
+                     values, "; it is of another training")};
+  }
+  const auto finite = [](float value) { return std::isfinite(value); };
+  if (!std::ranges::all_of(state.values, finite) ||
+      !std::ranges::all_of(state.first_moment, finite) ||
+      !std::ranges::all_of(state.second_moment,
+                           [&](float value) { return finite(value) && value >= 0; })) {
+    return Error{ErrorCode::kInvalidArgument,
+                 "the state to go on from holds values that no training leaves; start anew"};
+  }
+  return {};
+}
+
+Result<void> AdapterOptimizer::restore(const TrainState& state, std::span<float> values) {
+  COPPICE_TRY(check_state(state, values.size()));
+  std::ranges::copy(state.values, values.begin());
+  first_.assign(state.first_moment.begin(), state.first_moment.end());
+  second_.assign(state.second_moment.begin(), state.second_moment.end());
+  steps_ = state.steps;
+  return {};
 }
 
 } // namespace coppice

@@ -13,6 +13,9 @@
 
 namespace coppice {
 
+// What TrainSession::restore() refuses, for an adapter of so many values.
+Result<void> check_state(const TrainState& state, std::size_t values);
+
 class AdapterOptimizer {
  public:
   AdapterOptimizer(std::shared_ptr<const AdapterSpec> spec, const OptimizerSettings& settings,
@@ -23,6 +26,12 @@ class AdapterOptimizer {
   double prepare(std::span<const float> values, std::span<float> gradient) const;
   // One step; `rate_factor` multiplies the learning rate.
   void update(std::span<const float> gradient, float rate_factor, std::span<float> values);
+  // `values` are those that it updates: with them all that the next step depends on.
+  TrainState state(std::span<const float> values) const {
+    return {.values = values, .first_moment = first_, .second_moment = second_, .steps = steps_};
+  }
+  // TrainSession::restore() of one client.
+  Result<void> restore(const TrainState& state, std::span<float> values);
 
  private:
   std::shared_ptr<const AdapterSpec> spec_;

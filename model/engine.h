@@ -7,6 +7,7 @@
 // Results repeat bit for bit for any number of threads, within one engine and instruction level.
 #pragma once
 
+#include <atomic>
 #include <cstdint>
 #include <functional>
 #include <memory>
@@ -58,7 +59,8 @@ struct TrainJob {
 };
 
 // One client's share of a step: its sequences, and the learning rate of this step as a factor of
-// the setting (warm-up and cosine are the caller's schedule).
+// the setting (warm-up and cosine are the caller's schedule). A client without sequences rests: the
+// step leaves its adapter and optimizer as they are.
 struct Batch {
   std::vector<Sequence> sequences;
   float learning_rate_factor = 1.0F;
@@ -82,17 +84,36 @@ struct TrainingPlan {
   double cost = 1;                    // time over that of keeping all, about
 };
 
+// All that a client's next step depends on beside its job and batch. Values are in the order of
+// Adapter::values(); the spans belong to whoever gave them.
+struct TrainState {
+  std::span<const float> values;       // of the trained adapter
+  std::span<const float> first_moment; // AdamW's
+  std::span<const float> second_moment;
+  std::uint64_t steps = 0; // of the optimizer
+};
+
 // Training of K clients side by side over one base (K = 1 on a device).
 class TrainSession {
  public:
   virtual ~TrainSession() = default;
   virtual std::size_t clients() const = 0;
   // One optimizer step for each client; batches.size() == clients(). The loss of a client is the
-  // mean over all predicted tokens of its step, however it is split inside.
+  // mean over all predicted tokens of its step, however it is split inside. kCancelled, with
+  // nothing changed, where Engine::stop_when() has it; with several clients that is so until the
+  // first of them is updated. A resting client's result is all zero; if all rest, that is
+  // kInvalidArgument.
   virtual Result<std::vector<StepResult>> step(std::span<const Batch> batches) = 0;
   // The gradient of a batch's loss at the present values, without a step: for tests and strategies.
   virtual Result<Adapter> gradient(std::size_t client, const Batch& batch) = 0;
   virtual Result<Adapter> adapter(std::size_t client) const = 0;
+  // Valid until the next step or restore(), and no longer than the session.
+  virtual Result<TrainState> state(std::size_t client) const = 0;
+  // The client goes on from there, as if it had taken those steps in this session: the same bits,
+  // where its job, engine, instruction level and options are the same. kInvalidArgument, with
+  // nothing changed: another number of values, or some that no training leaves (NaN, infinity, a
+  // negative second moment).
+  virtual Result<void> restore(std::size_t client, const TrainState& state) = 0;
 };
 
 struct SamplerSettings {
@@ -173,6 +194,10 @@ class Engine {
   // The engine must outlive it. By default a step writes one whole text; the native engine decodes
   // all together.
   virtual Result<std::unique_ptr<GenerationSession>> start_generation();
+  // While `*stop` is true score(), and steps and gradients of this engine's sessions, end with
+  // kCancelled: the native engine within milliseconds, the LibTorch engine after the pass that it
+  // computes. `stop` may be set from any thread. Null: never. Gives what was set before.
+  virtual const std::atomic<bool>* stop_when(const std::atomic<bool>* stop) = 0;
 };
 
 // Writes all, at most `at_once` (>= 1) side by side: a new one begins where one has ended, unless
@@ -183,6 +208,23 @@ Result<std::vector<GenerateResult>> generate_all(Engine& engine,
                                                  std::size_t at_once,
                                                  const std::function<bool()>& go_on = {});
 
+// stop_when() for a scope's length.
+class StopScope {
+ public:
+  StopScope(Engine& engine, const std::atomic<bool>* stop)
+      : engine_(engine), before_(engine.stop_when(stop)) {}
+  StopScope(const StopScope&) = delete;
+  StopScope& operator=(const StopScope&) = delete;
+  ~StopScope() { engine_.stop_when(before_); }
+
+ private:
+  Engine& engine_;
+  const std::atomic<bool>* before_;
+};
+
+// What stopped work returns.
+inline Error stopped_error() { return {ErrorCode::kCancelled, "the work was asked to stop"}; }
+
 struct EngineOptions {
   unsigned threads = 1;
   // What a training step may hold between its forward and backward pass. A step that needs more is
@@ -190,12 +232,17 @@ struct EngineOptions {
   std::uint64_t activation_bytes = std::uint64_t{256} << 20U;
   // How keys and values of a text being written are kept: F16 or Q8_0; F32 where `exact`.
   BlockType kv_cache = BlockType::kF16;
-  // Products of float32 throughout, where the native engine would round their inputs to bfloat16.
+  // Products of float32 throughout, where the native engine, or a GPU, would round their inputs to
+  // bfloat16.
   bool exact = false;
   // score() and logits() round the inputs of the blocks' linear layers as a BitNet model was
   // trained with (W1.58A8): to int8, one scale a token. Adapters read them unrounded; training
   // never rounds. Of no effect on other architectures, nor on LibTorch's engine.
   bool trained_rounding = false;
+  // "cpu", or "cuda:N" for the LibTorch engine: it then holds the base dequantized on that GPU,
+  // packs clients and sequences, and generates slowly. Results repeat for equal packs on one kind
+  // of GPU, whatever the number of GPUs.
+  std::string device = "cpu";
 };
 
 // How client/ and others get an engine without knowing which: opened when work begins, closed

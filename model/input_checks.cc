@@ -124,6 +124,15 @@ Result<void> check_jobs(const std::vector<TrainJob>& jobs, const BaseModel& base
   return {};
 }
 
+Result<void> check_any_works(std::span<const Batch> batches) {
+  const bool any =
+      std::ranges::any_of(batches, [](const Batch& b) { return !b.sequences.empty(); });
+  if (!any) {
+    return invalid("the step predicts no token: no client has text; give at least one a sequence");
+  }
+  return {};
+}
+
 Result<void> check_batch(std::size_t client, const Batch& batch, const ModelConfig& config) {
   std::uint64_t predicted = 0;
   for (const Sequence& sequence : batch.sequences) {

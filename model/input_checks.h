@@ -5,6 +5,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <span>
 #include <vector>
 
 #include "model/engine.h"
@@ -27,6 +28,8 @@ std::vector<std::size_t> module_indices(const AdapterSpec& spec, const BaseModel
 // No jobs at all, jobs of different specs, adapters that don't fit the base, and settings that
 // aren't numbers.
 Result<void> check_jobs(const std::vector<TrainJob>& jobs, const BaseModel& base);
+// All clients rest.
+Result<void> check_any_works(std::span<const Batch> batches);
 // A bad sequence, a batch that predicts nothing, and a bad learning rate's factor.
 Result<void> check_batch(std::size_t client, const Batch& batch, const ModelConfig& config);
 

@@ -61,21 +61,33 @@ BatchStream::BatchStream(std::vector<TokenizedDocument> documents, std::size_t w
     }
   }
   order_.resize(windows_.size());
-  start_epoch();
+  start_epoch(0);
 }
 
 // The order depends on the key and the epoch alone, not on what was drawn before.
-void BatchStream::start_epoch() {
+void BatchStream::start_epoch(std::uint64_t epoch) {
+  RandomKey key = key_;
+  key.step += epoch;
   std::iota(order_.begin(), order_.end(), 0U);
-  KeyedRandom(key_).shuffle(std::span(order_));
-  key_.step += 1;
+  KeyedRandom(key).shuffle(std::span(order_));
+  epoch_ = epoch;
   at_ = 0;
+}
+
+Result<void> BatchStream::seek(const Position& position) {
+  if (position.window > order_.size()) {
+    return Error{ErrorCode::kInvalidArgument,
+                 "the place in the text to go on from is not there; start anew"};
+  }
+  start_epoch(position.epoch);
+  at_ = static_cast<std::size_t>(position.window);
+  return {};
 }
 
 Batch BatchStream::next() {
   Batch batch;
   if (empty()) return batch;
-  if (at_ == order_.size()) start_epoch();
+  if (at_ == order_.size()) start_epoch(epoch_ + 1);
   std::size_t tokens = 0;
   // A batch ends with its epoch, so that no window is in it twice.
   for (; at_ < order_.size(); ++at_) {

@@ -37,16 +37,27 @@ double bits_per_byte(const Score& score, std::uint64_t bytes);
 // with its epoch.
 class BatchStream {
  public:
+  // Which window comes next: with the documents and the key, all that later batches depend on.
+  struct Position {
+    std::uint64_t epoch = 0;
+    std::uint64_t window = 0; // of the epoch's order
+    bool operator==(const Position&) const = default;
+  };
+
   BatchStream(std::vector<TokenizedDocument> documents, std::size_t window,
               std::size_t batch_tokens, RandomKey key);
   Batch next(); // learning_rate_factor 1; without sequences if empty()
+  Position position() const { return {epoch_, at_}; }
+  // kInvalidArgument, with nothing changed, where an epoch has no such window.
+  Result<void> seek(const Position& position);
   bool empty() const { return windows_.empty(); }
   std::uint64_t tokens() const; // predicted tokens of one epoch
 
  private:
-  void start_epoch();
+  void start_epoch(std::uint64_t epoch);
   std::vector<Sequence> windows_;
   std::vector<std::uint32_t> order_;
+  std::uint64_t epoch_ = 0;
   std::size_t at_ = 0;
   std::size_t batch_tokens_;
   RandomKey key_;

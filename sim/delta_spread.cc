@@ -117,7 +117,8 @@ DeltaSpread delta_spread(const Adapter& start, std::span<const std::vector<float
   COPPICE_CHECK(deltas.size() >= 2);
   DeltaSpread spread;
   const std::vector<double> angles = cosines(deltas);
-  for (const double angle : angles) spread.cosine_mean += angle / static_cast<double>(angles.size());
+  for (const double angle : angles)
+    spread.cosine_mean += angle / static_cast<double>(angles.size());
   spread.cosine_p10 = quantile(angles, 0.1);
   spread.cosine_p90 = quantile(angles, 0.9);
   Squares all;
@@ -130,9 +131,8 @@ DeltaSpread delta_spread(const Adapter& start, std::span<const std::vector<float
     for (const auto& delta : deltas) {
       const std::span<const float> values(delta);
       a.push_back(a_factor(start.a(t), values.subspan(at, target.a_elements()), target.rank));
-      b.push_back(b_factor(start.b(t),
-                           values.subspan(at + target.a_elements(), target.b_elements()),
-                           target.rank));
+      b.push_back(b_factor(
+          start.b(t), values.subspan(at + target.a_elements(), target.b_elements()), target.rank));
     }
     at += target.a_elements() + target.b_elements();
     const Squares one = target_squares(b, a);

@@ -74,7 +74,8 @@ Result<DeviceClass> parse_device_class(std::string_view text) {
   }
   if (made.name.empty()) return wrong("", "a name comes first");
   for (std::size_t i = 0; i < kFields.size(); ++i) {
-    if (kFields[i].required && !values[i]) return wrong(made.name, cat(kFields[i].key, " is missing"));
+    if (kFields[i].required && !values[i])
+      return wrong(made.name, cat(kFields[i].key, " is missing"));
   }
   made.share = *values[0];
   made.tokens_per_second = *values[1];

@@ -2,6 +2,9 @@
 #include "sim/evaluation.h"
 
 #include <algorithm>
+#include <cmath>
+#include <cstring>
+#include <limits>
 
 #include "base/text.h"
 
@@ -14,6 +17,35 @@ constexpr std::uint64_t kClientOrder = 0x636c69656e; // and of who is evaluated 
 constexpr std::size_t kMostLookedAt = 20'000;        // clients, for a set
 
 Millis stopped_clock() { return {}; } // budgets here are steps alone
+
+// What a client's score is, as numbers that ranks can exchange; NaN: there is none.
+constexpr std::size_t kClientNumbers = 7;
+
+void put_score(const ClientScore& score, std::span<double> out) {
+  const double none = std::numeric_limits<double>::quiet_NaN();
+  out[0] = static_cast<double>(score.train_bytes);
+  out[1] = static_cast<double>(score.gate.served);
+  out[2] = static_cast<double>(score.report.bytes);
+  out[3] = score.report.base;
+  out[4] = score.report.shared;
+  out[5] = score.report.personal.value_or(none);
+  out[6] = score.local.value_or(none);
+}
+
+ClientScore score_of(std::uint64_t client, std::span<const double> numbers) {
+  const auto number_or_none = [](double value) {
+    return std::isnan(value) ? std::optional<double>{} : std::optional<double>{value};
+  };
+  ClientScore score{.client = client, .gate = {}, .report = {}, .local = {}};
+  score.train_bytes = static_cast<std::uint64_t>(numbers[0]);
+  score.gate.served = static_cast<Served>(static_cast<int>(numbers[1]));
+  score.report.bytes = static_cast<std::uint64_t>(numbers[2]);
+  score.report.base = numbers[3];
+  score.report.shared = numbers[4];
+  score.report.personal = number_or_none(numbers[5]);
+  score.local = number_or_none(numbers[6]);
+  return score;
+}
 
 } // namespace
 
@@ -65,8 +97,8 @@ Result<Evaluation::Set> Evaluation::draw_set(const char* name, bool unseen) cons
 Result<std::unique_ptr<Evaluation>> Evaluation::make(const Scenario& scenario,
                                                      const fs::path& scenario_folder,
                                                      const BaseModel& base, const ClientData& data,
-                                                     EngineTeam& team) {
-  std::unique_ptr<Evaluation> made(new Evaluation(scenario, base, data, team));
+                                                     EngineTeam& team, Ranks& ranks) {
+  std::unique_ptr<Evaluation> made(new Evaluation(scenario, base, data, team, ranks));
   made->sets_.push_back(COPPICE_TRY(made->draw_set("global", false)));
   if (scenario.data.held_out > 0) {
     made->sets_.push_back(COPPICE_TRY(made->draw_set("unseen", true)));
@@ -87,23 +119,50 @@ Result<std::unique_ptr<Evaluation>> Evaluation::make(const Scenario& scenario,
   return made;
 }
 
+Result<std::vector<double>> Evaluation::share_out(
+    std::size_t count, std::size_t width,
+    const std::function<Result<void>(std::size_t, Engine&, std::span<double>)>& job) {
+  const RankPlace place = ranks_.place();
+  std::vector<double> numbers(count * width, 0.0);
+  const auto done = team_.for_each(count, [&](std::size_t i, Engine& engine) -> Result<void> {
+    if (i % place.size != place.rank) return {};
+    return job(i, engine, std::span(numbers).subspan(i * width, width));
+  });
+  COPPICE_TRY(Result<void>(done));
+  if (place.size == 1) return numbers;
+  const ByteSpan mine(reinterpret_cast<const std::uint8_t*>(numbers.data()),
+                      numbers.size() * sizeof(double));
+  const auto all = COPPICE_TRY(ranks_.all_gather(mine));
+  for (std::size_t i = 0; i < count; ++i) {
+    const Bytes& theirs = all.at(i % place.size);
+    if (theirs.size() != mine.size()) {
+      return Error{ErrorCode::kInternal, "ranks disagree on how much is evaluated"};
+    }
+    std::memcpy(&numbers[i * width], theirs.data() + i * width * sizeof(double),
+                width * sizeof(double));
+  }
+  return numbers;
+}
+
 Result<std::vector<SetScore>> Evaluation::score(const Adapter* adapter) {
   std::vector<SetScore> scores;
   for (const Set& set : sets_) {
-    std::vector<TextScore> parts(set.documents.size());
-    COPPICE_TRY(team_.for_each(set.documents.size(),
-                               [&](std::size_t i, Engine& engine) -> Result<void> {
-                                 std::vector<AdapterUse> uses;
-                                 if (adapter != nullptr) uses.push_back({adapter, 1.0F});
-                                 parts[i] = COPPICE_TRY(
-                                     score_documents(engine, uses, {&set.documents[i], 1}));
-                                 return {};
-                               }));
+    const auto parts = COPPICE_TRY(share_out(
+        set.documents.size(), 3,
+        [&](std::size_t i, Engine& engine, std::span<double> out) -> Result<void> {
+          std::vector<AdapterUse> uses;
+          if (adapter != nullptr) uses.push_back({adapter, 1.0F});
+          const TextScore part = COPPICE_TRY(score_documents(engine, uses, {&set.documents[i], 1}));
+          out[0] = part.score.nats;
+          out[1] = static_cast<double>(part.score.tokens);
+          out[2] = static_cast<double>(part.bytes);
+          return {};
+        }));
     TextScore total;
-    for (const TextScore& part : parts) {
-      total.score.nats += part.score.nats;
-      total.score.tokens += part.score.tokens;
-      total.bytes += part.bytes;
+    for (std::size_t i = 0; i < set.documents.size(); ++i) {
+      total.score.nats += parts[3 * i];
+      total.score.tokens += static_cast<std::uint64_t>(parts[3 * i + 1]);
+      total.bytes += static_cast<std::uint64_t>(parts[3 * i + 2]);
     }
     const auto tokens = static_cast<double>(std::max<std::uint64_t>(1, total.score.tokens));
     scores.push_back({.set = set.name,
@@ -160,11 +219,17 @@ Result<std::vector<ClientScore>> Evaluation::score_clients(const Adapter& shared
     if (!examples.report.empty() && !examples.gate.empty()) clients.push_back(client);
   }
   std::ranges::sort(clients);
-  std::vector<ClientScore> scores(clients.size());
-  COPPICE_TRY(team_.for_each(clients.size(), [&](std::size_t i, Engine& engine) -> Result<void> {
-    scores[i] = COPPICE_TRY(score_client(engine, clients[i], shared, shared_hash, rounds));
-    return {};
-  }));
+  const auto numbers = COPPICE_TRY(share_out(
+      clients.size(), kClientNumbers,
+      [&](std::size_t i, Engine& engine, std::span<double> out) -> Result<void> {
+        put_score(COPPICE_TRY(score_client(engine, clients[i], shared, shared_hash, rounds)), out);
+        return {};
+      }));
+  std::vector<ClientScore> scores;
+  for (std::size_t i = 0; i < clients.size(); ++i) {
+    scores.push_back(
+        score_of(clients[i], std::span(numbers).subspan(i * kClientNumbers, kClientNumbers)));
+  }
   return scores;
 }
 
@@ -180,13 +245,13 @@ Result<Adapter> Evaluation::train_centralized(const Adapter& start, std::uint64_
     Recipe recipe = scenario_.fleet.training;
     recipe.max_steps = static_cast<std::uint32_t>(
         std::clamp<std::uint64_t>(tokens / recipe.batch_tokens, 1, 1'000'000));
-    TrainRequest request{.recipe = recipe,
-                         .randomness = {.experiment = scenario_.seed,
-                                        .purpose = RandomPurpose::kBatchOrder},
-                         .frozen = {},
-                         .start = start,
-                         .now = stopped_clock,
-                         .on_step = {}};
+    TrainRequest request{
+        .recipe = recipe,
+        .randomness = {.experiment = scenario_.seed, .purpose = RandomPurpose::kBatchOrder},
+        .frozen = {},
+        .start = start,
+        .now = stopped_clock,
+        .on_step = {}};
     trained = COPPICE_TRY(train_adapter(engine, pooled, std::move(request))).adapter;
     return {};
   }));

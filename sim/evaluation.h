@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-// What adapters are good for: on one set of all clients' report text, on clients that never trained,
-// on public text, and client by client.
+// What adapters are good for: on one set of all clients' report text, on clients that never
+// trained, on public text, and client by client.
 //
 // Report text alone, on which nothing selects. Documents are scored one by one and summed in order,
-// so figures don't depend on the number of workers. For one thread.
+// so figures don't depend on the number of workers or ranks. For one thread.
 #pragma once
 
 #include <string>
@@ -12,6 +12,7 @@
 #include "client/gate.h"
 #include "sim/client_data.h"
 #include "sim/engine_team.h"
+#include "sim/ranks.h"
 #include "sim/scenario.h"
 
 namespace coppice {
@@ -41,7 +42,7 @@ class Evaluation {
   static Result<std::unique_ptr<Evaluation>> make(const Scenario& scenario,
                                                   const fs::path& scenario_folder,
                                                   const BaseModel& base, const ClientData& data,
-                                                  EngineTeam& team);
+                                                  EngineTeam& team, Ranks& ranks);
 
   // `adapter` null: the base alone.
   Result<std::vector<SetScore>> score(const Adapter* adapter);
@@ -57,8 +58,12 @@ class Evaluation {
     std::vector<TokenizedDocument> documents;
   };
   Evaluation(const Scenario& scenario, const BaseModel& base, const ClientData& data,
-             EngineTeam& team)
-      : scenario_(scenario), base_(base), data_(data), team_(team) {}
+             EngineTeam& team, Ranks& ranks)
+      : scenario_(scenario), base_(base), data_(data), team_(team), ranks_(ranks) {}
+  // Numbers of `count` jobs, `width` each: a job runs on one rank, and all get everything.
+  Result<std::vector<double>> share_out(
+      std::size_t count, std::size_t width,
+      const std::function<Result<void>(std::size_t, Engine&, std::span<double>)>& job);
   Result<Set> draw_set(const char* name, bool unseen) const;
   std::vector<std::uint64_t> keyed_order(std::uint64_t step) const;
   Result<ClientScore> score_client(Engine& engine, std::uint64_t client, const Adapter& shared,
@@ -68,6 +73,7 @@ class Evaluation {
   const BaseModel& base_;
   const ClientData& data_;
   EngineTeam& team_;
+  Ranks& ranks_;
   std::vector<Set> sets_;
 };
 

@@ -30,6 +30,7 @@ HistoryCounts& HistoryCounts::operator+=(const HistoryCounts& other) {
   full_disks += other.full_disks;
   acknowledged += other.acknowledged;
   sat_out += other.sat_out;
+  pauses += other.pauses;
   left += other.left;
   recovered += other.recovered;
   lies += other.lies;
@@ -111,7 +112,9 @@ void History::step(const Wake& wake) {
   if (life != wake.life) return;
   switch (wake.kind) {
     case Wake::Kind::kRestart: return aggregator ? start_aggregator() : start_device(wake.who);
-    case Wake::Kind::kTrained: return feed_device(wake.who, Trained{wake.plan_hash});
+    case Wake::Kind::kTrained:
+      if (wake.training != devices_[wake.who].trainings) return;
+      return feed_device(wake.who, Trained{wake.plan_hash});
     case Wake::Kind::kReconnect: return reconnect(wake.who);
     case Wake::Kind::kTick: return tick(wake);
     default: return;
@@ -120,7 +123,7 @@ void History::step(const Wake& wake) {
 
 void History::tick(const Wake& wake) {
   schedule(wake, kTick);
-  if (wake.who != kAggregator) return feed_device(wake.who, DeviceTick{});
+  if (wake.who != kAggregator) return device_ticks(wake.who);
   if (!aggregator_up_) return;
   grant(intake_.expire(now_));
   retry_commits();

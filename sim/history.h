@@ -51,6 +51,7 @@ class History {
     std::uint64_t life = 0;
     enum class Kind { kDeliver, kTick, kRestart, kTrained, kReconnect, kLost } kind = Kind::kTick;
     std::size_t letter = 0;
+    std::uint64_t training = 0; // kTrained: one that is stopped never ends
     Sha256 plan_hash;
     bool operator>(const Wake& other) const {
       return std::tie(at, order) > std::tie(other.at, other.order);
@@ -70,6 +71,7 @@ class History {
     std::optional<DeviceRound> round;
     double offered_epsilon = 0;
     std::shared_ptr<const RoundPlan> plan;
+    std::uint64_t trainings = 0;     // begun or stopped
     std::optional<Sha256> true_list; // kDeviceIgnoresOwnBit: what it was told
     std::uint64_t life = 0;
     // Of the connection: a lease is lost if it is not renewed.
@@ -109,6 +111,7 @@ class History {
   void start_device(std::size_t which);
   void mask_again(std::size_t which);
   void reconnect(std::size_t which);
+  void device_ticks(std::size_t which);
   void device_receives(std::size_t which, const Letter& letter);
   void device_hears(std::size_t which, const Sha256& plan_hash, const SecAggMessage& message);
   void device_considers(std::size_t which, const PlanLetter& offer, const Sha256& plan_hash);

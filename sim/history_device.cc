@@ -64,6 +64,17 @@ void History::reconnect(std::size_t which) {
   feed_device(which, Reconnected{});
 }
 
+void History::device_ticks(std::size_t which) {
+  Device& device = devices_[which];
+  if (device.round && settings_.pause_per_mille > 0) {
+    const bool pause = stormy() && chance(settings_.pause_per_mille);
+    const bool trains = std::holds_alternative<Training>(device.round->phase());
+    counts_.pauses += pause && trains && !device.round->paused() ? 1 : 0;
+    feed_device(which, Conditions{pause ? std::optional<std::string>("battery") : std::nullopt});
+  }
+  feed_device(which, DeviceTick{});
+}
+
 void History::device_receives(std::size_t which, const Letter& letter) {
   Device& device = devices_[which];
   if (!device.round) return;
@@ -169,7 +180,10 @@ bool History::device_acts(std::size_t which, const DeviceAction& action) {
     wake.life = device.life;
     wake.kind = Wake::Kind::kTrained;
     wake.plan_hash = order->plan_hash;
+    wake.training = ++device.trainings;
     schedule(wake, between(100, 10'000));
+  } else if (std::holds_alternative<StopTraining>(action)) {
+    device.trainings += 1;
   } else if (const auto* sealing = std::get_if<SealAndStore>(&action)) {
     return seal_and_store(which, *sealing);
   } else if (const auto* offer = std::get_if<SendOffer>(&action)) {

@@ -33,6 +33,7 @@ struct Learned {
   double loss_after = 0;
   std::uint64_t examples = 0;
   std::uint64_t tokens = 0; // trained
+  bool elsewhere = false;   // by another rank: zeros here, and the ranks' sums are added up
 };
 
 class Learner {

@@ -9,6 +9,7 @@ namespace coppice {
 
 inline constexpr std::uint64_t kEnvelopeBytes = 220; // around a message: header, signature, CURVE
 inline constexpr std::uint64_t kMessageBytes = 300;  // of any small one, its envelope included
-inline constexpr std::uint64_t kUploadOverheadBytes = 360; // of an upload beside its slots: seal, header
+inline constexpr std::uint64_t kUploadOverheadBytes =
+    360; // of an upload beside its slots: seal, header
 
 } // namespace coppice

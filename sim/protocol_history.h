@@ -57,7 +57,8 @@ struct HistorySettings {
   std::uint32_t crash_per_mille = 20; // of actions carried out
   std::uint32_t full_per_mille = 0;   // of the aggregator's commits: its disk is full
   std::uint32_t decline_per_mille = 50;
-  std::uint32_t leaving = 0; // devices that crash once and never come back, stormy or not
+  std::uint32_t pause_per_mille = 0; // of a device's seconds: its conditions forbid to train
+  std::uint32_t leaving = 0;         // devices that crash once and never come back, stormy or not
 
   std::uint32_t min_survivors = 2; // of plans
   std::uint32_t owner_floor = 0;   // min_survivors of the devices' owners
@@ -83,6 +84,7 @@ struct HistoryCounts {
   std::uint64_t full_disks = 0;
   std::uint64_t acknowledged = 0;
   std::uint64_t sat_out = 0;   // devices killed between the used-once mark and the bytes
+  std::uint64_t pauses = 0;    // of training under way
   std::uint64_t left = 0;      // devices that never came back
   std::uint64_t recovered = 0; // sums unmasked without a device that had shared its secrets
   std::uint64_t lies = 0;      // messages made up or changed by liars

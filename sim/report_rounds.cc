@@ -16,35 +16,35 @@ constexpr std::size_t kMostBars = 60;
 // What became of devices, by round: a name, a colour, a count.
 struct RoundPart {
   BarSeries series;
-  std::uint64_t (*of)(const RoundEvent& round);
+  std::uint64_t (*of)(const PlayedRoundEvent& round);
 };
-constexpr auto kCounted = [](const RoundEvent& round) { return round.counted; };
-constexpr auto kDeclined = [](const RoundEvent& round) { return round.declined; };
-constexpr auto kDropped = [](const RoundEvent& round) { return round.dropped.total(); };
+constexpr auto kCounted = [](const PlayedRoundEvent& round) { return round.counted; };
+constexpr auto kDeclined = [](const PlayedRoundEvent& round) { return round.declined; };
+constexpr auto kDropped = [](const PlayedRoundEvent& round) { return round.dropped.total(); };
 // Ready, and not needed, or in a round that was abandoned.
-std::uint64_t unused(const RoundEvent& round) {
+std::uint64_t unused(const PlayedRoundEvent& round) {
   const std::uint64_t known = round.counted + round.declined + round.dropped.total();
   return round.asked > known ? round.asked - known : 0;
 }
 
 const std::vector<RoundPart>& outcomes() {
-  static const std::vector<RoundPart> kParts{{{"counted", 0}, kCounted},
-                                             {{"not used", 5}, unused},
-                                             {{"declined", kGreyColor}, kDeclined},
-                                             {{"dropped out or late", 1}, kDropped}};
-  return kParts;
+  static const std::vector<RoundPart> parts{{{"counted", 0}, kCounted},
+                                            {{"not used", 5}, unused},
+                                            {{"declined", kGreyColor}, kDeclined},
+                                            {{"dropped out or late", 1}, kDropped}};
+  return parts;
 }
 
 const std::vector<RoundPart>& losses() {
-  using Round = const RoundEvent&;
-  static const std::vector<RoundPart> kParts{
+  using Round = const PlayedRoundEvent&;
+  static const std::vector<RoundPart> parts{
       {{"no answer", kGreyColor}, [](Round round) { return round.dropped.answer; }},
       {{"training", 0}, [](Round round) { return round.dropped.training; }},
       {{"masking", 1}, [](Round round) { return round.dropped.masking; }},
       {{"uploading", 2}, [](Round round) { return round.dropped.uploading; }},
       {{"unmasking", 3}, [](Round round) { return round.dropped.unmasking; }},
       {{"late", 4}, [](Round round) { return round.dropped.late; }}};
-  return kParts;
+  return parts;
 }
 
 // A bar a round; of many rounds, a bar of means for each few.
@@ -74,7 +74,7 @@ BarChart parts_chart(const RunRecord& run, const std::vector<RoundPart>& parts, 
     }
     for (const RoundPart& part : parts) {
       double sum = 0;
-      for (const RoundEvent& round : rounds) sum += static_cast<double>(part.of(round));
+      for (const PlayedRoundEvent& round : rounds) sum += static_cast<double>(part.of(round));
       bar.heights.push_back(sum / static_cast<double>(rounds.size()));
       all += sum;
     }
@@ -88,10 +88,10 @@ std::string participation_table(const ReportRuns& runs) {
   ReportTable table{
       .caption = "Devices, over all rounds", .columns = {{"", CellAlign::kLeft}}, .rows = {}};
   std::vector<RoundPart> parts{
-      {{"asked"}, [](const RoundEvent& round) { return round.asked; }},
+      {{"asked"}, [](const PlayedRoundEvent& round) { return round.asked; }},
       {{"declined"}, kDeclined},
-      {{"accepted"}, [](const RoundEvent& round) { return round.accepted; }},
-      {{"trained"}, [](const RoundEvent& round) { return round.trained; }},
+      {{"accepted"}, [](const PlayedRoundEvent& round) { return round.accepted; }},
+      {{"trained"}, [](const PlayedRoundEvent& round) { return round.trained; }},
   };
   for (const RoundPart& part : losses()) {
     const bool answer = part.series.name == "no answer";
@@ -107,7 +107,7 @@ std::string participation_table(const ReportRuns& runs) {
     const std::uint64_t asked = totals_of(runs.runs[i]).asked;
     for (std::size_t at = 0; at < parts.size(); ++at) {
       std::uint64_t count = 0;
-      for (const RoundEvent& round : runs.runs[i].rounds) count += parts[at].of(round);
+      for (const PlayedRoundEvent& round : runs.runs[i].rounds) count += parts[at].of(round);
       const double share = static_cast<double>(count) / static_cast<double>(asked);
       table.rows[at].push_back(cat(count));
       table.rows[at].push_back(asked == 0 ? "\u2013" : cat(fixed(share * 100, 1), " %"));
@@ -122,7 +122,7 @@ std::string abandoned_table(const ReportRuns& runs) {
   std::map<std::string, std::vector<std::uint64_t>> counts;
   for (std::size_t i = 0; i < runs.runs.size(); ++i) {
     table.columns.push_back({runs.one() ? std::string("rounds") : runs.names[i]});
-    for (const RoundEvent& round : runs.runs[i].rounds) {
+    for (const PlayedRoundEvent& round : runs.runs[i].rounds) {
       if (round.released) continue;
       std::vector<std::uint64_t>& of_runs =
           counts[round.reason.empty() ? "none given" : round.reason];
@@ -143,12 +143,12 @@ LineChart duration_chart(const ReportRuns& runs) {
                   .x_label = "round",
                   .y_label = "virtual time",
                   .y_unit = AxisUnit::kSeconds,
-                  .lines = lines_by_round(runs, [](const RoundEvent& round) {
+                  .lines = lines_by_round(runs, [](const PlayedRoundEvent& round) {
                     return round.time_s - round.started_s;
                   })};
   if (!runs.one()) return chart;
   ChartLine abandoned{.name = "abandoned", .points = {}, .color = 1, .shape = LineShape::kDots};
-  for (const RoundEvent& round : runs.runs.front().rounds) {
+  for (const PlayedRoundEvent& round : runs.runs.front().rounds) {
     if (round.released) continue;
     abandoned.points.push_back({static_cast<double>(round.round), round.time_s - round.started_s});
   }
@@ -158,9 +158,9 @@ LineChart duration_chart(const ReportRuns& runs) {
   return chart;
 }
 
-std::vector<ChartLine> sums_by_round(const ReportRuns& runs, double RoundEvent::*field) {
+std::vector<ChartLine> sums_by_round(const ReportRuns& runs, double PlayedRoundEvent::*field) {
   return lines_by_round(
-      runs, [field](const RoundEvent& round) { return round.*field; }, true);
+      runs, [field](const PlayedRoundEvent& round) { return round.*field; }, true);
 }
 
 LineChart traffic_chart(const ReportRuns& runs) {
@@ -168,8 +168,8 @@ LineChart traffic_chart(const ReportRuns& runs) {
                   .x_label = "round",
                   .y_label = "bytes",
                   .y_unit = AxisUnit::kBytes,
-                  .lines = sums_by_round(runs, &RoundEvent::bytes_up)};
-  std::vector<ChartLine> down = sums_by_round(runs, &RoundEvent::bytes_down);
+                  .lines = sums_by_round(runs, &PlayedRoundEvent::bytes_up)};
+  std::vector<ChartLine> down = sums_by_round(runs, &PlayedRoundEvent::bytes_down);
   for (ChartLine& line : down) {
     line.dashed = true;
     if (!runs.one()) line.name += " down";
@@ -193,7 +193,7 @@ std::vector<ChartLine> lines_by_round(const ReportRuns& runs, const RoundValue& 
                    .points = {},
                    .color = static_cast<unsigned>(i)};
     double sum = 0;
-    for (const RoundEvent& round : runs.runs[i].rounds) {
+    for (const PlayedRoundEvent& round : runs.runs[i].rounds) {
       const double now = value(round);
       sum += now;
       line.points.push_back({static_cast<double>(round.round), so_far ? sum : now});
@@ -211,7 +211,7 @@ std::string traffic_section(const ReportRuns& runs) {
                             .x_label = "round",
                             .y_label = "energy",
                             .y_unit = AxisUnit::kJoules,
-                            .lines = sums_by_round(runs, &RoundEvent::joules)}) +
+                            .lines = sums_by_round(runs, &PlayedRoundEvent::joules)}) +
       figure_html(duration_chart(runs));
   return section_html("Traffic, energy and time",
                       "Energy follows from the scenario's constants for each class of devices.",

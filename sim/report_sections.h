@@ -36,7 +36,7 @@ std::string updates_section(const ReportRuns& runs); // clip, cosines, product g
 std::string origin_section(const ReportRuns& runs);
 
 // A line a run over its rounds, thinned. `so_far`: each point is the sum up to there.
-using RoundValue = std::function<double(const RoundEvent& round)>;
+using RoundValue = std::function<double(const PlayedRoundEvent& round)>;
 std::vector<ChartLine> lines_by_round(const ReportRuns& runs, const RoundValue& value,
                                       bool so_far = false);
 

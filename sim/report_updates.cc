@@ -14,7 +14,7 @@ namespace {
 constexpr std::size_t kMostMetrics = 8;
 
 // The last that a round stated.
-double last_of(const RunRecord& run, double RoundEvent::*field) {
+double last_of(const RunRecord& run, double PlayedRoundEvent::*field) {
   for (auto round = run.rounds.rbegin(); round != run.rounds.rend(); ++round) {
     if (std::isfinite((*round).*field)) return (*round).*field;
   }
@@ -71,8 +71,8 @@ std::string spent_table(const ReportRuns& runs) {
     std::erase(noise, '"'); // settings stand as in TOML
     table.rows.push_back(
         {runs.names[i], noise,
-         value_text(AxisUnit::kPlain, last_of(run, &RoundEvent::noise_multiplier)),
-         value_text(AxisUnit::kPlain, last_of(run, &RoundEvent::clip_norm)),
+         value_text(AxisUnit::kPlain, last_of(run, &PlayedRoundEvent::noise_multiplier)),
+         value_text(AxisUnit::kPlain, last_of(run, &PlayedRoundEvent::clip_norm)),
          spent ? std::string(run.manifest.setting("privacy.delta")) : "\u2013",
          spent ? value_text(AxisUnit::kPlain, run.end.epsilon) : "no bound",
          bits_text(shared ? shared->bits_per_byte : NAN),
@@ -83,18 +83,18 @@ std::string spent_table(const ReportRuns& runs) {
 
 // The three lines of a run's cosines, or each run's mean.
 LineChart cosine_chart(const ReportRuns& runs) {
-  const auto by = [&runs](double RoundEvent::*field) {
-    return lines_by_round(runs, [field](const RoundEvent& round) { return round.*field; });
+  const auto by = [&runs](double PlayedRoundEvent::*field) {
+    return lines_by_round(runs, [field](const PlayedRoundEvent& round) { return round.*field; });
   };
   LineChart chart{.title = runs.one() ? "Cosine of single updates with their mean"
                                       : "Mean cosine of single updates with their mean",
                   .x_label = "round",
                   .y_label = "cosine",
-                  .lines = by(&RoundEvent::cosine_mean)};
+                  .lines = by(&PlayedRoundEvent::cosine_mean)};
   if (!runs.one()) return chart;
   chart.lines.front().name = "mean";
-  for (const auto& [name, field] :
-       {std::pair{"p10", &RoundEvent::cosine_p10}, std::pair{"p90", &RoundEvent::cosine_p90}}) {
+  for (const auto& [name, field] : {std::pair{"p10", &PlayedRoundEvent::cosine_p10},
+                                    std::pair{"p90", &PlayedRoundEvent::cosine_p90}}) {
     ChartLine line = by(field).front();
     line.name = name;
     line.color = kGreyColor;
@@ -107,7 +107,7 @@ LineChart cosine_chart(const ReportRuns& runs) {
 std::vector<std::string> metric_names(const ReportRuns& runs) {
   std::vector<std::string> names;
   for (const RunRecord& run : runs.runs) {
-    for (const RoundEvent& round : run.rounds) {
+    for (const PlayedRoundEvent& round : run.rounds) {
       for (const auto& [name, value] : round.metrics) {
         if (std::ranges::find(names, name) == names.end()) names.push_back(name);
       }
@@ -124,7 +124,7 @@ LineChart metric_chart(const ReportRuns& runs, const std::string& wanted) {
           .x_label = "round",
           .y_label = "mean over the round",
           .y_from_zero = !wanted.starts_with("loss"),
-          .lines = lines_by_round(runs, [&wanted](const RoundEvent& round) {
+          .lines = lines_by_round(runs, [&wanted](const PlayedRoundEvent& round) {
             const auto found =
                 std::ranges::find(round.metrics, wanted, &std::pair<std::string, double>::first);
             return found == round.metrics.end() ? NAN : found->second;
@@ -132,13 +132,14 @@ LineChart metric_chart(const ReportRuns& runs, const std::string& wanted) {
 }
 
 std::string share_figure(const ReportRuns& runs, const char* title, const char* label,
-                         double RoundEvent::*field) {
+                         double PlayedRoundEvent::*field) {
   return figure_html(LineChart{
       .title = title,
       .x_label = "round",
       .y_label = label,
       .y_unit = AxisUnit::kShare,
-      .lines = lines_by_round(runs, [field](const RoundEvent& round) { return round.*field; })});
+      .lines =
+          lines_by_round(runs, [field](const PlayedRoundEvent& round) { return round.*field; })});
 }
 
 } // namespace
@@ -153,26 +154,28 @@ std::string privacy_section(const ReportRuns& runs) {
   }
   const std::string figures =
       figure_html(loss_by_epsilon(runs), "Further left and lower is better.") +
-      figure_html(LineChart{
-          .title = "Privacy spent",
-          .x_label = "round",
-          .y_label = "epsilon so far",
-          .lines = lines_by_round(runs, [](const RoundEvent& round) { return round.epsilon; })});
+      figure_html(LineChart{.title = "Privacy spent",
+                            .x_label = "round",
+                            .y_label = "epsilon so far",
+                            .lines = lines_by_round(runs, [](const PlayedRoundEvent& round) {
+                              return round.epsilon;
+                            })});
   return section_html("Privacy", "", grid_html(figures) + spent_table(runs));
 }
 
 std::string updates_section(const ReportRuns& runs) {
   std::string figures =
       share_figure(runs, "Updates that the clip shortened", "share of updates",
-                   &RoundEvent::clipped) +
+                   &PlayedRoundEvent::clipped) +
       figure_html(LineChart{
           .title = "Values that the ring's range cut",
           .x_label = "round",
           .y_label = "values, all updates together",
-          .lines = lines_by_round(runs, [](const RoundEvent& round) { return round.clamped; })}) +
+          .lines =
+              lines_by_round(runs, [](const PlayedRoundEvent& round) { return round.clamped; })}) +
       figure_html(cosine_chart(runs), "1: all updates point the same way; 0: at right angles.") +
       share_figure(runs, "Product gap", "|mean(BA) \u2212 mean(B) mean(A)| / |mean(BA)|",
-                   &RoundEvent::product_gap);
+                   &PlayedRoundEvent::product_gap);
   for (const std::string& name : metric_names(runs))
     figures += figure_html(metric_chart(runs, name));
   return section_html("Updates", "", grid_html(figures));

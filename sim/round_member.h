@@ -14,12 +14,12 @@ struct RoundPlay::Member {
   SignedCertificate certificate;
   std::optional<DeviceRound> round; // from the plan's arrival on
   bool gone = false;
-  Nanos leaves;                           // when it vanishes, at the latest
-  std::array<bool, kDropPhases> drops{};  // where else it vanishes
-  double training_share = 1;              // of its training that it does, if it vanishes there
-  Nanos training_time;                    // this round's
-  std::vector<SignedSeed> masks;          // of its upload
-  std::uint64_t sequence = 0;             // of its events
+  Nanos leaves;                          // when it vanishes, at the latest
+  std::array<bool, kDropPhases> drops{}; // where else it vanishes
+  double training_share = 1;             // of its training that it does, if it vanishes there
+  Nanos training_time;                   // this round's
+  std::vector<SignedSeed> masks;         // of its upload
+  std::uint64_t sequence = 0;            // of its events
 };
 
 } // namespace coppice

@@ -44,9 +44,7 @@ RoundPlay::RoundPlay(RoundSetting setting, Learner& learner, Finish finish, OnCo
       member.signing = virtual_signing_key(scenario.seed, device);
       member.certificate = virtual_certificate(*member.signing);
     }
-    member.id = scenario.training == TrainingKind::kNone && !full
-                    ? hashed_client_id(scenario.seed, device)
-                    : virtual_client_id(scenario.seed, device);
+    member.id = identity_of(device, full);
     clients.push_back(member.id);
   }
   by_client_.resize(members_.size());
@@ -59,6 +57,15 @@ RoundPlay::RoundPlay(RoundSetting setting, Learner& learner, Finish finish, OnCo
 }
 
 RoundPlay::~RoundPlay() = default;
+
+// Where nothing is signed and nothing trained, a hash is as good as a key's name.
+ClientId RoundPlay::identity_of(DeviceNumber device, bool signs) const {
+  if (!setting_.identities.empty()) return setting_.identities[device];
+  const Scenario& scenario = setting_.scenario;
+  return scenario.training == TrainingKind::kNone && !signs
+             ? hashed_client_id(scenario.seed, device)
+             : virtual_client_id(scenario.seed, device);
+}
 
 RoundPlay::Member* RoundPlay::member_of(const ClientId& client) {
   const auto found = std::ranges::lower_bound(
@@ -111,7 +118,9 @@ Result<void> RoundPlay::play(const Queue::Event& event) {
     case Kind::kAnswerArrives:
       (payload.accepted ? played_.accepted : played_.declined) += 1;
       return feed(MemberAnswered{member.id, payload.accepted});
-    case Kind::kOfferArrives: send_down(member, kMessageBytes, {.kind = Kind::kCreditArrives}); break;
+    case Kind::kOfferArrives:
+      send_down(member, kMessageBytes, {.kind = Kind::kCreditArrives});
+      break;
     case Kind::kChunksArrive:
       if (payload.number == limits::chunks_of(setting_.weights.upload_bytes)) {
         return upload_arrives(member);
@@ -142,8 +151,7 @@ Result<void> RoundPlay::carry_out(const RoundAction& action, std::deque<RoundEve
   if (std::holds_alternative<CommitPlan>(action)) {
     events.emplace_back(PlanCommitted{});
   } else if (const auto* offer = std::get_if<OfferPlan>(&action)) {
-    send_down(*member_of(offer->client), setting_.weights.plan_bytes,
-              {.kind = Kind::kPlanArrives});
+    send_down(*member_of(offer->client), setting_.weights.plan_bytes, {.kind = Kind::kPlanArrives});
   } else if (std::holds_alternative<CommitSum>(action)) {
     events.emplace_back(SumCommitted{});
   } else if (const auto* ack = std::get_if<AcknowledgeUpload>(&action)) {
@@ -166,8 +174,7 @@ Result<void> RoundPlay::carry_out(const RoundAction& action, std::deque<RoundEve
     for (const auto& [client, upload] : sum.counted) {
       played_.counted.push_back(member_of(client)->device);
     }
-    const auto version =
-        finish_(sum.elements, static_cast<std::uint32_t>(sum.counted.size()));
+    const auto version = finish_(sum.elements, static_cast<std::uint32_t>(sum.counted.size()));
     if (version.ok()) {
       events.emplace_back(ReleaseCommitted{*version});
     } else {
@@ -197,8 +204,21 @@ Result<void> RoundPlay::upload_arrives(Member& member) {
     return feed(UploadArrived{member.id, name, {}});
   }
   auto learned = learner_.take(member.device);
+  // A client without text drops out; whatever else goes wrong would go wrong on one rank alone.
+  if (!learned.ok() && learned.error().code != ErrorCode::kFailedPrecondition) {
+    return std::move(learned).error();
+  }
   if (!learned.ok()) return feed(UploadRejected{member.id, learned.error().message});
   std::vector<std::uint32_t> elements = learned->encoded.elements;
+  if (!learned->elsewhere) COPPICE_TRY(add_noise_and_masks(member, elements));
+  COPPICE_TRY(feed(UploadArrived{member.id, name, std::move(elements)}));
+  if (round_->members().at(member.id) == MemberState::kCounted)
+    on_counted_(member.device, *learned);
+  return {};
+}
+
+Result<void> RoundPlay::add_noise_and_masks(const Member& member,
+                                            std::vector<std::uint32_t>& elements) const {
   if (noise_is_distributed(setting_.plan.privacy.noise)) {
     KeyedBytes source({.experiment = setting_.scenario.seed,
                        .round = setting_.plan.round.value,
@@ -208,8 +228,6 @@ Result<void> RoundPlay::upload_arrives(Member& member) {
     COPPICE_TRY(add_slot_noise(setting_.plan, source, elements));
   }
   apply_masks(setting_.plan.slots, member.masks, elements);
-  COPPICE_TRY(feed(UploadArrived{member.id, name, std::move(elements)}));
-  if (round_->members().at(member.id) == MemberState::kCounted) on_counted_(member.device, *learned);
   return {};
 }
 

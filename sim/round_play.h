@@ -65,6 +65,7 @@ struct RoundSetting {
   const Adapter* start; // the shared adapter; must outlive the round
   RoundWeights weights;
   std::vector<DeviceNumber> members; // sorted
+  std::span<const ClientId> identities = {}; // of all devices; empty: virtual ones
   Nanos starts;
 };
 
@@ -108,6 +109,7 @@ class RoundPlay {
 
   // round_play.cc
   Millis now() const { return millis(queue_.now()); }
+  ClientId identity_of(DeviceNumber device, bool signs) const;
   Member* member_of(const ClientId& client);
   void schedule(Member& member, Nanos after, Payload payload);
   void schedule_ticks();
@@ -116,6 +118,8 @@ class RoundPlay {
   Result<void> carry_out(const RoundAction& action, std::deque<RoundEvent>& events);
   void end(bool released, const std::string& reason);
   Result<void> upload_arrives(Member& member);
+  Result<void> add_noise_and_masks(const Member& member,
+                                   std::vector<std::uint32_t>& elements) const;
   std::uint32_t put_letter(SecAggMessage message);
   SecAggMessage take_letter(std::uint32_t number);
 
@@ -138,9 +142,9 @@ class RoundPlay {
   Finish finish_;
   OnCounted on_counted_;
   Queue queue_;
-  std::vector<Member> members_;                // by device
-  std::vector<std::uint32_t> by_client_;       // members, sorted by client id
-  std::vector<SecAggMessage> letters_;         // under way
+  std::vector<Member> members_;          // by device
+  std::vector<std::uint32_t> by_client_; // members, sorted by client id
+  std::vector<SecAggMessage> letters_;   // under way
   std::vector<std::uint32_t> free_letters_;
   std::optional<AggregatorRound> round_;
   Sha256 plan_hash_;

@@ -124,14 +124,13 @@ void RoundPlay::plan_arrives(Member& member) {
     return vanish(member, DropPhase::kAnswer);
   }
   static const SigningKey nobody = virtual_signing_key(0, 0); // signs nothing
-  member.round.emplace(
-      SecAggIdentity{.primitives = sodium_primitives(),
-                     .signing = member.signing ? *member.signing : nobody,
-                     .id = member.id,
-                     .fleet_key = virtual_fleet_key().public_key(),
-                     .owner = machine_plan_.sum.graph(),
-                     .min_survivors = machine_plan_.sum.min_survivors},
-      RoundMarks{}, false, ByteSpan{});
+  member.round.emplace(SecAggIdentity{.primitives = sodium_primitives(),
+                                      .signing = member.signing ? *member.signing : nobody,
+                                      .id = member.id,
+                                      .fleet_key = virtual_fleet_key().public_key(),
+                                      .owner = machine_plan_.sum.graph(),
+                                      .min_survivors = machine_plan_.sum.min_survivors},
+                       RoundMarks{}, false, ByteSpan{});
   const Millis left = millis(setting_.starts) + machine_plan_.deadline - now();
   feed_device(member, PlanVerified{machine_plan_, plan_hash_, left, {}});
 }
@@ -159,15 +158,13 @@ void RoundPlay::device_acts(Member& member, const DeviceAction& action) {
       return vanish(member, DropPhase::kUploading);
     }
     const std::uint64_t begin = std::uint64_t{chunks->first} * limits::kChunkBytes;
-    const std::uint64_t bytes =
-        std::min<std::uint64_t>(setting_.weights.upload_bytes - begin,
-                                std::uint64_t{chunks->count} * limits::kChunkBytes);
+    const std::uint64_t bytes = std::min<std::uint64_t>(
+        setting_.weights.upload_bytes - begin, std::uint64_t{chunks->count} * limits::kChunkBytes);
     send_up(member, bytes + std::uint64_t{chunks->count} * kEnvelopeBytes,
             {.kind = Kind::kChunksArrive, .number = chunks->first + chunks->count});
   } else if (const auto* said = std::get_if<SendSecAggMessage>(&action)) {
     const std::uint64_t bytes = encode_secagg(said->message).size() + kEnvelopeBytes;
-    send_up(member, bytes,
-            {.kind = Kind::kSecAggToServer, .number = put_letter(said->message)});
+    send_up(member, bytes, {.kind = Kind::kSecAggToServer, .number = put_letter(said->message)});
   }
 }
 
@@ -200,13 +197,13 @@ void RoundPlay::start_training(Member& member, const StartTraining& order) {
   const bool drops = member.drops[static_cast<std::size_t>(DropPhase::kMasking)] ||
                      member.drops[static_cast<std::size_t>(DropPhase::kUploading)];
   if (drops || member.leaves <= ends) return; // what it learns reaches nobody
-  learner_.expect({.device = member.device,
-                   .id = member.id,
-                   .started = started,
-                   .deadline = order.deadline,
-                   .step_time = step,
-                   .arrives = ends + population.upload_time(member.device,
-                                                            setting_.weights.upload_bytes)});
+  learner_.expect(
+      {.device = member.device,
+       .id = member.id,
+       .started = started,
+       .deadline = order.deadline,
+       .step_time = step,
+       .arrives = ends + population.upload_time(member.device, setting_.weights.upload_bytes)});
 }
 
 void RoundPlay::seal(Member& member) {

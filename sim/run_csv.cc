@@ -55,7 +55,7 @@ class CsvTable {
 // Of all rounds, in the order in which they come up.
 std::vector<std::string> metric_names(const RunRecord& run) {
   std::vector<std::string> names;
-  for (const RoundEvent& round : run.rounds) {
+  for (const PlayedRoundEvent& round : run.rounds) {
     for (const auto& [name, value] : round.metrics) {
       if (std::ranges::find(names, name) == names.end()) names.push_back(name);
     }
@@ -63,7 +63,7 @@ std::vector<std::string> metric_names(const RunRecord& run) {
   return names;
 }
 
-double metric_of(const RoundEvent& round, std::string_view wanted) {
+double metric_of(const PlayedRoundEvent& round, std::string_view wanted) {
   for (const auto& [name, value] : round.metrics) {
     if (name == wanted) return value;
   }
@@ -89,7 +89,7 @@ std::string csv_cell(std::string_view text) {
 std::string rounds_csv(const RunRecord& run) {
   const std::vector<std::string> metrics = metric_names(run);
   CsvTable table;
-  for (const RoundEvent& round : run.rounds) {
+  for (const PlayedRoundEvent& round : run.rounds) {
     table.cell("round", round.round);
     table.cell("started_s", round.started_s);
     table.cell("time_s", round.time_s);

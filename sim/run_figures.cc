@@ -131,7 +131,7 @@ std::vector<TargetLevel> target_levels(std::span<const RunRecord> runs) {
 RoundTotals totals_of(const RunRecord& run) {
   RoundTotals totals;
   totals.rounds = run.rounds.size();
-  for (const RoundEvent& round : run.rounds) {
+  for (const PlayedRoundEvent& round : run.rounds) {
     totals.released += round.released ? 1 : 0;
     totals.asked += round.asked;
     totals.declined += round.declined;

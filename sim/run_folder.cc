@@ -78,6 +78,8 @@ Result<void> take_rows(ByteReader& reader, Population& population) {
   return {};
 }
 
+} // namespace
+
 Bytes encode_state(const RunState& state, const Population& population) {
   ByteWriter writer;
   writer.put(kStateMagic);
@@ -119,7 +121,8 @@ Result<RunState> decode_state(ByteSpan bytes, Population& population) {
   state.version.value = COPPICE_TRY(reader.take<std::uint64_t>("version"));
   state.adapter = COPPICE_TRY(take_bytes(reader, "adapter"));
   const auto spends = COPPICE_TRY(reader.take<std::uint64_t>("spends"));
-  for (std::uint64_t i = 0; i < spends; ++i) state.spends.push_back(COPPICE_TRY(take_spend(reader)));
+  for (std::uint64_t i = 0; i < spends; ++i)
+    state.spends.push_back(COPPICE_TRY(take_spend(reader)));
   state.noise = COPPICE_TRY(take_bytes(reader, "noise"));
   state.clip_norm = COPPICE_TRY(reader.take<double>("clip norm"));
   state.bytes_up = COPPICE_TRY(reader.take<std::uint64_t>("bytes up"));
@@ -138,8 +141,6 @@ Result<RunState> decode_state(ByteSpan bytes, Population& population) {
   return state;
 }
 
-} // namespace
-
 Result<RunFolder> RunFolder::create(const fs::path& path, const Json& manifest) {
   std::error_code code;
   if (fs::exists(path / kManifestFile, code)) {
@@ -154,14 +155,18 @@ Result<RunFolder> RunFolder::create(const fs::path& path, const Json& manifest) 
   return folder;
 }
 
-Result<RunFolder> RunFolder::open(const fs::path& path) {
+Result<Json> RunFolder::read_manifest(const fs::path& path) {
   std::error_code code;
   if (!fs::exists(path / kManifestFile, code)) {
     return Error{ErrorCode::kNotFound, cat("there is no run in ", path.string())};
   }
+  return parse_json(COPPICE_TRY(read_file(path / kManifestFile, kMaxManifestBytes)));
+}
+
+Result<RunFolder> RunFolder::open(const fs::path& path) {
+  Json manifest = COPPICE_TRY(read_manifest(path));
   RunFolder folder(path, COPPICE_TRY(FileLock::take(path / "lock")));
-  const Bytes raw = COPPICE_TRY(read_file(path / kManifestFile, kMaxManifestBytes));
-  folder.manifest_ = COPPICE_TRY(parse_json(raw));
+  folder.manifest_ = std::move(manifest);
   return folder;
 }
 
@@ -201,7 +206,8 @@ Result<std::optional<RunState>> RunFolder::restore(Population& population) {
   const fs::path events = path_ / kEventsFile;
   const std::uint64_t there = fs::exists(events, code) ? fs::file_size(events, code) : 0;
   if (there < written_) {
-    return Error{ErrorCode::kCorrupt, cat(events.string(), " is shorter than the run's state says")};
+    return Error{ErrorCode::kCorrupt,
+                 cat(events.string(), " is shorter than the run's state says")};
   }
   if (there > written_) fs::resize_file(events, written_, code); // of a round that is played again
   if (code) return Error{ErrorCode::kIo, cat("can't cut ", events.string(), ": ", code.message())};

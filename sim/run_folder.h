@@ -34,12 +34,20 @@ struct RunState {
   bool ended = false;
 };
 
+// With the rows of the population that differ from a fresh one's; a SHA-256 stands at the end.
+Bytes encode_state(const RunState& state, const Population& population);
+// Sets the rows too. kCorrupt, kUnsupported for another version.
+Result<RunState> decode_state(ByteSpan bytes, Population& population);
+
 class RunFolder {
  public:
   // Makes it. kAlreadyExists where one is.
   static Result<RunFolder> create(const fs::path& path, const Json& manifest);
   // kNotFound without a manifest; kFailedPrecondition while another process has it.
   static Result<RunFolder> open(const fs::path& path);
+
+  // Without taking the folder.
+  static Result<Json> read_manifest(const fs::path& path);
 
   const fs::path& path() const { return path_; }
   const Json& manifest() const { return manifest_; }

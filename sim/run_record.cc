@@ -74,8 +74,8 @@ Result<void> read_metrics(const Json& line, std::vector<std::pair<std::string, d
   return {};
 }
 
-Result<RoundEvent> round_of(const Json& line) {
-  RoundEvent event;
+Result<PlayedRoundEvent> round_of(const Json& line) {
+  PlayedRoundEvent event;
   Fields fields(line, "");
   fields.need("round", event.round);
   fields.need("time_s", event.time_s);
@@ -173,7 +173,7 @@ Result<void> add_line(std::string_view text, RunRecord& run) {
     return Error{ErrorCode::kCorrupt, "it stands after the end of the run; two runs wrote here"};
   }
   if (kind == "round") {
-    RoundEvent event = COPPICE_TRY(round_of(line));
+    PlayedRoundEvent event = COPPICE_TRY(round_of(line));
     if (!run.rounds.empty() && event.round <= run.rounds.back().round) {
       return Error{ErrorCode::kCorrupt,
                    cat("round ", event.round, " stands after round ", run.rounds.back().round)};
@@ -193,7 +193,7 @@ Result<void> add_line(std::string_view text, RunRecord& run) {
 // What the end line would say of a run that has none.
 EndEvent sum_so_far(const RunRecord& run) {
   EndEvent sum;
-  for (const RoundEvent& round : run.rounds) {
+  for (const PlayedRoundEvent& round : run.rounds) {
     sum.rounds = round.round;
     sum.released += round.released ? 1 : 0;
     sum.time_s = round.time_s;

@@ -34,7 +34,7 @@ struct DroppedEvent {
   std::uint64_t total() const { return answer + training + masking + uploading + unmasking + late; }
 };
 
-struct RoundEvent {
+struct PlayedRoundEvent {
   std::uint64_t round = 0;
   double started_s = NAN; // virtual seconds
   double time_s = 0;      // when it ended
@@ -137,7 +137,7 @@ struct RunManifest {
 struct RunRecord {
   fs::path folder;
   RunManifest manifest;
-  std::vector<RoundEvent> rounds;           // by round
+  std::vector<PlayedRoundEvent> rounds;     // by round
   std::vector<EvaluationEvent> evaluations; // in the order of the file
   std::vector<ClientEvent> clients;
   bool ended = false; // it has an end line; else it still runs or was stopped

@@ -45,7 +45,7 @@ class ScalarWriter {
   EventFile file_;
 };
 
-void add_round(const RoundEvent& round, ScalarWriter& out) {
+void add_round(const PlayedRoundEvent& round, ScalarWriter& out) {
   const auto count = [&out](const char* name, std::uint64_t value) {
     out.add(cat("round/", name), static_cast<double>(value));
   };
@@ -82,7 +82,7 @@ void add_evaluation(const EvaluationEvent& evaluation, ScalarWriter& out) {
 Bytes events_by(const RunRecord& run, StepOf step_of) {
   ScalarWriter out(step_of);
   double bytes = 0;
-  for (const RoundEvent& round : run.rounds) {
+  for (const PlayedRoundEvent& round : run.rounds) {
     bytes += round.bytes_down + round.bytes_up;
     out.move_to({static_cast<double>(round.round), round.time_s, bytes});
     add_round(round, out);

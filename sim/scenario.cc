@@ -65,7 +65,8 @@ constexpr KeySpec kSimulationKeys[] = {
 
     {"population", "devices", kInt, "0", "Virtual devices; 0: as many as the data has clients.", 0,
      4e9},
-    {"population", "time_zones", kInt, "4", "Time zones that phones of hours are spread over.", 1, 24},
+    {"population", "time_zones", kInt, "4", "Time zones that phones of hours are spread over.", 1,
+     24},
     {"population", "availability", kChoice, "always",
      "always; hours: phones that charge at night; trace: a file.", -INFINITY, INFINITY,
      "always|hours|trace"},

@@ -113,13 +113,13 @@ struct Scenario {
   std::string name;
   std::uint64_t seed = 1;
   std::uint64_t rounds = 0;
-  Nanos time_limit;       // virtual; 0: none
-  unsigned workers = 0;   // threads that train; 0: one a core
-  std::uint32_t pack = 4; // clients that a worker takes at once
-  std::string engine; // "native", "graph"
+  Nanos time_limit;            // virtual; 0: none
+  unsigned workers = 0;        // threads that train; 0: one a core
+  std::uint32_t pack = 4;      // clients that a worker takes at once
+  std::string engine;          // "native", "graph"
   bool exact_products = false; // float32 throughout
-  std::string model;      // path of the base
-  std::string adapter;    // PEFT folder or GGUF file to start from; empty: a new one
+  std::string model;           // path of the base
+  std::string adapter;         // PEFT folder or GGUF file to start from; empty: a new one
   TrainingKind training = TrainingKind::kLora;
   SimulatedSum secure_sum = SimulatedSum::kExact;
   std::uint32_t noise_cohort = 0; // simulation only: noise as for a cohort of this size; 0: as is

@@ -20,22 +20,22 @@
 namespace coppice {
 namespace {
 
-constexpr std::uint32_t kKeptDeltas = 8;                       // a round, for the figures of spread
-constexpr Nanos kWaitForDevices{60 * kNanosPerSecond};         // then the cohort is drawn again
+constexpr std::uint32_t kKeptDeltas = 8;               // a round, for the figures of spread
+constexpr Nanos kWaitForDevices{60 * kNanosPerSecond}; // then the cohort is drawn again
 constexpr Nanos kLongestWait{14 * 24 * 3600 * kNanosPerSecond}; // without enough devices
-constexpr std::uint64_t kCohort = 0x636f686f7274;              // RandomKey::step of the cohort
+constexpr std::uint64_t kCohort = 0x636f686f7274;               // RandomKey::step of the cohort
 constexpr std::chrono::seconds kBetweenStates{5};
 
 // The least that machines can run on where nothing is trained: a round of a few elements.
 std::shared_ptr<const AdapterSpec> smallest_spec() {
-  return std::make_shared<const AdapterSpec>(AdapterSpec{
-      .architecture = "none",
-      .targets = {{.tensor = "none", .in = 1, .out = 1, .rank = 1, .alpha = 1}}});
+  return std::make_shared<const AdapterSpec>(
+      AdapterSpec{.architecture = "none",
+                  .targets = {{.tensor = "none", .in = 1, .out = 1, .rank = 1, .alpha = 1}}});
 }
 
 std::vector<std::string> conditions_that_differ(const Json& before, const Json& now) {
   std::vector<std::string> names;
-  for (const char* key : {"base_sha256", "data_sha256", "start_sha256", "instruction_level",
+  for (const char* key : {"base_sha256", "data_sha256", "adapter_sha256", "instruction_level",
                           "engine", "program_version", "scenario_sha256"}) {
     if (before.contains(key) && now.contains(key) && before[key] != now[key]) names.push_back(key);
   }
@@ -44,12 +44,23 @@ std::vector<std::string> conditions_that_differ(const Json& before, const Json& 
 
 } // namespace
 
-Simulation::Simulation(SimulationParts parts, RunFolder folder)
-    : parts_(std::move(parts)), folder_(std::move(folder)) {}
+Simulation::Simulation(SimulationParts parts, Ranks& ranks, std::optional<RunFolder> folder)
+    : parts_(std::move(parts)), ranks_(ranks), folder_(std::move(folder)) {}
 Simulation::~Simulation() = default;
 
-Result<std::unique_ptr<Simulation>> Simulation::open(SimulationParts parts, RunFolder folder) {
-  std::unique_ptr<Simulation> made(new Simulation(std::move(parts), std::move(folder)));
+Result<std::unique_ptr<Simulation>> Simulation::open(SimulationParts parts, Ranks& ranks,
+                                                     std::optional<RunFolder> folder) {
+  if (ranks.place().size > 1 && parts.scenario.secure_sum == SimulatedSum::kFull) {
+    return Error{ErrorCode::kInvalidArgument,
+                 "secure_sum = full runs in one process: masks of several would not cancel; set "
+                 "secure_sum = exact, which gives the same sums"};
+  }
+  if (!parts.identities.empty() && parts.scenario.secure_sum == SimulatedSum::kFull) {
+    return Error{ErrorCode::kInvalidArgument,
+                 "a real fleet's devices sign with keys that are nobody else's: set secure_sum = "
+                 "exact, which gives the same sums"};
+  }
+  std::unique_ptr<Simulation> made(new Simulation(std::move(parts), ranks, std::move(folder)));
   COPPICE_TRY(made->prepare());
   return made;
 }
@@ -67,21 +78,45 @@ Result<void> Simulation::prepare() {
   }
   COPPICE_TRY(prepare_devices());
   COPPICE_TRY(prepare_adapter());
+  COPPICE_TRY(check_conditions());
+  COPPICE_TRY(restore());
+  adapter_ = COPPICE_TRY(parse_adapter(state_.adapter));
+  ledger_ = COPPICE_TRY(PrivacyLedger::of(state_.spends));
+  return {};
+}
+
+Result<void> Simulation::check_conditions() {
+  if (!folder_) return {};
   Json conditions{{"base_sha256", facts_.base_hash.hex()},
-                  {"start_sha256", sha256(state_.adapter).hex()}};
+                  {"adapter_sha256", sha256(state_.adapter).hex()}};
   if (data_) conditions["data_sha256"] = data_->hash().hex();
-  const auto differing = conditions_that_differ(folder_.manifest(), conditions);
+  const auto differing = conditions_that_differ(folder_->manifest(), conditions);
   if (!differing.empty()) {
     return Error{ErrorCode::kFailedPrecondition,
                  cat("the run was begun with another ", join(differing, ", "),
                      "; begin a new one in another folder")};
   }
-  COPPICE_TRY(folder_.add_to_manifest(conditions));
-  auto stored = COPPICE_TRY(folder_.restore(*population_));
-  if (stored) state_ = std::move(*stored);
-  adapter_ = COPPICE_TRY(parse_adapter(state_.adapter));
-  ledger_ = COPPICE_TRY(PrivacyLedger::of(state_.spends));
+  return folder_->add_to_manifest(conditions);
+}
+
+// From the folder, on the rank that has one, and from there to all.
+Result<void> Simulation::restore() {
+  if (folder_) {
+    auto stored = COPPICE_TRY(folder_->restore(*population_));
+    if (stored) state_ = std::move(*stored);
+  }
+  if (ranks_.place().size == 1) return {};
+  Bytes bytes = folder_ ? encode_state(state_, *population_) : Bytes{};
+  COPPICE_TRY(ranks_.broadcast(bytes, 0));
+  state_ = COPPICE_TRY(decode_state(bytes, *population_));
   return {};
+}
+
+Result<void> Simulation::store() {
+  return folder_ ? folder_->store(state_, *population_) : Result<void>{};
+}
+Result<void> Simulation::add_event(const Json& event) {
+  return folder_ ? folder_->add_event(event) : Result<void>{};
 }
 
 // Data, population, and who works.
@@ -92,6 +127,10 @@ Result<void> Simulation::prepare_devices() {
     data_ = COPPICE_TRY(
         open_client_data(scenario.data, parts_.scenario_folder, devices, scenario.seed));
     if (devices == 0) devices = data_->clients();
+  }
+  if (!parts_.identities.empty() && parts_.identities.size() != devices) {
+    return Error{ErrorCode::kInvalidArgument, cat(parts_.identities.size(), " identities for ",
+                                                  devices, " devices; there must be one each")};
   }
   Availability availability = Availability::always();
   if (scenario.population.availability == AvailabilityKind::kHours) {
@@ -112,9 +151,14 @@ Result<void> Simulation::prepare_devices() {
   learner_ = training_learner(
       *team_, *data_,
       {.client_of = [clients = data_->clients()](DeviceNumber device) { return device % clients; },
-       .keep_deltas = kKeptDeltas});
+       .keep_deltas = kKeptDeltas,
+       .mine =
+           [this](DeviceNumber device) {
+             const auto at = std::ranges::lower_bound(members_, device) - members_.begin();
+             return static_cast<std::uint32_t>(at) % ranks_.place().size == ranks_.place().rank;
+           }});
   evaluation_ = COPPICE_TRY(
-      Evaluation::make(scenario, parts_.scenario_folder, *parts_.base, *data_, *team_));
+      Evaluation::make(scenario, parts_.scenario_folder, *parts_.base, *data_, *team_, ranks_));
   return {};
 }
 
@@ -152,21 +196,20 @@ bool Simulation::more_rounds() const {
 
 Result<SimulationEnd> Simulation::run(const std::atomic<bool>* stop, const OnRound& on_round) {
   if (state_.rounds == 0 && evaluation_) COPPICE_TRY(evaluate());
-  COPPICE_TRY(folder_.store(state_, *population_));
+  COPPICE_TRY(store());
   auto stored_at = std::chrono::steady_clock::now();
   end_.reason = "all rounds were played";
   while (more_rounds()) {
     const auto began = std::chrono::steady_clock::now();
     COPPICE_TRY(play_round(stop, on_round));
-    end_.seconds +=
-        std::chrono::duration<double>(std::chrono::steady_clock::now() - began).count();
+    end_.seconds += std::chrono::duration<double>(std::chrono::steady_clock::now() - began).count();
     const bool last = !more_rounds();
     if (evaluation_ && (last || state_.rounds % parts_.scenario.report.every == 0)) {
       COPPICE_TRY(evaluate());
     }
     if (last) COPPICE_TRY(conclude());
     if (last || began - stored_at > kBetweenStates || team_) {
-      COPPICE_TRY(folder_.store(state_, *population_));
+      COPPICE_TRY(store());
       stored_at = std::chrono::steady_clock::now();
     }
   }
@@ -213,10 +256,9 @@ Result<std::vector<DeviceNumber>> Simulation::gather(const std::atomic<bool>* st
                                       : population_->size();
       drawn = population_->draw(cohort_size(cohort, ready), state_.time, key, rests);
     }
-    const std::uint32_t least =
-        cohort.poisson ? scenario.fleet.round.min_survivors
-                       : std::max({cohort.min_available, cohort.min_train,
-                                   scenario.fleet.round.min_survivors});
+    const std::uint32_t least = cohort.poisson ? scenario.fleet.round.min_survivors
+                                               : std::max({cohort.min_available, cohort.min_train,
+                                                           scenario.fleet.round.min_survivors});
     if (drawn.size() >= least) return drawn;
     state_.time = state_.time + kWaitForDevices;
   }
@@ -268,13 +310,13 @@ Result<RoundWeights> Simulation::weights_of(const RoundPlan& plan) const {
 }
 
 Result<void> Simulation::play_round(const std::atomic<bool>* stop, const OnRound& on_round) {
-  const auto members = COPPICE_TRY(gather(stop));
-  if (members.empty()) {
+  members_ = COPPICE_TRY(gather(stop));
+  if (members_.empty()) {
     end_.reason = "there were never enough devices for a round";
     state_.ended = true;
     return {};
   }
-  auto plan = COPPICE_TRY(next_plan(static_cast<std::uint32_t>(members.size())));
+  auto plan = COPPICE_TRY(next_plan(static_cast<std::uint32_t>(members_.size())));
   if (!plan) {
     end_.reason = "the privacy budget is spent: another round would exceed it";
     state_.ended = true;
@@ -290,14 +332,15 @@ Result<void> Simulation::play_round(const std::atomic<bool>* stop, const OnRound
        .plan = *plan,
        .start = &*adapter_,
        .weights = COPPICE_TRY(weights_of(*plan)),
-       .members = members,
+       .members = members_,
+       .identities = parts_.identities,
        .starts = began},
       *learner_,
       [&](std::span<const std::uint32_t> sum, std::uint32_t participants) {
         return finish(*plan, sum, participants);
       },
-      [&](DeviceNumber, const Learned& learned) {
-        if (learned.delta) deltas_.push_back(*learned.delta);
+      [&](DeviceNumber device, const Learned& learned) {
+        if (learned.delta) deltas_.emplace_back(device, *learned.delta);
         tokens_ += learned.tokens;
         clipped_ += learned.encoded.clip_factor < 1 ? 1 : 0;
         clamped_ += learned.encoded.clamped;
@@ -308,7 +351,6 @@ Result<void> Simulation::play_round(const std::atomic<bool>* stop, const OnRound
   state_.bytes_up += played.traffic.bytes_up;
   state_.bytes_down += played.traffic.bytes_down;
   state_.joules += played.traffic.joules;
-  state_.tokens += tokens_;
   end_.trained += played.trained;
   end_.events += played.traffic.events;
   for (const DeviceNumber device : played.counted) {
@@ -316,6 +358,8 @@ Result<void> Simulation::play_round(const std::atomic<bool>* stop, const OnRound
     row.last_round = static_cast<std::uint32_t>(state_.rounds);
     if (row.rounds < std::numeric_limits<std::uint16_t>::max()) row.rounds += 1;
   }
+  COPPICE_TRY(share_figures());
+  state_.tokens += tokens_;
   COPPICE_TRY(write_round(*plan, began, played));
   if (played.released) { // only now: the event speaks of the adapter that the round began with
     adapter_ = std::move(outcome_->adapter);
@@ -333,12 +377,51 @@ Result<void> Simulation::play_round(const std::atomic<bool>* stop, const OnRound
   return {};
 }
 
+// What each rank knows of the clients that it trained, to all: the events must be the same.
+Result<void> Simulation::share_figures() {
+  std::ranges::sort(deltas_);
+  if (ranks_.place().size == 1) return {};
+  ByteWriter writer;
+  writer.put(tokens_);
+  writer.put(clipped_);
+  writer.put(clamped_);
+  writer.put<std::uint64_t>(deltas_.size());
+  for (const auto& [device, delta] : deltas_) {
+    writer.put(device);
+    for (const float value : delta) writer.put(value);
+  }
+  tokens_ = clipped_ = clamped_ = 0;
+  deltas_.clear();
+  for (const Bytes& bytes : COPPICE_TRY(ranks_.all_gather(writer.bytes()))) {
+    ByteReader reader(bytes);
+    tokens_ += COPPICE_TRY(reader.take<std::uint64_t>("tokens"));
+    clipped_ += COPPICE_TRY(reader.take<std::uint64_t>("clipped"));
+    clamped_ += COPPICE_TRY(reader.take<std::uint64_t>("clamped"));
+    const auto count = COPPICE_TRY(reader.take<std::uint64_t>("deltas"));
+    for (std::uint64_t i = 0; i < count; ++i) {
+      const auto device = COPPICE_TRY(reader.take<std::uint64_t>("device"));
+      std::vector<float> delta(adapter_->values().size());
+      for (float& value : delta) value = COPPICE_TRY(reader.take<float>("delta"));
+      deltas_.emplace_back(device, std::move(delta));
+    }
+    COPPICE_TRY(reader.expect_end("a rank's figures"));
+  }
+  std::ranges::sort(deltas_);
+  return {};
+}
+
 // As the service does when it makes a release, in its order: noise, price, step, next clip.
-Result<AdapterVersion> Simulation::finish(const RoundPlan& plan,
-                                          std::span<const std::uint32_t> sum,
+Result<AdapterVersion> Simulation::finish(const RoundPlan& plan, std::span<const std::uint32_t> sum,
                                           std::uint32_t participants) {
   const AggregatorSettings& settings = parts_.scenario.fleet;
   std::vector<std::uint32_t> elements(sum.begin(), sum.end());
+  if (ranks_.place().size > 1) {
+    COPPICE_TRY(ranks_.sum(elements));
+    std::size_t at = 0;
+    for (const Slot& slot : plan.slots) {
+      for (std::uint32_t i = 0; i < slot.elements; ++i) elements[at++] &= slot.bits.mask();
+    }
+  }
   KeyedBytes source({.experiment = parts_.scenario.seed,
                      .round = plan.round.value,
                      .client = ~std::uint64_t{0},

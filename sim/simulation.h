@@ -2,9 +2,10 @@
 // A fleet over virtual time: rounds one after another, what they release, what it is good for.
 //
 // The aggregator's and the devices' own rules: plans, prices and releases are made by aggregator/,
-// rounds are played by their machines (sim/round_play.h), deltas are trained and encoded by client/.
-// The same scenario gives the same events.jsonl and the same releases for any number of workers,
-// and after any number of SIGKILLs and resumes. For one thread.
+// rounds are played by their machines (sim/round_play.h), deltas are trained and encoded by
+// client/. The same scenario gives the same events.jsonl and the same releases for any number of
+// workers, and ranks, and after any number of SIGKILLs and resumes. Every rank plays every round; a
+// client is trained by one of them, and their sums are added up once a round. For one thread.
 #pragma once
 
 #include <memory>
@@ -26,14 +27,17 @@ struct SimulationParts {
   fs::path scenario_folder; // what relative paths are relative to
   std::shared_ptr<const BaseModel> base;
   EngineFactory engine;
+  // Of a real fleet's devices, in the order of the data's clients: its rounds are played again, to
+  // the same bits. Empty: virtual ones.
+  std::vector<ClientId> identities = {};
 };
 
 struct SimulationEnd {
-  std::uint64_t rounds = 0; // played, abandoned ones included
-  std::uint64_t trained = 0; // clients, in this process
-  std::uint64_t events = 0;  // popped, in this process
-  double seconds = 0;        // of rounds alone, in this process, on the wall
-  std::string reason;        // why it ended
+  std::uint64_t rounds = 0;     // played, abandoned ones included
+  std::uint64_t trained = 0;    // clients, in this process
+  std::uint64_t events = 0;     // popped, in this process
+  double seconds = 0;           // of rounds alone, in this process, on the wall
+  std::string reason;           // why it ended
   std::vector<Sha256> releases; // of the rounds that made one, in order
   Nanos time;
   std::uint64_t bytes_up = 0;
@@ -53,7 +57,9 @@ class Simulation {
  public:
   // A new run, or one that is gone on with: `folder` says which. kFailedPrecondition if it was
   // begun under other conditions; the difference is named.
-  static Result<std::unique_ptr<Simulation>> open(SimulationParts parts, RunFolder folder);
+  // With several ranks the first alone has a folder, and the others none.
+  static Result<std::unique_ptr<Simulation>> open(SimulationParts parts, Ranks& ranks,
+                                                  std::optional<RunFolder> folder);
   ~Simulation();
 
   using OnRound = std::function<void(const RoundNews&)>;
@@ -61,8 +67,12 @@ class Simulation {
   Result<SimulationEnd> run(const std::atomic<bool>* stop, const OnRound& on_round);
 
  private:
-  Simulation(SimulationParts parts, RunFolder folder);
+  Simulation(SimulationParts parts, Ranks& ranks, std::optional<RunFolder> folder);
   Result<void> prepare();
+  Result<void> check_conditions();
+  Result<void> restore();
+  Result<void> store();
+  Result<void> add_event(const Json& event);
   Result<void> prepare_adapter();
   Result<void> prepare_devices();
   Result<Adapter> first_adapter() const;
@@ -73,13 +83,15 @@ class Simulation {
   Result<void> play_round(const std::atomic<bool>* stop, const OnRound& on_round);
   Result<AdapterVersion> finish(const RoundPlan& plan, std::span<const std::uint32_t> sum,
                                 std::uint32_t participants);
+  Result<void> share_figures();
   Result<void> write_round(const RoundPlan& plan, Nanos began, const PlayedRound& played);
   Result<void> evaluate();
   Result<void> evaluate_clients();
   Result<void> conclude();
 
   SimulationParts parts_;
-  RunFolder folder_;
+  Ranks& ranks_;
+  std::optional<RunFolder> folder_;
   FleetFacts facts_;
   const Strategy* strategy_ = nullptr;
   std::unique_ptr<ClientData> data_;
@@ -95,7 +107,8 @@ class Simulation {
   std::optional<double> planned_multiplier_;
   // Of the round under way.
   std::optional<RoundOutcome> outcome_;
-  std::vector<std::vector<float>> deltas_; // a few, for the figures of their spread
+  std::vector<DeviceNumber> members_;
+  std::vector<std::pair<DeviceNumber, std::vector<float>>> deltas_; // a few, for their spread
   std::uint64_t tokens_ = 0;
   std::uint64_t clipped_ = 0;
   std::uint64_t clamped_ = 0;

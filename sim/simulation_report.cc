@@ -68,13 +68,15 @@ Result<void> Simulation::write_round(const RoundPlan& plan, Nanos began,
     event["noise_multiplier"] = plan.privacy.noise_multiplier;
   }
   if (deltas_.size() >= 2) {
-    const DeltaSpread spread = delta_spread(*adapter_, deltas_);
+    std::vector<std::vector<float>> values;
+    for (const auto& [device, delta] : deltas_) values.push_back(delta);
+    const DeltaSpread spread = delta_spread(*adapter_, values);
     event["cosine_mean"] = spread.cosine_mean;
     event["cosine_p10"] = spread.cosine_p10;
     event["cosine_p90"] = spread.cosine_p90;
     event["product_gap"] = spread.product_gap;
   }
-  return folder_.add_event(event);
+  return add_event(event);
 }
 
 Result<void> Simulation::evaluate() {
@@ -90,16 +92,15 @@ Result<void> Simulation::evaluate() {
       event["bits_per_byte"] = score.bits_per_byte;
       event["nats_per_token"] = score.nats_per_token;
       event["tokens"] = score.tokens;
-      COPPICE_TRY(folder_.add_event(event));
+      COPPICE_TRY(add_event(event));
     }
     return {};
   };
   if (state_.rounds == 0) COPPICE_TRY(write("base", COPPICE_TRY(evaluation_->score(nullptr))));
   COPPICE_TRY(write("shared", COPPICE_TRY(evaluation_->score(&*adapter_))));
   const std::uint32_t every = parts_.scenario.report.adapters_every;
-  if (!more_rounds() || (every > 0 && state_.rounds % every == 0)) {
-    const fs::path folder =
-        folder_.path() / "adapters" / cat("round-", state_.rounds);
+  if (folder_ && (!more_rounds() || (every > 0 && state_.rounds % every == 0))) {
+    const fs::path folder = folder_->path() / "adapters" / cat("round-", state_.rounds);
     const LoadedAdapter stored{*adapter_, AdapterFormat::kPeft, true};
     const PeftWriteOptions options{.base_model = facts_.base_name};
     COPPICE_TRY(save_adapter(folder / "peft", stored, AdapterFormat::kPeft, options));
@@ -114,8 +115,8 @@ Result<void> Simulation::evaluate() {
 }
 
 Result<void> Simulation::evaluate_clients() {
-  const auto scores = COPPICE_TRY(
-      evaluation_->score_clients(*adapter_, sha256(state_.adapter), state_.rounds));
+  const auto scores =
+      COPPICE_TRY(evaluation_->score_clients(*adapter_, sha256(state_.adapter), state_.rounds));
   for (const ClientScore& score : scores) {
     Json event{{"event", "client"},
                {"round", state_.rounds},
@@ -131,7 +132,7 @@ Result<void> Simulation::evaluate_clients() {
     if (score.local) event["local"] = *score.local;
     event["served"] = served_name(score.gate.served);
     event["harmed"] = score.harmed();
-    COPPICE_TRY(folder_.add_event(event));
+    COPPICE_TRY(add_event(event));
   }
   return {};
 }
@@ -146,7 +147,7 @@ Result<void> Simulation::conclude() {
     event["epsilon"] = COPPICE_TRY(ledger_.epsilon(parts_.scenario.fleet.privacy.delta));
   }
   event["reason"] = end_.reason;
-  return folder_.add_event(event);
+  return add_event(event);
 }
 
 } // namespace coppice

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "sim/training_learner.h"
 
+#include <algorithm>
 #include <cmath>
 #include <map>
 
@@ -12,9 +13,18 @@ namespace {
 constexpr std::size_t kAheadPerWorker = 4; // clients that are trained before they are needed
 
 // Virtual time passes by whole steps.
+Result<std::vector<Piece>> training_pieces(const ClientData& data, std::uint64_t client) {
+  auto pieces = COPPICE_TRY(data.pieces(client));
+  const bool trains =
+      std::ranges::any_of(pieces, [](const Piece& piece) { return piece.split == Split::kTrain; });
+  if (!trains) return Error{ErrorCode::kFailedPrecondition, "there is no text to train on"};
+  return pieces;
+}
+
 Result<Learned> learn(Engine& engine, const ClientData& data, std::uint64_t client,
                       const Assignment& assignment, const RoundPlan& plan, const Adapter& start) {
-  const ExampleSet examples = tokenize_pieces(COPPICE_TRY(data.pieces(client)), engine.base());
+  const ExampleSet examples =
+      tokenize_pieces(COPPICE_TRY(training_pieces(data, client)), engine.base());
   Learned learned;
   std::uint64_t steps = 0;
   const auto now = [&] {
@@ -26,8 +36,8 @@ Result<Learned> learn(Engine& engine, const ClientData& data, std::uint64_t clie
     learned.tokens = progress.tokens;
   };
   const RoundTrainer::Job job{plan, start, assignment.deadline, nullptr};
-  RoundTrainer::RoundDelta made = COPPICE_TRY(
-      train_round(engine, examples, job, random_client(assignment.id), now, on_step));
+  RoundTrainer::RoundDelta made =
+      COPPICE_TRY(train_round(engine, examples, job, random_client(assignment.id), now, on_step));
   double squares = 0;
   for (const float value : made.delta) squares += double{value} * double{value};
   learned.norm = std::sqrt(squares);
@@ -55,8 +65,9 @@ class TrainingLearner final : public Learner {
     taken_ = 0;
   }
   void expect(const Assignment& assignment) override {
-    waiting_.emplace(std::pair(assignment.arrives, assignment.device), assignment);
     arrivals_.emplace(assignment.device, assignment.arrives);
+    if (!settings_.mine(assignment.device)) return;
+    waiting_.emplace(std::pair(assignment.arrives, assignment.device), assignment);
     top_up();
   }
   Result<Learned> take(DeviceNumber device) override;
@@ -70,6 +81,7 @@ class TrainingLearner final : public Learner {
       start_first(waiting_.begin(), false);
     }
   }
+  Result<Learned> from_elsewhere(DeviceNumber device);
   void start_first(std::map<std::pair<Nanos, DeviceNumber>, Assignment>::iterator at, bool urgent);
 
   EngineTeam& team_;
@@ -89,8 +101,8 @@ class TrainingLearner final : public Learner {
   bool dropped_ = false; // nobody will take what is still queued
 };
 
-void TrainingLearner::start_first(
-    std::map<std::pair<Nanos, DeviceNumber>, Assignment>::iterator at, bool urgent) {
+void TrainingLearner::start_first(std::map<std::pair<Nanos, DeviceNumber>, Assignment>::iterator at,
+                                  bool urgent) {
   const Assignment assignment = at->second;
   waiting_.erase(at);
   {
@@ -127,6 +139,7 @@ void TrainingLearner::start_first(
 Result<Learned> TrainingLearner::take(DeviceNumber device) {
   const auto arrival = arrivals_.find(device);
   COPPICE_CHECK(arrival != arrivals_.end(), "a delta was asked for that nobody was told of");
+  if (!settings_.mine(device)) return from_elsewhere(device);
   const auto waits = waiting_.find(std::pair(arrival->second, device));
   if (waits != waiting_.end()) start_first(waits, true);
   std::unique_lock lock(mutex_);
@@ -137,6 +150,16 @@ Result<Learned> TrainingLearner::take(DeviceNumber device) {
   ahead_ -= 1;
   if (learned.ok() && taken_++ >= settings_.keep_deltas) learned->delta.reset();
   top_up();
+  return learned;
+}
+
+// Ranks must agree on who drops out: by what each can see without training.
+Result<Learned> TrainingLearner::from_elsewhere(DeviceNumber device) {
+  COPPICE_TRY(training_pieces(data_, settings_.client_of(device)));
+  Learned learned;
+  learned.elsewhere = true;
+  learned.encoded.elements.assign(plan_->ring_elements(), 0);
+  taken_ += 1;
   return learned;
 }
 

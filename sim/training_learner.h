@@ -13,6 +13,8 @@ struct TrainingLearnerSettings {
   // Whose text a device has.
   std::function<std::uint64_t(DeviceNumber)> client_of;
   std::uint32_t keep_deltas = 0; // of the first so many that arrive in a round
+  // Whether this rank trains it; the same answer on every rank.
+  std::function<bool(DeviceNumber)> mine;
 };
 
 // All must outlive it. Results wait in memory for at most a few clients a worker.

@@ -12,10 +12,8 @@ namespace {
 
 template <typename Key>
 Key keyed(std::uint64_t seed, std::uint64_t number, std::uint64_t step) {
-  KeyedRandom random({.experiment = seed,
-                      .client = number,
-                      .purpose = RandomPurpose::kSimulation,
-                      .step = step});
+  KeyedRandom random(
+      {.experiment = seed, .client = number, .purpose = RandomPurpose::kSimulation, .step = step});
   std::array<std::uint8_t, 32> secret{};
   for (std::size_t i = 0; i < secret.size(); i += sizeof(std::uint64_t)) {
     const std::uint64_t word = random.next_u64();

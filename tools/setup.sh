@@ -35,6 +35,8 @@ readonly PROGRAM="
   libcereal-dev:<cereal/cereal.hpp>  libsqlite3-dev:<sqlite3.h>  libcli11-dev:<CLI/CLI.hpp>
   libtomlplusplus-dev:<toml++/toml.h>  nlohmann-json3-dev:<nlohmann/json.hpp>
   libspdlog-dev:<spdlog/spdlog.h>  libpcre2-dev:<pcre2.h>  libeigen3-dev:<eigen3/Eigen/Core>"
+# The module for several processes is LibTorch's Gloo, whose headers its wheel lacks.
+readonly CLUSTER="libgloo-dev:<gloo/algorithm.h>"
 readonly TESTS="
   libgtest-dev:<gtest/gtest.h>  libgmock-dev:<gmock/gmock.h>
   libbenchmark-dev:<benchmark/benchmark.h>  xz-utils:xz  clang:clang++
@@ -212,12 +214,14 @@ stop() {
   exit 1
 }
 
+program=$PROGRAM
+[ "${COPPICE_GRAPH:-ON}" = OFF ] || program+=" $CLUSTER"
 packages="" torch=no
 case $STEP in
-  program) packages=$(missing_packages "$PROGRAM") ;;
+  program) packages=$(missing_packages "$program") ;;
   tests) packages=$(missing_packages "$TESTS"; missing_clang_runtime) ;;
   arm64) packages=$(missing_packages "$ARM64") ;;
-  all) packages=$(missing_packages "$PROGRAM$TESTS"; missing_clang_runtime) ;;
+  all) packages=$(missing_packages "$program$TESTS"; missing_clang_runtime) ;;
   *) echo "usage: tools/setup.sh [program|tests|arm64]" >&2; exit 2 ;;
 esac
 if { [ "$STEP" = program ] || [ "$STEP" = all ]; } && ! have_libtorch; then

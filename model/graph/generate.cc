@@ -58,11 +58,12 @@ class Decoder {
 
 } // namespace
 
-Result<GenerateResult> generate(Transformer& transformer, const GenerateRequest& request) {
-  const ModelConfig& config = transformer.base().config();
+Result<GenerateResult> write_text(const BaseModel& base, const GenerateRequest& request,
+                                  const BeginText& begin) {
+  const ModelConfig& config = base.config();
   COPPICE_TRY(check_tokens(request.prompt, config));
   for (const AdapterUse& use : request.adapters) {
-    COPPICE_TRY(check_fits(use.adapter->spec(), transformer.base()));
+    COPPICE_TRY(check_fits(use.adapter->spec(), base));
   }
   Sampler sampler = COPPICE_TRY(Sampler::make(request.sampler));
 
@@ -71,16 +72,16 @@ Result<GenerateResult> generate(Transformer& transformer, const GenerateRequest&
   const std::size_t wanted = std::min<std::size_t>(request.max_tokens, room);
   GenerateResult result;
   result.stop = wanted < request.max_tokens ? GenerateStop::kContextFull : GenerateStop::kMaxTokens;
-  Decoder decoder(transformer, request, static_cast<std::int64_t>(request.prompt.size() + wanted));
+  const Advance advance = COPPICE_TRY(begin(request.prompt.size() + wanted));
   auto start = std::chrono::steady_clock::now();
-  at::Tensor logits = decoder.advance(request.prompt);
+  at::Tensor logits = COPPICE_TRY(advance(request.prompt));
   result.prefill_seconds = seconds_since(start);
 
   start = std::chrono::steady_clock::now();
   while (result.tokens.size() < wanted) {
     const TokenId token =
         sampler.sample({logits.const_data_ptr<float>(), static_cast<std::size_t>(logits.numel())});
-    if (transformer.base().tokenizer().ends_generation(token) && !request.ignore_end_tokens) {
+    if (base.tokenizer().ends_generation(token) && !request.ignore_end_tokens) {
       result.stop = GenerateStop::kEndToken;
       break;
     }
@@ -89,10 +90,20 @@ Result<GenerateResult> generate(Transformer& transformer, const GenerateRequest&
       result.stop = GenerateStop::kCaller;
       break;
     }
-    if (result.tokens.size() < wanted) logits = decoder.advance({&token, 1});
+    if (result.tokens.size() < wanted) logits = COPPICE_TRY(advance({&token, 1}));
   }
   result.decode_seconds = seconds_since(start);
   return result;
+}
+
+Result<GenerateResult> generate(Transformer& transformer, const GenerateRequest& request) {
+  return write_text(transformer.base(), request, [&](std::size_t capacity) -> Result<Advance> {
+    const auto decoder =
+        std::make_shared<Decoder>(transformer, request, static_cast<std::int64_t>(capacity));
+    return Advance([decoder](std::span<const TokenId> tokens) -> Result<at::Tensor> {
+      return decoder->advance(tokens);
+    });
+  });
 }
 
 } // namespace coppice::graph

@@ -13,6 +13,7 @@
 #include "base/text.h"
 #include "model/graph/generate.h"
 #include "model/graph/guard.h"
+#include "model/graph/packed/packed_engine.h"
 #include "model/graph/sequences.h"
 #include "model/graph/train_session.h"
 #include "model/input_checks.h"
@@ -52,6 +53,9 @@ class GraphEngine final : public Engine {
   Result<GenerateResult> generate(const GenerateRequest& request) override {
     return guarded([&] { return graph::generate(transformer_, request); });
   }
+  const std::atomic<bool>* stop_when(const std::atomic<bool>* stop) override {
+    return transformer_.stop_when(stop);
+  }
 
  private:
   LoraStack stack(std::span<const AdapterUse> adapters) const {
@@ -66,10 +70,7 @@ class GraphEngine final : public Engine {
 };
 
 EngineInfo GraphEngine::info() const {
-  std::string level = at::get_cpu_capability();
-  std::transform(level.begin(), level.end(), level.begin(),
-                 [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
-  return {.name = "graph", .device = "cpu", .instruction_level = level};
+  return {.name = "graph", .device = "cpu", .instruction_level = cpu_capability()};
 }
 
 Result<std::vector<Score>> GraphEngine::score(std::span<const AdapterUse> adapters,
@@ -85,6 +86,7 @@ Result<std::vector<Score>> GraphEngine::score(std::span<const AdapterUse> adapte
     const LoraStack adapted = stack(adapters);
     std::vector<Score> scores(sequences.size());
     for (const Pass& pass : make_passes(owned, 1, kScoringTokens)) {
+      if (transformer_.stopped()) return stopped_error();
       const at::Tensor hidden = transformer_.hidden(pass.batch, adapted);
       const at::Tensor normed =
           transformer_.final_norm(at::index_select(hidden, 0, at::tensor(pass.rows)));
@@ -122,11 +124,19 @@ Result<std::vector<float>> GraphEngine::logits(std::span<const AdapterUse> adapt
 
 } // namespace
 
+std::string cpu_capability() {
+  std::string level = at::get_cpu_capability();
+  std::transform(level.begin(), level.end(), level.begin(),
+                 [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
+  return level;
+}
+
 Result<std::unique_ptr<Engine>> make_graph_engine(std::shared_ptr<const BaseModel> base,
                                                   const EngineOptions& options) {
   if (options.threads == 0) {
     return Error{ErrorCode::kInvalidArgument, "the engine needs at least one thread"};
   }
+  if (options.device != "cpu") return packed::make_packed_engine(std::move(base), options);
   return guarded([&]() -> Result<std::unique_ptr<Engine>> {
     return std::unique_ptr<Engine>(std::make_unique<GraphEngine>(std::move(base), options));
   });

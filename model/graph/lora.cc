@@ -4,9 +4,7 @@
 #include "model/input_checks.h"
 
 namespace coppice::graph {
-namespace {
 
-// In the order of BaseModel::adaptable_modules().
 std::vector<Module> modules_of(const ModelConfig& config) {
   std::vector<Module> modules = {Module::kQ, Module::kK, Module::kV};
   if (config.fused_qkv) modules = {Module::kQkv};
@@ -19,8 +17,6 @@ std::vector<Module> modules_of(const ModelConfig& config) {
   modules.push_back(Module::kDown);
   return modules;
 }
-
-} // namespace
 
 LoraStack::LoraStack(const ModelConfig& config, std::size_t clients)
     : clients_(clients), modules_(modules_of(config)), linears_(config.layers * kModules) {

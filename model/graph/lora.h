@@ -20,6 +20,8 @@ namespace coppice::graph {
 // of kGate and kUp, where its file fuses them.
 enum class Module : std::size_t { kQ, kK, kV, kQkv, kOutput, kGate, kUp, kGateUp, kDown, kCount };
 inline constexpr std::size_t kModules = static_cast<std::size_t>(Module::kCount);
+// Those of each layer, in the order of BaseModel::adaptable_modules().
+std::vector<Module> modules_of(const ModelConfig& config);
 
 // Tokens [begin, end) of a pass.
 struct TokenRange {

@@ -39,6 +39,8 @@ class GraphTrainSession final : public TrainSession {
   Result<std::vector<StepResult>> step(std::span<const Batch> batches) override;
   Result<Adapter> gradient(std::size_t client, const Batch& batch) override;
   Result<Adapter> adapter(std::size_t client) const override;
+  Result<TrainState> state(std::size_t client) const override;
+  Result<void> restore(std::size_t client, const TrainState& state) override;
 
  private:
   // Fills gradients_ and gives each client's loss. Clients whose batch is null have no part.
@@ -46,6 +48,7 @@ class GraphTrainSession final : public TrainSession {
   void run_pass(const Pass& pass, std::span<const std::uint64_t> predicted,
                 std::vector<StepResult>& results);
   void bind_trainable(const AdapterSpec& spec);
+  Result<void> check_client(std::size_t client) const;
   std::span<float> row(std::vector<float>& values, std::size_t client) {
     return std::span(values).subspan(client * parameters_, parameters_);
   }
@@ -137,6 +140,7 @@ Result<std::vector<StepResult>> GraphTrainSession::forward_backward(
   std::vector<StepResult> results(clients());
   for (const Pass& pass : make_passes(owned, clients(), pass_tokens_)) {
     run_pass(pass, predicted, results);
+    if (transformer_.stopped()) return stopped_error();
   }
   for (Leaf& leaf : leaves_) {
     if (leaf.values.grad().defined()) leaf.gradient.copy_(leaf.values.grad());
@@ -181,10 +185,14 @@ Result<std::vector<StepResult>> GraphTrainSession::step(std::span<const Batch> b
         cat("a step needs a batch for each of the ", clients(), " clients, not ", batches.size()));
   }
   return guarded([&]() -> Result<std::vector<StepResult>> {
-    std::vector<const Batch*> all;
-    for (const Batch& batch : batches) all.push_back(&batch);
-    auto results = COPPICE_TRY(forward_backward(all));
+    COPPICE_TRY(check_any_works(batches));
+    std::vector<const Batch*> present;
+    for (const Batch& batch : batches) {
+      present.push_back(batch.sequences.empty() ? nullptr : &batch);
+    }
+    auto results = COPPICE_TRY(forward_backward(present));
     for (std::size_t client = 0; client < clients(); ++client) {
+      if (present[client] == nullptr) continue;
       results[client].gradient_norm =
           optimizers_[client].prepare(row(values_, client), row(gradients_, client));
       if (!std::isfinite(results[client].gradient_norm)) {
@@ -194,6 +202,7 @@ Result<std::vector<StepResult>> GraphTrainSession::step(std::span<const Batch> b
       }
     }
     for (std::size_t client = 0; client < clients(); ++client) {
+      if (present[client] == nullptr) continue;
       optimizers_[client].update(row(gradients_, client), batches[client].learning_rate_factor,
                                  row(values_, client));
     }
@@ -202,7 +211,7 @@ Result<std::vector<StepResult>> GraphTrainSession::step(std::span<const Batch> b
 }
 
 Result<Adapter> GraphTrainSession::gradient(std::size_t client, const Batch& batch) {
-  if (client >= clients()) return invalid(cat("there is no client ", client, " in this session"));
+  COPPICE_TRY(check_client(client));
   return guarded([&]() -> Result<Adapter> {
     std::vector<const Batch*> one(clients());
     one[client] = &batch;
@@ -214,10 +223,25 @@ Result<Adapter> GraphTrainSession::gradient(std::size_t client, const Batch& bat
 }
 
 Result<Adapter> GraphTrainSession::adapter(std::size_t client) const {
-  if (client >= clients()) return invalid(cat("there is no client ", client, " in this session"));
+  COPPICE_TRY(check_client(client));
   Adapter result(spec_);
   std::copy_n(&values_[client * parameters_], parameters_, result.values().begin());
   return result;
+}
+
+Result<TrainState> GraphTrainSession::state(std::size_t client) const {
+  COPPICE_TRY(check_client(client));
+  return optimizers_[client].state(std::span(values_).subspan(client * parameters_, parameters_));
+}
+
+Result<void> GraphTrainSession::restore(std::size_t client, const TrainState& state) {
+  COPPICE_TRY(check_client(client));
+  return optimizers_[client].restore(state, row(values_, client));
+}
+
+Result<void> GraphTrainSession::check_client(std::size_t client) const {
+  if (client < clients()) return {};
+  return invalid(cat("there is no client ", client, " in this session"));
 }
 
 } // namespace

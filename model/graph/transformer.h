@@ -7,6 +7,7 @@
 
 #include <memory>
 #include <span>
+#include <utility>
 #include <vector>
 
 #include "model/engine.h"
@@ -76,6 +77,11 @@ class Transformer {
   const BaseModel& base() const { return *base_; }
   WorkerPool& pool() { return pool_; }
   const OutputHead& head() const { return head_; }
+  // Engine::stop_when(); looked at between passes, by those who compute them.
+  const std::atomic<bool>* stop_when(const std::atomic<bool>* stop) {
+    return std::exchange(stop_, stop);
+  }
+  bool stopped() const { return stop_ != nullptr && stop_->load(); }
 
   // The residual stream after the last block, before the final norm: (T, d). With a cache, the
   // batch is one sequence that goes on from the cache's length. The batch and adapters outlive the
@@ -109,6 +115,7 @@ class Transformer {
   OutputHead head_;
   Rope rope_;
   std::optional<Rope> local_rope_; // of layers with a window
+  const std::atomic<bool>* stop_ = nullptr;
 };
 
 } // namespace coppice::graph

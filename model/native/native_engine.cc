@@ -49,6 +49,9 @@ class NativeEngine final : public Engine {
   Result<std::unique_ptr<GenerationSession>> start_generation() override {
     return native::start_generation(transformer_, level_, text_cache_.type());
   }
+  const std::atomic<bool>* stop_when(const std::atomic<bool>* stop) override {
+    return transformer_.pool().stop_when(stop);
+  }
 
  private:
   void score_pass(std::span<const Sequence> sequences, const ModelLora& lora,
@@ -125,6 +128,7 @@ Result<std::vector<Score>> NativeEngine::score(std::span<const AdapterUse> adapt
   const ModelLora lora =
       COPPICE_TRY(transformer_.adapted(adapters, transformer_.kernels().precise));
   std::vector<Score> scores(sequences.size());
+  const WorkerPool::Interruptible work(transformer_.pool());
   for (std::size_t begin = 0; begin < sequences.size();) {
     std::size_t end = begin;
     std::size_t tokens = 0;
@@ -134,6 +138,7 @@ Result<std::vector<Score>> NativeEngine::score(std::span<const AdapterUse> adapt
     }
     score_pass(sequences.subspan(begin, end - begin), lora,
                std::span(scores).subspan(begin, end - begin));
+    if (work.stopped()) return stopped_error();
     begin = end;
   }
   return scores;
@@ -176,6 +181,10 @@ Result<std::unique_ptr<Engine>> open_native_engine(std::shared_ptr<const BaseMod
   using namespace native;
   if (options.threads == 0) {
     return Error{ErrorCode::kInvalidArgument, "the engine needs at least one thread"};
+  }
+  if (options.device != "cpu") {
+    return Error{ErrorCode::kUnsupported, cat("the native engine computes on the CPU, not on ",
+                                              options.device, "; take the engine graph")};
   }
   const CpuLevel level = COPPICE_TRY(choose_cpu_level());
   const auto kernels = [&](Precision precision) -> const ProductKernels& {

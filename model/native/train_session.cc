@@ -132,14 +132,15 @@ double PassRunner::run(const Pass& pass, const ModelLora& lora, const TrainingPl
   const FloatRows dx = float_rows(dx_, tokens, width);
   const std::size_t bytes = tokens * width * sizeof(float);
   transformer_.embed(pass.tokens, x);
-  for (std::size_t layer = 0; layer < layers.size(); ++layer) {
+  WorkerPool& pool = transformer_.pool();
+  for (std::size_t layer = 0; layer < layers.size() && !pool.stopped(); ++layer) {
     LayerActivations kept = activations(layer, tokens);
     if (!keeps(layer)) std::memcpy(inputs_.data() + layer * bytes, x.data, bytes);
     layers[layer].forward(pass.shape, lora.layer(layer), x, kept, *memory_);
   }
   const double nats = loss(pass, x, dx, weight);
   const std::size_t lowest = lora.lowest_trained();
-  for (std::size_t layer = layers.size(); layer-- > lowest;) {
+  for (std::size_t layer = layers.size(); layer-- > lowest && !pool.stopped();) {
     LayerActivations kept = activations(layer, tokens);
     if (!keeps(layer)) {
       std::memcpy(x.data, inputs_.data() + layer * bytes, bytes);
@@ -158,6 +159,8 @@ class NativeTrainSession final : public TrainSession {
   Result<std::vector<StepResult>> step(std::span<const Batch> batches) override;
   Result<Adapter> gradient(std::size_t client, const Batch& batch) override;
   Result<Adapter> adapter(std::size_t client) const override;
+  Result<TrainState> state(std::size_t client) const override;
+  Result<void> restore(std::size_t client, const TrainState& state) override;
 
  private:
   struct Client {
@@ -165,8 +168,10 @@ class NativeTrainSession final : public TrainSession {
     AdapterOptimizer optimizer;
     std::unique_ptr<ModelLora> lora;
   };
-  // Fills gradients_.
+  // Fills gradients_, and changes nothing else that a later step looks at.
   Result<StepResult> forward_backward(std::size_t client, const Batch& batch);
+  Result<StepResult> interruptible_forward_backward(std::size_t client, const Batch& batch);
+  Result<void> check_client(std::size_t client) const;
 
   Transformer& transformer_;
   std::uint64_t activation_bytes_;
@@ -229,17 +234,32 @@ Result<StepResult> NativeTrainSession::forward_backward(std::size_t client, cons
   return result;
 }
 
+Result<StepResult> NativeTrainSession::interruptible_forward_backward(std::size_t client,
+                                                                      const Batch& batch) {
+  const WorkerPool::Interruptible work(transformer_.pool());
+  auto result = forward_backward(client, batch);
+  if (work.stopped()) return stopped_error();
+  return result;
+}
+
 Result<std::vector<StepResult>> NativeTrainSession::step(std::span<const Batch> batches) {
   if (batches.size() != clients()) {
     return invalid(
         cat("a step needs a batch for each of the ", clients(), " clients, not ", batches.size()));
   }
+  COPPICE_TRY(check_any_works(batches));
+  const auto rests = [&](std::size_t client) { return batches[client].sequences.empty(); };
   for (std::size_t client = 0; client < clients(); ++client) {
-    COPPICE_TRY(check_batch(client, batches[client], transformer_.config()));
+    if (!rests(client)) COPPICE_TRY(check_batch(client, batches[client], transformer_.config()));
   }
-  std::vector<StepResult> results;
+  std::vector<StepResult> results(clients());
+  bool updated = false;
   for (std::size_t i = 0; i < clients(); ++i) {
-    StepResult result = COPPICE_TRY(forward_backward(i, batches[i]));
+    if (rests(i)) continue;
+    // Once a client is updated the step goes on to its end.
+    StepResult result = COPPICE_TRY(updated ? forward_backward(i, batches[i])
+                                            : interruptible_forward_backward(i, batches[i]));
+    updated = true;
     Client& client = clients_[i];
     result.gradient_norm = client.optimizer.prepare(client.values, gradients_);
     if (!std::isfinite(result.gradient_norm)) {
@@ -248,24 +268,39 @@ Result<std::vector<StepResult>> NativeTrainSession::step(std::span<const Batch> 
                        " is not finite; start again with a lower learning rate")};
     }
     client.optimizer.update(gradients_, batches[i].learning_rate_factor, client.values);
-    results.push_back(result);
+    results[i] = result;
   }
   return results;
 }
 
 Result<Adapter> NativeTrainSession::gradient(std::size_t client, const Batch& batch) {
-  if (client >= clients()) return invalid(cat("there is no client ", client, " in this session"));
-  COPPICE_TRY(forward_backward(client, batch));
+  COPPICE_TRY(check_client(client));
+  COPPICE_TRY(interruptible_forward_backward(client, batch));
   Adapter result(spec_);
   std::ranges::copy(gradients_, result.values().begin());
   return result;
 }
 
 Result<Adapter> NativeTrainSession::adapter(std::size_t client) const {
-  if (client >= clients()) return invalid(cat("there is no client ", client, " in this session"));
+  COPPICE_TRY(check_client(client));
   Adapter result(spec_);
   std::ranges::copy(clients_[client].values, result.values().begin());
   return result;
+}
+
+Result<TrainState> NativeTrainSession::state(std::size_t client) const {
+  COPPICE_TRY(check_client(client));
+  return clients_[client].optimizer.state(clients_[client].values);
+}
+
+Result<void> NativeTrainSession::restore(std::size_t client, const TrainState& state) {
+  COPPICE_TRY(check_client(client));
+  return clients_[client].optimizer.restore(state, clients_[client].values);
+}
+
+Result<void> NativeTrainSession::check_client(std::size_t client) const {
+  if (client < clients()) return {};
+  return invalid(cat("there is no client ", client, " in this session"));
 }
 
 } // namespace

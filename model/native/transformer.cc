@@ -159,7 +159,7 @@ void Transformer::forward(const PassShape& pass, const ProductKernels& kernels,
   LayerActivations kept =
       LayerActivations::at(config(), kernels_.fast, pass.tokens, place.data(), &bytes);
   PassMemory memory(config(), kernels, pass.tokens);
-  for (std::size_t layer = 0; layer < layers_.size(); ++layer) {
+  for (std::size_t layer = 0; layer < layers_.size() && !pool_.stopped(); ++layer) {
     layers_[layer].forward(pass, lora.layer(layer), x, kept, memory, cache);
   }
   if (cache != nullptr) cache->advance(pass.tokens);

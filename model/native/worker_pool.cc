@@ -48,7 +48,7 @@ WorkerPool::~WorkerPool() {
 
 void WorkerPool::run_erased(std::size_t count, const void* task, Call* call) {
   if (workers_.empty() || count <= 1) {
-    for (std::size_t i = 0; i < count; ++i) call(task, i, *scratch_[0]);
+    for (std::size_t i = 0; i < count && !stopped(); ++i) call(task, i, *scratch_[0]);
     return;
   }
   task_ = task;
@@ -77,6 +77,7 @@ void WorkerPool::serve(std::size_t worker) {
 void WorkerPool::work(Scratch& scratch) {
   for (std::size_t i = next_.fetch_add(1, std::memory_order_relaxed); i < count_;
        i = next_.fetch_add(1, std::memory_order_relaxed)) {
+    if (stopped()) return;
     call_(task_, i, scratch);
   }
 }

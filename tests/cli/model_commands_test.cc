@@ -258,5 +258,19 @@ TEST(Bench, TrainStepAndGenerateTellTheirFigures) {
   EXPECT_GT(made["read_gb_per_s"].get<double>(), 0.0);
 }
 
+TEST(Bench, PackTrainsClientsSideBySideAndOneAtATime) {
+  const Json ran = run_coppice({"bench", "pack", "-m", small_model(), "--clients", "2",
+                                "--sequences", "2", "--length", "16", "--format", "json"})
+                       .json();
+  EXPECT_GT(ran["clients_per_s"].get<double>(), ran["whole_clients_per_s"].get<double>());
+  EXPECT_GT(ran["alone_clients_per_s"].get<double>(), 0.0);
+  // The first client of the pack and the one alone are the same; random tokens are hard.
+  EXPECT_NEAR(ran["loss"].get<double>(), ran["alone_loss"].get<double>(), 1e-5);
+  EXPECT_GT(ran["loss"].get<double>(), 5.0);
+  const auto nowhere = run_coppice({"bench", "pack", "-m", small_model(), "--device", "cuda:0"});
+  EXPECT_NE(nowhere.exit, 0);
+  EXPECT_THAT(nowhere.error, ::testing::HasSubstr("the native engine computes on the CPU"));
+}
+
 } // namespace
 } // namespace coppice

@@ -69,6 +69,31 @@ TEST(EligibilityTest, LoadAndHeatForbidAndAnUnknownTemperatureDoesNot) {
   EXPECT_EQ(at.verdict(), "may train");
 }
 
+TEST(EligibilityTest, WhatTheOwnerFeelsPausesWorkUnderWayAndTheRestOnlyKeepsItFromBeginning) {
+  const auto pauses = [](auto spoil) {
+    Situation at;
+    spoil(at);
+    EXPECT_NE(at.verdict(), "may train");
+    return paused_because(check_eligibility(at.settings, at.readings, at.history)).has_value();
+  };
+  EXPECT_TRUE(pauses([](Situation& at) { at.history.paused = true; }));
+  EXPECT_TRUE(pauses([](Situation& at) { at.readings.battery_percent = 39; }));
+  EXPECT_TRUE(pauses([](Situation& at) { at.readings.load_per_core = 5; }));
+  EXPECT_TRUE(pauses([](Situation& at) { at.readings.temperature_c = 95; }));
+  EXPECT_TRUE(pauses([](Situation& at) { at.settings.allowed_from_hour = 22; }));
+  EXPECT_FALSE(pauses([](Situation& at) { at.readings.network = NetworkKind::kMetered; }));
+  EXPECT_FALSE(pauses([](Situation& at) { at.history.train_bytes = 0; }));
+  // Its own round began a moment ago.
+  EXPECT_FALSE(pauses([](Situation& at) {
+    at.settings.min_between_rounds = Millis{1'000};
+    at.history.since_last_round = Millis{5};
+  }));
+  EXPECT_FALSE(pauses([](Situation& at) {
+    at.settings.max_bytes_per_day = 10;
+    at.history.bytes_today = 10;
+  }));
+}
+
 TEST(EligibilityTest, AllowedHoursMayGoOverMidnight) {
   Situation at;
   const auto hours = [&](int from, int to) {

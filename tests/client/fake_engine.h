@@ -5,7 +5,9 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cmath>
+#include <utility>
 
 #include "model/engine.h"
 #include "model/text_windows.h"
@@ -21,6 +23,10 @@ struct FakeWorld {
   std::vector<float> factors; // learning-rate factors of the steps, in order
   std::optional<std::size_t> not_finite_at; // this step's loss is NaN
   std::function<void()> on_step;
+  std::vector<TokenId> first_tokens; // of each sequence that was trained on, in order
+  std::function<void()> on_score;
+  const std::atomic<bool>* stop = nullptr;
+  bool stopped() const { return stop != nullptr && stop->load(); }
 };
 
 inline double total_of(std::span<const AdapterUse> adapters) {
@@ -33,12 +39,19 @@ inline double total_of(std::span<const AdapterUse> adapters) {
 
 class FakeSession final : public TrainSession {
  public:
-  FakeSession(TrainJob job, FakeWorld& world) : job_(std::move(job)), world_(world) {}
+  FakeSession(TrainJob job, FakeWorld& world)
+      : job_(std::move(job)), world_(world), moments_(job_.start.values().size()) {}
   std::size_t clients() const override { return 1; }
   Result<std::vector<StepResult>> step(std::span<const Batch> batches) override {
     const Batch& batch = batches[0];
     StepResult result;
-    for (const Sequence& sequence : batch.sequences) result.tokens += sequence.tokens.size() - 1;
+    if (world_.stopped()) return stopped_error();
+    steps_ += 1;
+    moments_[0] += 1;
+    for (const Sequence& sequence : batch.sequences) {
+      result.tokens += sequence.tokens.size() - 1;
+      world_.first_tokens.push_back(sequence.tokens.front());
+    }
     const float value = job_.start.values()[0];
     result.loss = 1 + std::pow(static_cast<double>(value) - world_.train_best, 2);
     if (world_.not_finite_at == world_.factors.size()) result.loss = std::nan("");
@@ -52,10 +65,25 @@ class FakeSession final : public TrainSession {
     return Error{ErrorCode::kUnsupported, "not asked for here"};
   }
   Result<Adapter> adapter(std::size_t) const override { return job_.start; }
+  // The moments only travel: a step depends on the values alone.
+  Result<TrainState> state(std::size_t) const override {
+    return TrainState{.values = job_.start.values(),
+                      .first_moment = moments_,
+                      .second_moment = moments_,
+                      .steps = steps_};
+  }
+  Result<void> restore(std::size_t, const TrainState& state) override {
+    std::ranges::copy(state.values, job_.start.values().begin());
+    moments_.assign(state.first_moment.begin(), state.first_moment.end());
+    steps_ = state.steps;
+    return {};
+  }
 
  private:
   TrainJob job_;
   FakeWorld& world_;
+  std::vector<float> moments_;
+  std::uint64_t steps_ = 0;
 };
 
 class FakeEngine final : public Engine {
@@ -66,6 +94,8 @@ class FakeEngine final : public Engine {
   const BaseModel& base() const override { return *base_; }
   Result<std::vector<Score>> score(std::span<const AdapterUse> adapters,
                                    std::span<const Sequence> sequences) override {
+    if (world_.on_score) world_.on_score();
+    if (world_.stopped()) return stopped_error();
     std::vector<Score> scores;
     for (const Sequence& sequence : sequences) {
       const std::uint64_t tokens = sequence.tokens.size() - 1;
@@ -87,6 +117,9 @@ class FakeEngine final : public Engine {
   }
   Result<GenerateResult> generate(const GenerateRequest&) override {
     return Error{ErrorCode::kUnsupported, "not asked for here"};
+  }
+  const std::atomic<bool>* stop_when(const std::atomic<bool>* stop) override {
+    return std::exchange(world_.stop, stop);
   }
 
  private:

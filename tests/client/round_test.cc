@@ -32,9 +32,9 @@ class DeviceRoundTest : public ::testing::Test {
   }
 
   static std::string names(const std::vector<DeviceAction>& actions) {
-    constexpr std::array<const char*, 12> kNames{"persist", "answer", "train",  "stop",
-                                                 "seal",    "offer",  "chunks", "persist secagg",
-                                                 "secagg",  "wipe",   "forget", "note"};
+    constexpr std::array<const char*, 13> kNames{
+        "persist", "answer",         "train",  "stop", "forget training", "seal", "offer",
+        "chunks",  "persist secagg", "secagg", "wipe", "forget",          "note"};
     std::string text;
     for (const DeviceAction& action : actions) {
       if (!text.empty()) text += ", ";
@@ -64,12 +64,13 @@ class DeviceRoundTest : public ::testing::Test {
 
 TEST_F(DeviceRoundTest, ARoundFromPlanToRelease) {
   EXPECT_EQ(offered(1), "persist, answer, train");
-  EXPECT_EQ(trained(1), "persist, seal"); // the used-once mark is on disk before the seal
+  EXPECT_EQ(trained(1),
+            "persist, forget training, seal"); // the used-once mark is on disk before the seal
   EXPECT_TRUE(round_->marks().seal_used);
   EXPECT_EQ(stored(1), "persist, offer"); // the name is on disk before anything leaves
   EXPECT_EQ(credit(0, 2), "chunks");
   EXPECT_EQ(then(AckReceived{{RoundId{1}, kUpload}}), "persist, forget");
-  EXPECT_EQ(then(RoundOverReceived{{RoundId{1}, true, ""}}), "forget");
+  EXPECT_EQ(then(RoundOverReceived{{RoundId{1}, true, ""}}), "forget training, forget");
   EXPECT_FALSE(round_->busy());
 }
 
@@ -157,7 +158,8 @@ TEST_F(DeviceRoundTest, ARefusalEndsTheUploadOfItsOwnPlanAlone) {
   trained(2);
   stored(2);
   EXPECT_EQ(then(UploadRefused{plan(1).hash(), "that round is over"}), ""); // late
-  EXPECT_EQ(then(UploadRefused{plan(2).hash(), "the seal doesn't open"}), "forget, note");
+  EXPECT_EQ(then(UploadRefused{plan(2).hash(), "the seal doesn't open"}),
+            "forget training, forget, note");
   EXPECT_FALSE(round_->busy());
 }
 
@@ -174,7 +176,7 @@ TEST(RefusalTest, OnlyWhatTheNextOfferCanNotMendEndsAnUpload) {
 
 TEST_F(DeviceRoundTest, ANewerPlanEndsWhatIsUnderWay) {
   offered(1);
-  EXPECT_EQ(offered(2), "stop, persist, answer, train");
+  EXPECT_EQ(offered(2), "stop, forget training, persist, answer, train");
   EXPECT_EQ(trained(1), ""); // the old training's end is of no interest
 }
 
@@ -191,13 +193,60 @@ TEST_F(DeviceRoundTest, AnUnansweredOfferIsRepeated) {
 TEST_F(DeviceRoundTest, TheDeadlineEndsTraining) {
   offered(1);
   now_ = Millis{10'001};
-  EXPECT_EQ(then(DeviceTick{}), "stop, note");
+  EXPECT_EQ(then(DeviceTick{}), "stop, forget training, note");
   EXPECT_FALSE(round_->busy());
+}
+
+TEST_F(DeviceRoundTest, TrainingPausesWithTheConditionsAndGoesOnInTheSameRound) {
+  offered(1);
+  EXPECT_EQ(then(Conditions{std::nullopt}), "");
+  EXPECT_EQ(then(Conditions{"battery"}), "stop, note");
+  EXPECT_EQ(then(Conditions{"battery"}), "");
+  EXPECT_STREQ(round_->phase_name(), "training, paused");
+  EXPECT_EQ(offered(1), "answer"); // it still takes part
+  now_ = Millis{2'000};
+  const auto actions = round_->handle(Conditions{std::nullopt}, now_);
+  ASSERT_EQ(names(actions), "note, train");
+  EXPECT_EQ(std::get<StartTraining>(actions[1]).plan_hash, plan(1).hash());
+  // The deadline is that of the first start: a pause takes time from the training, not the round.
+  EXPECT_LT(std::get<StartTraining>(actions[1]).deadline, Millis{10'000});
+  EXPECT_EQ(trained(1), "persist, forget training, seal");
+}
+
+TEST_F(DeviceRoundTest, TheRoundsDeadlineEndsTrainingThatPauses) {
+  offered(1);
+  then(Conditions{"battery"});
+  now_ = Millis{10'001};
+  EXPECT_EQ(then(DeviceTick{}), "stop, forget training, note");
+  EXPECT_EQ(then(Conditions{std::nullopt}), "");
+}
+
+TEST_F(DeviceRoundTest, KilledWhileItPausesItWaitsInItsRoundUntilItMay) {
+  offered(1);
+  then(Conditions{"battery"});
+  restart(false);
+  EXPECT_EQ(then(Conditions{"battery"}), "");
+  EXPECT_EQ(offered(1), "persist, answer");
+  EXPECT_EQ(then(Conditions{std::nullopt}), "note, train");
+}
+
+TEST_F(DeviceRoundTest, ATrainingThatEndsWhileItIsBeingPausedCounts) {
+  offered(1);
+  then(Conditions{"battery"});
+  EXPECT_EQ(trained(1), "persist, forget training, seal");
+  EXPECT_EQ(then(Conditions{std::nullopt}), "");
+}
+
+TEST_F(DeviceRoundTest, TheEndOfARoundInWhichItWasKilledForgetsItsTraining) {
+  offered(1);
+  restart(false);
+  EXPECT_EQ(then(RoundOverReceived{{RoundId{1}, true, ""}}), "forget training");
 }
 
 TEST_F(DeviceRoundTest, FailedTrainingWithdraws) {
   offered(1);
-  EXPECT_EQ(then(TrainingFailed{plan(1).hash(), "loss is not finite"}), "note, answer");
+  EXPECT_EQ(then(TrainingFailed{plan(1).hash(), "loss is not finite"}),
+            "note, answer, stop, forget training");
   EXPECT_FALSE(round_->busy());
 }
 

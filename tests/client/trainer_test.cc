@@ -4,6 +4,7 @@
 #include <gmock/gmock.h>
 
 #include "client/local_trainer.h"
+#include "client/train_checkpoint.h"
 #include "tests/client/fake_engine.h"
 
 namespace coppice {
@@ -30,7 +31,8 @@ class TrainerTest : public EngineTest {
                          .now = [this] { return now_; },
                          .deadline = deadline_,
                          .stop = &stop_,
-                         .on_step = {}};
+                         .on_step = {},
+                         .checkpoint = checkpoint_};
     return train_adapter(engine_, examples_, std::move(request));
   }
   ExampleSet examples_;
@@ -38,7 +40,154 @@ class TrainerTest : public EngineTest {
   Millis now_{1'000};
   Millis deadline_{0};
   std::atomic<bool> stop_{false};
+  std::optional<Checkpointing> checkpoint_;
 };
+
+// Text whose windows differ, an early stop, and a checkpoint.
+class CheckpointedTrainerTest : public TrainerTest {
+ protected:
+  CheckpointedTrainerTest() {
+    for (std::size_t i = 0; i < examples_.train.size(); ++i) {
+      examples_.train[i].tokens[0] = static_cast<TokenId>(10 + i);
+    }
+    world_.best = 0.45;
+    world_.train_best = 2;
+    recipe_.max_steps = 14;
+    recipe_.evaluate_every = 3;
+    recipe_.early_stop_patience = 3;
+    recipe_.schedule = Schedule::kCosine;
+    world_.on_step = [this] { now_ = now_ + Millis{100}; };
+  }
+  Checkpointing kept_at(const char* name) const {
+    return {.file = folder_ / name, .base = {}, .every_steps = 0, .every = {}};
+  }
+  static void expect_same(const TrainOutcome& one, const TrainOutcome& other) {
+    EXPECT_TRUE(std::ranges::equal(one.adapter.values(), other.adapter.values()));
+    EXPECT_EQ(one.gate_before, other.gate_before);
+    EXPECT_EQ(one.gate_after, other.gate_after);
+    EXPECT_EQ(one.loss_first, other.loss_first);
+    EXPECT_EQ(one.loss_last, other.loss_last);
+    EXPECT_EQ(one.steps, other.steps);
+    EXPECT_EQ(one.tokens, other.tokens);
+    EXPECT_EQ(one.examples, other.examples);
+    EXPECT_NEAR(one.seconds, other.seconds, 1e-9);
+  }
+};
+
+// Every place at which work is asked for: steps, looks at gate text, the last score.
+TEST_F(CheckpointedTrainerTest, StoppedAnywhereItGoesOnAsIfItNeverHadBeen) {
+  const TrainOutcome whole = train().value();
+  ASSERT_GT(whole.steps, 9U);
+  const auto factors = std::exchange(world_.factors, {});
+  const auto order = std::exchange(world_.first_tokens, {});
+  int places = 0; // all of them in a whole run
+  const auto count_to = [&](int place) {
+    places = 0;
+    const auto passes = [this, place, &places] {
+      if (++places == place) stop_ = true;
+    };
+    world_.on_score = passes;
+    world_.on_step = [this, passes] {
+      now_ = now_ + Millis{100};
+      passes();
+    };
+  };
+  for (int place = 1;; ++place) {
+    SCOPED_TRACE(place);
+    checkpoint_ = kept_at("stopped");
+    world_.factors.clear();
+    world_.first_tokens.clear();
+    count_to(place);
+    const auto first = train();
+    if (first.ok()) { // the place was after its end
+      EXPECT_GT(place, static_cast<int>(whole.steps));
+      break;
+    }
+    ASSERT_EQ(first.error().code, ErrorCode::kCancelled);
+    stop_ = false;
+    count_to(0);
+    now_ = now_ + Millis{1'000'000}; // asleep
+    const TrainOutcome second = train().value();
+    expect_same(second, whole);
+    EXPECT_EQ(world_.factors, factors);
+    EXPECT_EQ(world_.first_tokens, order);
+    forget_checkpoint(checkpoint_->file);
+  }
+}
+
+TEST_F(CheckpointedTrainerTest, ItIsWrittenAfterSoManyStepsOrSoLong) {
+  checkpoint_ = kept_at("kept");
+  recipe_.early_stop_patience = 0;
+  std::vector<std::size_t> written; // the steps after which there was a newer file
+  const auto watch = [&] {
+    written.clear();
+    fs::remove(checkpoint_->file);
+    world_.factors.clear();
+    world_.on_step = [&] {
+      now_ = now_ + Millis{100};
+      if (fs::remove(checkpoint_->file)) written.push_back(world_.factors.size() - 1);
+    };
+    EXPECT_EQ(train()->steps, 14U);
+  };
+  watch();
+  EXPECT_THAT(written, ElementsAre());
+  checkpoint_->every_steps = 5;
+  watch();
+  EXPECT_THAT(written, ElementsAre(5, 10));
+  checkpoint_->every_steps = 0;
+  checkpoint_->every = Millis{400};
+  watch();
+  EXPECT_THAT(written, ElementsAre(4, 8, 12));
+}
+
+TEST_F(CheckpointedTrainerTest, SecondsOfTheRecipeAreThoseThatItRan) {
+  recipe_.max_steps = 1'000;
+  recipe_.early_stop_patience = 0;
+  recipe_.max_seconds = 2;
+  checkpoint_ = kept_at("kept");
+  world_.on_step = [this] {
+    now_ = now_ + Millis{500};
+    stop_ = world_.factors.size() == 3;
+  };
+  EXPECT_EQ(train().error().code, ErrorCode::kCancelled);
+  stop_ = false;
+  now_ = now_ + Millis{60'000};
+  const auto outcome = train().value();
+  EXPECT_EQ(outcome.resumed_at, 3U);
+  EXPECT_EQ(outcome.steps, 4U);
+}
+
+TEST_F(CheckpointedTrainerTest, OneOfAnotherTrainingIsRefusedOrLeftBehindAsAsked) {
+  checkpoint_ = kept_at("kept");
+  world_.on_step = [this] { stop_ = true; };
+  ASSERT_EQ(train().error().code, ErrorCode::kCancelled);
+  stop_ = false;
+  world_.on_step = {};
+  const Bytes before = read_file(checkpoint_->file, 1 << 20).value();
+  const auto refused = [&](auto& what, auto changed, const char* why) {
+    const auto same = std::exchange(what, changed);
+    const auto outcome = train();
+    ASSERT_FALSE(outcome.ok()) << why;
+    EXPECT_EQ(outcome.error().code, ErrorCode::kInvalidArgument);
+    EXPECT_THAT(outcome.error().message, HasSubstr(why));
+    EXPECT_THAT(outcome.error().message, HasSubstr(checkpoint_->file.string()));
+    what = same;
+  };
+  refused(recipe_.learning_rate, 0.2F, "another recipe");
+  refused(recipe_.seed, 7U, "another recipe");
+  refused(examples_.train[0].tokens[3], TokenId{6}, "another text");
+  refused(examples_.gate[0].targets[3], std::uint8_t{0}, "another text");
+  Sha256 other;
+  other.bytes[0] = 1;
+  refused(checkpoint_->base, other, "another base model");
+  EXPECT_EQ(read_file(checkpoint_->file, 1 << 20).value(), before);
+
+  recipe_.learning_rate = 0.2F;
+  checkpoint_->discard_unfit = true;
+  const auto outcome = train().value();
+  EXPECT_EQ(outcome.resumed_at, 0U);
+  EXPECT_GT(outcome.steps, 3U);
+}
 
 TEST_F(TrainerTest, ItStopsAtTheStepsOfTheRecipe) {
   recipe_.max_steps = 3;

@@ -55,7 +55,7 @@ TEST_F(WorkerTest, StoppingEndsTheRunningJobAndNotTheNext) {
   std::promise<void> started;
   bool first_stopped = false;
   bool second_stopped = true;
-  worker_->add([&](const std::atomic<bool>& stop) -> Worker::Outcome {
+  const auto first = worker_->add([&](const std::atomic<bool>& stop) -> Worker::Outcome {
     started.set_value();
     while (!stop.load()) std::this_thread::sleep_for(1ms);
     first_stopped = true;
@@ -66,21 +66,27 @@ TEST_F(WorkerTest, StoppingEndsTheRunningJobAndNotTheNext) {
     return {};
   });
   started.get_future().wait();
-  worker_->stop_current();
+  first->store(true);
   wait_for_wakes(2);
   EXPECT_TRUE(first_stopped);
   EXPECT_FALSE(second_stopped);
 }
 
-TEST_F(WorkerTest, AnIdleWorkerHasNothingToStop) {
-  worker_->stop_current();
-  bool stopped = true;
-  worker_->add([&](const std::atomic<bool>& stop) -> Worker::Outcome {
+TEST_F(WorkerTest, AJobThatIsStoppedWhileItWaitsFindsItOutWhenItBegins) {
+  std::promise<void> go;
+  worker_->add([&](const std::atomic<bool>&) -> Worker::Outcome {
+    go.get_future().wait();
+    return {};
+  });
+  bool stopped = false;
+  const auto second = worker_->add([&](const std::atomic<bool>& stop) -> Worker::Outcome {
     stopped = stop.load();
     return {};
   });
-  wait_for_wakes(1);
-  EXPECT_FALSE(stopped);
+  second->store(true);
+  go.set_value();
+  wait_for_wakes(2);
+  EXPECT_TRUE(stopped);
 }
 
 TEST_F(WorkerTest, ItsEndStopsTheRunningJobAndDropsTheOthers) {

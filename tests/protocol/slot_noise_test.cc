@@ -76,7 +76,8 @@ TEST(SlotNoise, BandedNoiseGoesOnFromItsStateAndIsOfOneAdapter) {
   EXPECT_TRUE(add_banded_noise(plan, series, source, elements).ok());
   EXPECT_EQ(series.rounds, 1U);
   series.dimension += 1;
-  EXPECT_EQ(add_banded_noise(plan, series, source, elements).error().code, ErrorCode::kFailedPrecondition);
+  EXPECT_EQ(add_banded_noise(plan, series, source, elements).error().code,
+            ErrorCode::kFailedPrecondition);
 }
 
 // What the accountant is told is what the plan claims, for each kind.

@@ -136,6 +136,13 @@ class SetupScript(unittest.TestCase):
         run = self.set_up("program", LIBTORCH="", COPPICE_GRAPH="OFF")
         self.assertEqual((0, ""), (run.returncode, run.stderr))
 
+    def test_headers_for_several_processes_are_asked_for_with_the_engine_alone(self):
+        self.be_root()
+        self.assertEqual(0, self.set_up("program", ABSENT="libgloo-dev").returncode)
+        self.assertTrue(self.apt_calls()[-1].endswith("libgloo-dev"))
+        run = self.set_up("program", ABSENT="libgloo-dev", LIBTORCH="", COPPICE_GRAPH="OFF")
+        self.assertEqual((0, ""), (run.returncode, run.stderr))
+
     def test_it_can_be_skipped(self):
         run = self.set_up("all", SKIP_SETUP="1", ABSENT="libsodium-dev")
         self.assertEqual((0, ""), (run.returncode, run.stderr))

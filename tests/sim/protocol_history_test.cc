@@ -61,6 +61,17 @@ TEST(FleetHistories, AFullDiskDelaysRoundsAndLosesNothing) {
   EXPECT_GT(delayed.released, 950U);
 }
 
+TEST(FleetHistories, TrainingThatPausesGoesOnAndCostsNoRound) {
+  const HistoryCounts seen = all_hold(5'000'000, 5'000, HistorySettings{.pause_per_mille = 200});
+  EXPECT_GT(seen.pauses, 1'000U);
+  EXPECT_GT(seen.released, 7'500U);
+  const HistorySettings paused{
+      .drop_per_mille = 0, .repeat_per_mille = 0, .crash_per_mille = 0, .pause_per_mille = 500};
+  const HistoryCounts calm = all_hold(6'000'000, 500, paused);
+  EXPECT_GT(calm.pauses, 200U);
+  EXPECT_GT(calm.released, 950U);
+}
+
 TEST(FleetHistories, WithoutFaultsEveryDeviceThatAcceptsCounts) {
   const HistorySettings settings{.drop_per_mille = 0, .repeat_per_mille = 0, .crash_per_mille = 0};
   const HistoryCounts seen = all_hold(2'000'000, 500, settings);

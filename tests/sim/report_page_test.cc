@@ -96,7 +96,7 @@ TEST(ReportPage, EscapesWhateverARunHolds) {
   run.manifest.simulation_only = {attack};
   run.clients.front().name = run.clients.front().device_class = attack;
   run.clients.front().harmed = true;
-  for (RoundEvent& round : run.rounds) {
+  for (PlayedRoundEvent& round : run.rounds) {
     round.release_sha256 = round.reason = attack;
     round.metrics = {{attack, 1}};
   }

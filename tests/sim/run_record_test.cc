@@ -42,7 +42,7 @@ TEST(RunRecord, ReadsEveryFieldOfALine) {
       "\n";
   const auto run = parse_run(events, manifest());
   ASSERT_TRUE(run.ok()) << run.error().message;
-  const RoundEvent& round = run->rounds.at(0);
+  const PlayedRoundEvent& round = run->rounds.at(0);
   EXPECT_EQ(round.round, 3U);
   EXPECT_EQ(round.started_s, 1.5);
   EXPECT_EQ(round.time_s, 9.25);

@@ -43,14 +43,17 @@ Scenario scenario_with(const std::vector<Override>& more) {
 }
 
 SimulationParts parts_of(Scenario scenario) {
-  SimulationParts parts{.scenario = std::move(scenario),
-                        .scenario_folder = assets(),
-                        .base = nullptr,
-                        .engine = {}};
+  SimulationParts parts{
+      .scenario = std::move(scenario), .scenario_folder = assets(), .base = nullptr, .engine = {}};
   if (parts.scenario.model.empty()) return parts;
   parts.base = BaseModel::open(assets() / parts.scenario.model).value();
   parts.engine = [base = parts.base] { return open_native_engine(base, EngineOptions{}); };
   return parts;
+}
+
+Ranks& alone() {
+  static const std::unique_ptr<Ranks> ranks = single_rank();
+  return *ranks;
 }
 
 struct Played {
@@ -61,7 +64,8 @@ struct Played {
 Played play(const fs::path& out, Scenario scenario) {
   auto folder = RunFolder::create(out, Json::object());
   EXPECT_TRUE(folder.ok()) << folder.error().message;
-  auto simulation = Simulation::open(parts_of(std::move(scenario)), std::move(folder).value());
+  auto simulation =
+      Simulation::open(parts_of(std::move(scenario)), alone(), std::move(folder).value());
   EXPECT_TRUE(simulation.ok()) << simulation.error().message;
   const auto end = (*simulation)->run(nullptr, {});
   EXPECT_TRUE(end.ok()) << end.error().message;
@@ -114,7 +118,7 @@ TEST(Simulation, AStoppedRunGoesOnToTheSameBits) {
     auto opened = RunFolder::open(out);
     ASSERT_TRUE(opened.ok()) << opened.error().message;
     auto simulation =
-        Simulation::open(parts_of(scenario_with({})), std::move(opened).value()).value();
+        Simulation::open(parts_of(scenario_with({})), alone(), std::move(opened).value()).value();
     std::atomic<bool> stop{false};
     const auto end = simulation->run(&stop, [&](const RoundNews&) { stop = true; });
     if (end.ok()) {
@@ -132,9 +136,8 @@ TEST(Simulation, ARunIsNotGoneOnWithUnderOtherConditions) {
   const fs::path out = folder.path() / "run";
   { play(out, scenario_with({{"rounds", "1", ""}})); }
   auto opened = RunFolder::open(out);
-  const auto other =
-      Simulation::open(parts_of(scenario_with({{"data.bytes_each", "5kB", ""}})),
-                       std::move(opened).value());
+  const auto other = Simulation::open(parts_of(scenario_with({{"data.bytes_each", "5kB", ""}})),
+                                      alone(), std::move(opened).value());
   ASSERT_FALSE(other.ok());
   EXPECT_EQ(other.error().code, ErrorCode::kFailedPrecondition);
   EXPECT_NE(other.error().message.find("data_sha256"), std::string::npos) << other.error().message;
@@ -153,7 +156,7 @@ TEST(Simulation, TheBudgetEndsTheRun) {
                                     {"round.clip_norm", "0.5", ""},
                                     {"report.every", "50", ""}});
   auto made = RunFolder::create(folder.path() / "run", Json::object());
-  auto simulation = Simulation::open(parts_of(noisy), std::move(made).value());
+  auto simulation = Simulation::open(parts_of(noisy), alone(), std::move(made).value());
   ASSERT_TRUE(simulation.ok()) << simulation.error().message;
   const auto end = (*simulation)->run(nullptr, {});
   ASSERT_TRUE(end.ok()) << end.error().message;
@@ -170,7 +173,8 @@ TEST(Simulation, ARoundWithoutTrainingWeighsWhatTheModelsWould) {
   const std::vector<Override> idle{{"training.kind", "none", ""},
                                    {"population.drop_while_training", "0", ""}};
   auto made = RunFolder::create(folder.path() / "run", Json::object());
-  auto simulation = Simulation::open(parts_of(scenario_with(idle)), std::move(made).value());
+  auto simulation =
+      Simulation::open(parts_of(scenario_with(idle)), alone(), std::move(made).value());
   ASSERT_TRUE(simulation.ok()) << simulation.error().message;
   const auto end = (*simulation)->run(nullptr, {});
   ASSERT_TRUE(end.ok()) << end.error().message;

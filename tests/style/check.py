@@ -56,6 +56,7 @@ HOMES = {
     "CLI/": ["cli/"],
     "ATen/": ["model/graph/", "sim/cluster/"],
     "c10/": ["model/graph/", "sim/cluster/"],
+    "gloo/": ["sim/cluster/"],
     "torch/": ["model/graph/", "sim/cluster/"],
     "gtest/": ["tests/"],
     "gmock/": ["tests/"],

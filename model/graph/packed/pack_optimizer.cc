@@ -1,0 +1,147 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "model/graph/packed/pack_optimizer.h"
+
+#include <ATen/TensorOperators.h>
+#include <ATen/ops/index_select.h>
+#include <ATen/ops/linalg_vector_norm.h>
+#include <ATen/ops/where.h>
+#include <ATen/ops/zeros.h>
+#include <ATen/ops/zeros_like.h>
+
+#include <algorithm>
+#include <cmath>
+
+namespace coppice::graph::packed {
+namespace {
+
+template <typename Wanted>
+bool any(const std::vector<OptimizerSettings>& settings, const Wanted& wanted) {
+  return std::ranges::any_of(settings, wanted);
+}
+
+at::Tensor mask_of_a(const AdapterSpec& spec, std::int64_t parameters) {
+  const at::Tensor mask = at::zeros({1, parameters}, at::kBool);
+  std::int64_t offset = 0;
+  for (const AdapterTarget& target : spec.targets) {
+    const auto count = static_cast<std::int64_t>(target.a_elements());
+    mask.narrow(1, offset, count).fill_(true);
+    offset += count + static_cast<std::int64_t>(target.b_elements());
+  }
+  return mask;
+}
+
+} // namespace
+
+PackOptimizer::PackOptimizer(const AdapterSpec& spec, std::vector<OptimizerSettings> settings,
+                             at::Tensor values, const Compute& compute)
+    : settings_(std::move(settings)),
+      steps_(settings_.size()),
+      compute_(compute),
+      values_(std::move(values)),
+      first_(at::zeros_like(values_)),
+      second_(at::zeros_like(values_)) {
+  if (any(settings_, [](const auto& of) { return of.proximal_mu > 0; })) start_ = values_.clone();
+  if (any(settings_, [](const auto& of) { return !of.train_a || !of.train_b; })) {
+    is_a_ = mask_of_a(spec, values_.size(1)).to(compute_.device);
+  }
+}
+
+at::Tensor PackOptimizer::clients_of(std::span<const Turn> turns) const {
+  std::vector<std::int64_t> clients;
+  for (const Turn& turn : turns) clients.push_back(static_cast<std::int64_t>(turn.client));
+  return to_device(clients, compute_);
+}
+
+at::Tensor PackOptimizer::rows(const at::Tensor& of, std::span<const Turn> turns) const {
+  return all_have(turns) ? of : at::index_select(of, 0, clients_of(turns));
+}
+
+at::Tensor PackOptimizer::column(std::span<const float> values) const {
+  return to_device(values, compute_).unsqueeze(1);
+}
+
+// (turns, P), true where a value moves.
+at::Tensor PackOptimizer::trained(std::span<const Turn> turns) const {
+  std::vector<float> a, b;
+  for (const Turn& turn : turns) {
+    a.push_back(settings_[turn.client].train_a ? 1.0F : 0.0F);
+    b.push_back(settings_[turn.client].train_b ? 1.0F : 0.0F);
+  }
+  return at::where(is_a_, column(a), column(b)).to(at::kBool);
+}
+
+std::vector<double> PackOptimizer::prepare(std::span<const Turn> turns,
+                                           at::Tensor& gradient) const {
+  if (start_.defined()) {
+    std::vector<float> pulls;
+    for (const Turn& turn : turns) pulls.push_back(settings_[turn.client].proximal_mu);
+    gradient.add_(column(pulls) * (rows(values_, turns) - rows(start_, turns)));
+  }
+  if (is_a_.defined()) gradient.mul_(trained(turns));
+  const at::Tensor norms = at::linalg_vector_norm(gradient, 2, at::IntArrayRef{1}).cpu();
+  const float* const measured = norms.const_data_ptr<float>();
+  std::vector<double> all(measured, measured + norms.numel());
+  std::vector<float> factors;
+  bool clipped = false;
+  for (std::size_t i = 0; i < turns.size(); ++i) {
+    const auto limit = static_cast<double>(settings_[turns[i].client].max_gradient_norm);
+    // PyTorch's clip_grad_norm_: the 1e-6 keeps a norm of zero from dividing.
+    const bool over = limit > 0 && all[i] > limit;
+    factors.push_back(over ? static_cast<float>(limit / (all[i] + 1e-6)) : 1.0F);
+    clipped = clipped || over;
+  }
+  if (clipped) gradient.mul_(column(factors));
+  return all;
+}
+
+void PackOptimizer::step(std::span<const Turn> turns, const at::Tensor& gradient) {
+  std::vector<float> keep, weight1, weight2, size, root, epsilon;
+  bool decays = false;
+  for (const Turn& turn : turns) {
+    const OptimizerSettings& of = settings_[turn.client];
+    const auto number = static_cast<double>(++steps_[turn.client]);
+    const auto bias = [&](float beta) { return 1.0 - std::pow(double{beta}, number); };
+    const double rate = double{of.learning_rate} * double{turn.rate_factor};
+    keep.push_back(static_cast<float>(1.0 - rate * double{of.weight_decay}));
+    weight1.push_back(static_cast<float>(1.0 - double{of.beta1}));
+    weight2.push_back(static_cast<float>(1.0 - double{of.beta2}));
+    size.push_back(static_cast<float>(rate / bias(of.beta1)));
+    root.push_back(static_cast<float>(1.0 / std::sqrt(bias(of.beta2))));
+    epsilon.push_back(of.epsilon);
+    decays = decays || of.weight_decay > 0;
+  }
+  at::Tensor values = rows(values_, turns), first = rows(first_, turns),
+             second = rows(second_, turns);
+  const at::Tensor before = is_a_.defined() ? values.clone() : at::Tensor();
+  first.lerp_(gradient, column(weight1));
+  second.lerp_(gradient.square(), column(weight2));
+  at::Tensor change = second.sqrt().mul_(column(root)).add_(column(epsilon));
+  change.reciprocal_().mul_(first).mul_(column(size));
+  if (decays) values.mul_(column(keep));
+  values.sub_(change);
+  if (before.defined()) values.copy_(at::where(trained(turns), values, before));
+  if (all_have(turns)) return;
+  const at::Tensor where = clients_of(turns);
+  values_.index_copy_(0, where, values);
+  first_.index_copy_(0, where, first);
+  second_.index_copy_(0, where, second);
+}
+
+PackOptimizer::ClientState PackOptimizer::state(std::size_t client) const {
+  const auto row = [&](const at::Tensor& of) {
+    return of[static_cast<std::int64_t>(client)].to(at::kCPU, at::kFloat, false, true);
+  };
+  return {row(values_), row(first_), row(second_), steps_[client]};
+}
+
+void PackOptimizer::restore(std::size_t client, const TrainState& state) {
+  const auto put = [&](const at::Tensor& into, std::span<const float> from) {
+    into[static_cast<std::int64_t>(client)].copy_(to_device(from, compute_));
+  };
+  put(values_, state.values);
+  put(first_, state.first_moment);
+  put(second_, state.second_moment);
+  steps_[client] = state.steps;
+}
+
+} // namespace coppice::graph::packed

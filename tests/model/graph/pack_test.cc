@@ -1,0 +1,213 @@
+// SPDX-License-Identifier: Apache-2.0
+// Clients that train side by side: what each of them gets, and that it repeats.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <cmath>
+
+#include "model/graph/packed/packed_engine.h"
+#include "tests/model/graph/tiny_model.h"
+
+namespace coppice::graph {
+namespace {
+
+using testing::HasSubstr;
+
+constexpr std::size_t kClients = 5;
+constexpr std::uint64_t kSteps = 3;
+
+struct Outcome {
+  std::vector<double> losses;
+  std::vector<std::vector<float>> adapters;
+};
+
+Result<std::unique_ptr<Engine>> packed_engine(const std::shared_ptr<const BaseModel>& base,
+                                              const std::string& device, bool exact,
+                                              std::uint64_t bytes = std::uint64_t{1} << 30U) {
+  return packed::make_packed_engine(base,
+                                    {.activation_bytes = bytes, .exact = exact, .device = device});
+}
+
+std::vector<TrainJob> jobs_for(const BaseModel& base) {
+  std::vector<TrainJob> jobs;
+  for (std::uint64_t client = 0; client < kClients; ++client) {
+    jobs.push_back({.frozen = {},
+                    .start = random_adapter(base, 4, client),
+                    .optimizer = {.learning_rate = 1e-3F, .epsilon = 1e-4F}});
+  }
+  return jobs;
+}
+
+// Ragged: client k has k % 3 + 1 sequences of lengths of its own, and rests once its budget of
+// steps is spent.
+Batch batch_of(const BaseModel& base, std::uint64_t client, std::uint64_t step) {
+  Batch batch;
+  const std::uint64_t budget = client == 1 ? 1 : kSteps;
+  for (std::uint64_t i = 0; step < budget && i <= client % 3; ++i) {
+    batch.sequences.push_back(random_sequence(base, 9 + 7 * client + 3 * i, 100 * client + i));
+  }
+  return batch;
+}
+
+Outcome train(Engine& engine, const std::vector<TrainJob>& jobs,
+              const std::vector<std::uint64_t>& clients) {
+  Outcome outcome;
+  const auto session = engine.start_training(jobs).value();
+  for (std::uint64_t step = 0; step < kSteps; ++step) {
+    std::vector<Batch> batches;
+    for (const std::uint64_t client : clients) {
+      batches.push_back(batch_of(engine.base(), client, step));
+    }
+    const bool all_rest =
+        std::ranges::all_of(batches, [](const Batch& batch) { return batch.sequences.empty(); });
+    if (all_rest) continue;
+    const auto results = session->step(batches).value();
+    for (const StepResult& result : results) outcome.losses.push_back(result.loss);
+  }
+  for (std::size_t client = 0; client < clients.size(); ++client) {
+    const Adapter adapter = session->adapter(client).value();
+    outcome.adapters.emplace_back(adapter.values().begin(), adapter.values().end());
+  }
+  return outcome;
+}
+
+std::vector<float> moved(const std::vector<float>& to, const Adapter& from) {
+  std::vector<float> change(to);
+  for (std::size_t i = 0; i < change.size(); ++i) change[i] -= from.values()[i];
+  return change;
+}
+
+// How far apart what the pack taught each client is from what it learns alone.
+double worst_difference(Engine& engine) {
+  const auto jobs = jobs_for(engine.base());
+  const Outcome together = train(engine, jobs, {0, 1, 2, 3, 4});
+  double worst = 0;
+  for (std::uint64_t client = 0; client < kClients; ++client) {
+    const Outcome alone = train(engine, {jobs[client]}, {client});
+    worst =
+        std::max(worst, relative_difference(moved(together.adapters[client], jobs[client].start),
+                                            moved(alone.adapters[0], jobs[client].start)));
+  }
+  return worst;
+}
+
+TEST(Packs, OfRaggedClientsWithBudgetsTeachEachWhatItLearnsAlone) {
+  // Rounding of some 30 products of float32, 6e-8 each, grown by Adam where a gradient is small
+  // against epsilon.
+  const auto exact = packed_engine(mixed_tiny_model(), "cpu", true).value();
+  EXPECT_LT(worst_difference(*exact), 1e-3);
+  // bfloat16 rounds 65,000 times coarser; products of other shapes may round elsewhere.
+  const auto rounded = packed_engine(mixed_tiny_model(), "cpu", false).value();
+  EXPECT_LT(worst_difference(*rounded), 0.1);
+}
+
+TEST(Packs, OfManyPassesEqualOnePass) {
+  const auto base = float_tiny_model();
+  const auto jobs = jobs_for(*base);
+  const std::vector<std::uint64_t> all{0, 1, 2, 3, 4};
+  const Outcome one = train(*packed_engine(base, "cpu", true).value(), jobs, all);
+  const Outcome many = train(*packed_engine(base, "cpu", true, 1).value(), jobs, all);
+  for (std::size_t client = 0; client < kClients; ++client) {
+    EXPECT_LT(relative_difference(moved(many.adapters[client], jobs[client].start),
+                                  moved(one.adapters[client], jobs[client].start)),
+              1e-3);
+  }
+}
+
+void expect_equal_packs_repeat(const std::string& device) {
+  const auto engine = packed_engine(mixed_tiny_model(), device, false).value();
+  const auto jobs = jobs_for(engine->base());
+  const std::vector<std::uint64_t> all{0, 1, 2, 3, 4};
+  const Outcome first = train(*engine, jobs, all);
+  const Outcome second =
+      train(*packed_engine(mixed_tiny_model(), device, false).value(), jobs, all);
+  EXPECT_EQ(first.losses, second.losses);
+  EXPECT_EQ(first.adapters, second.adapters);
+}
+
+TEST(Packs, ThatAreEqualGiveEqualBits) { expect_equal_packs_repeat("cpu"); }
+
+TEST(Packs, ARestingClientKeepsItsBits) {
+  const auto base = float_tiny_model();
+  for (const bool packed : {false, true}) {
+    const auto engine = packed ? packed_engine(base, "cpu", true).value() : engine_for(base);
+    const auto jobs = jobs_for(*base);
+    const auto session = engine->start_training(jobs).value();
+    std::vector<Batch> batches(kClients);
+    batches[3] = batch_of(*base, 3, 0);
+    const auto results = session->step(batches).value();
+    for (std::size_t client = 0; client < kClients; ++client) {
+      EXPECT_EQ(results[client].tokens > 0, client == 3);
+      EXPECT_EQ(std::ranges::equal(session->adapter(client)->values(), jobs[client].start.values()),
+                client != 3);
+    }
+  }
+}
+
+double mean_loss(Engine& engine, const std::vector<Sequence>& texts) {
+  Score total;
+  const auto scores = engine.score({}, texts).value();
+  for (const Score& score : scores) {
+    total.nats += score.nats;
+    total.tokens += score.tokens;
+  }
+  return total.nats / static_cast<double>(total.tokens);
+}
+
+double loss_on(const std::string& device, bool exact) {
+  const auto base = repository_model();
+  std::vector<Sequence> texts;
+  for (std::uint64_t i = 0; i < 8; ++i) texts.push_back(random_sequence(*base, 100 + i, i));
+  return mean_loss(*packed_engine(base, device, exact).value(), texts);
+}
+
+TEST(Packs, InBfloat16LoseWhatFloat32LosesWithinAHundredth) {
+  const double exact = loss_on("cpu", true);
+  EXPECT_NEAR(loss_on("cpu", false), exact, 0.01 * exact);
+}
+
+TEST(Packs, SayWhichDevicesThereAre) {
+  const auto base = float_tiny_model();
+  for (const char* name : {"gpu", "cuda", "cuda:", "cuda:x", "cuda:-1", "cuda:1 ", ""}) {
+    const auto engine = packed_engine(base, name, false);
+    ASSERT_FALSE(engine.ok()) << name;
+    EXPECT_EQ(engine.error().code, ErrorCode::kInvalidArgument) << name;
+  }
+  const auto engine = packed_engine(base, "cuda:127", false);
+  ASSERT_FALSE(engine.ok());
+  EXPECT_EQ(engine.error().code, ErrorCode::kUnavailable);
+  EXPECT_THAT(engine.error().message, HasSubstr("there is no cuda:127"));
+}
+
+class OnAGpu : public testing::Test {
+ protected:
+  void SetUp() override {
+    const auto engine = packed_engine(float_tiny_model(), "cuda:0", false);
+    if (!engine) GTEST_SKIP() << engine.error().message;
+  }
+};
+
+TEST_F(OnAGpu, EqualPacksGiveEqualBits) { expect_equal_packs_repeat("cuda:0"); }
+
+TEST_F(OnAGpu, TheLossIsThatOfTheCpu) {
+  const double cpu = loss_on("cpu", true);
+  EXPECT_NEAR(loss_on("cuda:0", true), cpu, 1e-4 * cpu);
+  EXPECT_NEAR(loss_on("cuda:0", false), cpu, 0.01 * cpu);
+}
+
+TEST_F(OnAGpu, PacksTeachEachClientWhatItLearnsOnTheCpu) {
+  const auto base = mixed_tiny_model();
+  const auto jobs = jobs_for(*base);
+  const std::vector<std::uint64_t> all{0, 1, 2, 3, 4};
+  const Outcome cpu = train(*packed_engine(base, "cpu", true).value(), jobs, all);
+  const Outcome gpu = train(*packed_engine(base, "cuda:0", true).value(), jobs, all);
+  for (std::size_t client = 0; client < kClients; ++client) {
+    EXPECT_LT(relative_difference(moved(gpu.adapters[client], jobs[client].start),
+                                  moved(cpu.adapters[client], jobs[client].start)),
+              1e-3);
+  }
+}
+
+} // namespace
+} // namespace coppice::graph

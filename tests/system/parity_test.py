@@ -1,0 +1,74 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The simulator gives the bits that a fleet of real processes gives.
+
+Eight devices train on texts of their own, under secure aggregation and with everything that a fleet
+has by default. Then the simulator plays the same rounds, with their ids, texts and settings.
+"""
+
+import random
+import unittest
+
+from fleet import MODEL, FleetTest, Process
+
+DEVICES = 8
+ROUNDS = 2
+WORDS = ("river stone lantern orchard winter copper thread harbour meadow signal garden window "
+         "barley kettle morning letter station bridge pepper violin").split()
+
+
+def paragraphs(number):
+    draw = random.Random(number)
+    return "\n\n".join(
+        " ".join(draw.choice(WORDS) for _ in range(draw.randint(40, 90))) + "."
+        for _ in range(14 + 3 * number))
+
+
+class AFleetAndItsSimulation(FleetTest):
+    devices = DEVICES
+    secure = True
+    settings = {"training.max_steps": 3, "training.batch_tokens": 64, "training.max_length": 64,
+                "training.seed": 7, "round.goal_fraction": 1, "round.examples_per_weight": 10}
+
+    def make_fleet(self):
+        super().make_fleet()
+        for number in range(DEVICES):
+            folder = self.home / "texts" / f"device{number}"
+            folder.mkdir(parents=True)
+            (folder / "diary.txt").write_text(paragraphs(number))
+
+    def run_trainer(self, number):
+        process = Process(self.home / f"device{number}.log",
+                          ["client", "run", self.device(number),
+                           f"--set=client.data={self.home / 'texts' / f'device{number}'}",
+                           "--set=personal.enabled=false", "--until-release", ROUNDS,
+                           "--timeout", "120s"])
+        self.processes.append(process)
+        return process
+
+    def test_release_the_same_bits(self):
+        service = self.serve("--rounds", ROUNDS, "--timeout", "120s", "--leave-when-fetched")
+        self.enroll_all()
+        for device in [self.run_trainer(number) for number in range(DEVICES)]:
+            self.assertEqual(device.wait(180), 0)
+        self.assertEqual(service.wait(), 0)
+        for number in range(1, ROUNDS + 1):
+            self.assertEqual(len(self.counted(number)), DEVICES)
+        released = [row[0].hex() for row in self.query(
+            "SELECT adapter FROM releases WHERE version > 0 ORDER BY version")]
+
+        (self.home / "ids").write_text("\n".join(self.ids) + "\n")
+        (self.home / "scenario.toml").write_text("")
+        own = {"rounds": ROUNDS, "model": MODEL, "data.source": "folder",
+               "data.path": self.home / "texts", "lora.r": 1, "lora.target_modules": "q_proj",
+               "round.min_available_nodes": DEVICES, "round.min_train_nodes": DEVICES,
+               "round.deadline": "60s", "round.min_survivors": 3, "report.clients": 1,
+               "personal.max_steps": 1, "report.global_bytes": "1kB", **self.settings}
+        run = self.coppice("sim", "run", self.home / "scenario.toml", "--out", self.home / "run",
+                           "--identities", self.home / "ids",
+                           *[f"--set={name}={value}" for name, value in own.items()])
+        self.assertEqual(run["release_sha256"], released)
+        self.assertEqual(len(set(released)), ROUNDS)
+
+
+if __name__ == "__main__":
+    unittest.main()
