@@ -64,7 +64,7 @@ struct RoundSetting {
   RoundPlan plan;
   const Adapter* start; // the shared adapter; must outlive the round
   RoundWeights weights;
-  std::vector<DeviceNumber> members; // sorted
+  std::vector<DeviceNumber> members;         // sorted
   std::span<const ClientId> identities = {}; // of all devices; empty: virtual ones
   Nanos starts;
 };

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "sim/run_folder.h"
 
-#include <cstdio>
+#include <fstream>
 
 #include "base/text.h"
 #include "crypto/hash.h"
@@ -179,6 +179,13 @@ Result<void> RunFolder::add_event(const Json& event) {
   unwritten_ += dump_json(event);
   unwritten_ += '\n';
   return {};
+}
+
+Result<void> RunFolder::add_timing(const Json& line) {
+  std::ofstream file(path_ / kTimingFile, std::ios::app);
+  file << dump_json(line) << '\n';
+  if (file.flush()) return {};
+  return Error{ErrorCode::kIo, cat("can't write ", (path_ / kTimingFile).string())};
 }
 
 Result<void> RunFolder::store(RunState& state, const Population& population) {

@@ -54,6 +54,7 @@ class RunFolder {
   Result<void> add_to_manifest(const Json& fields);
 
   Result<void> add_event(const Json& event); // durable with the next store()
+  Result<void> add_timing(const Json& line); // wall time, outside the fingerprint
   // The rows that differ from a fresh population's are kept.
   Result<void> store(RunState& state, const Population& population);
   // Nothing where the run never stored one; otherwise the rows are set too.

@@ -12,6 +12,8 @@
 namespace coppice {
 namespace {
 
+SystemBytes source;
+
 RoundPlan plan_with(NoiseKind kind) {
   RoundPlan plan = samples::plan();
   plan.required_features = {kFeatureSecureAggregation};

@@ -167,6 +167,40 @@ TEST(Simulation, TheBudgetEndsTheRun) {
   EXPECT_NE(end->reason.find("budget"), std::string::npos) << end->reason;
 }
 
+// Six train with the noise that the mean over sixty would have: a tenth on their sum, at the price
+// of sixty, who are drawn ten times as often.
+TEST(Simulation, ANoiseCohortPaysForTheLargerOne) {
+  const TemporaryFolder folder;
+  const std::vector<Override> noisy{{"rounds", "1", ""},
+                                    {"population.devices", "600", ""},
+                                    {"privacy.noise", "central", ""},
+                                    {"privacy.noise_multiplier", "4", ""},
+                                    {"privacy.epsilon", "50", ""},
+                                    {"round.sampling", "poisson", ""},
+                                    {"round.fraction_train", "0.01", ""},
+                                    {"round.weighted_by", "uniform", ""},
+                                    {"round.ring_bits", "32", ""},
+                                    {"round.min_survivors", "3", ""},
+                                    {"training.kind", "none", ""}};
+  const auto epsilon_of = [&](const char* name, const std::vector<Override>& set) {
+    auto made = RunFolder::create(folder.path() / name, Json::object());
+    auto simulation =
+        Simulation::open(parts_of(scenario_with(set)), alone(), std::move(made).value());
+    EXPECT_TRUE(simulation.ok()) << simulation.error().message;
+    const auto end = (*simulation)->run(nullptr, {});
+    EXPECT_TRUE(end.ok()) << end.error().message;
+    return end->epsilon;
+  };
+  const double six = epsilon_of("six", noisy);
+  auto larger = noisy;
+  larger.push_back({"privacy.noise_cohort", "60", ""});
+  const double as_sixty = epsilon_of("sixty", larger);
+  auto sixty = noisy;
+  sixty[6] = {"round.fraction_train", "0.1", ""};
+  EXPECT_GT(as_sixty, six);
+  EXPECT_NEAR(as_sixty, epsilon_of("real", sixty), 1e-9);
+}
+
 // Without training a round is a few elements, whatever it stands for.
 TEST(Simulation, ARoundWithoutTrainingWeighsWhatTheModelsWould) {
   const TemporaryFolder folder;

@@ -47,7 +47,7 @@ class SeveralRanks : public ::testing::Test {
     }
   }
 
-  fs::path output(std::uint32_t rank) const { return folder_ / cat("rank", rank); }
+  fs::path output(std::uint32_t rank) const { return folder_.path() / cat("rank", rank); }
   std::string text(std::uint32_t rank) const {
     const auto bytes = read_file(output(rank), 1U << 20U);
     return bytes.ok() ? std::string(as_text(*bytes)) : std::string();
