@@ -216,7 +216,7 @@ void add_sim_run_command(CLI::App& parent, Context& context) {
       {.name = "run",
        .summary = "Play a scenario: virtual clients on the devices' own code, in virtual time",
        .example = "coppice sim run examples/sim/quickstart.toml\n"
-                  "coppice sim run study.toml --out runs/study --set rounds=100 --set workers=2"},
+                  "coppice sim run study.toml --out runs/study --set rounds=100"},
       [options](Context& at) { return run(at, *options); });
   command.add_option("SCENARIO", options->scenario, "TOML file")->required()->type_name("FILE");
   command.add_option("--out", options->out, "Folder of the run (default: runs/NAME-1, -2, ...)")
