@@ -84,6 +84,7 @@ Result<PackTimes> time_clients(const OpenModel& model, const PackOptions& option
     }
     times.whole_seconds = started + seconds_now() - training;
     if (run == 0 || times.steps_seconds < best.steps_seconds) best = times;
+    best.loss = times.loss; // of a run without warm-up, in the end
   }
   return best;
 }
