@@ -151,6 +151,7 @@ Result<void> Simulation::prepare_devices() {
   learner_ = training_learner(
       *team_, *data_,
       {.client_of = [clients = data_->clients()](DeviceNumber device) { return device % clients; },
+       .pack = scenario.pack,
        .keep_deltas = kKeptDeltas,
        .mine =
            [this](DeviceNumber device) {
@@ -204,6 +205,9 @@ Result<SimulationEnd> Simulation::run(const std::atomic<bool>* stop, const OnRou
     COPPICE_TRY(play_round(stop, on_round));
     end_.seconds += std::chrono::duration<double>(std::chrono::steady_clock::now() - began).count();
     const bool last = !more_rounds();
+    if (last && !state_.ended && state_.rounds < parts_.scenario.rounds) {
+      end_.reason = "its virtual time is over";
+    }
     if (evaluation_ && (last || state_.rounds % parts_.scenario.report.every == 0)) {
       COPPICE_TRY(evaluate());
     }

@@ -84,6 +84,21 @@ TEST(Simulation, AnyNumberOfWorkersGivesTheSameReleasesAndEvents) {
   }
 }
 
+TEST(Simulation, AnyPackGivesTheSameReleasesAndEvents) {
+  const TemporaryFolder folder;
+  const std::vector<Override> short_run{{"rounds", "2", ""}, {"workers", "2", ""}};
+  std::vector<Played> runs;
+  for (const char* pack : {"1", "4", "16"}) {
+    auto set = short_run;
+    set.push_back({"pack", pack, ""});
+    runs.push_back(play(folder.path() / pack, scenario_with(set)));
+  }
+  for (const Played& run : runs) {
+    EXPECT_EQ(run.releases, runs[0].releases);
+    EXPECT_EQ(run.events, runs[0].events);
+  }
+}
+
 TEST(Simulation, AnotherSeedGivesOtherReleases) {
   const TemporaryFolder folder;
   const Played one = play(folder.path() / "1", scenario_with({{"rounds", "1", ""}}));
