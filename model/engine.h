@@ -33,8 +33,16 @@ struct AdapterUse {
 };
 
 struct Score {
-  double nats = 0;          // summed over the predicted tokens, in float64
-  std::uint64_t tokens = 0; // predicted tokens
+  double nats = 0;           // summed over the predicted tokens, in float64
+  std::uint64_t tokens = 0;  // predicted tokens
+  std::uint64_t correct = 0; // of them, whose logit is the highest; of equal ones, the lowest id's
+
+  Score& operator+=(const Score& other) {
+    nats += other.nats;
+    tokens += other.tokens;
+    correct += other.correct;
+    return *this;
+  }
 };
 
 // AdamW as in PyTorch (Loshchilov and Hutter 2019), on the trainable adapter only.

@@ -59,6 +59,9 @@ void cross_entropy(WorkerPool& pool, const EngineKernels& engine_kernels, const 
         cap_slope_row(row, head.cap, vocabulary, slopes);
       }
       const float top = maximum(row, vocabulary);
+      if (!work.correct.empty()) {
+        work.correct[begin + i] = is_first_maximum(row, target, top) ? 1 : 0;
+      }
       const float sum = exponentiate_row(row, top, vocabulary);
       work.nats[begin + i] = std::log(double{sum}) + double{top} - target_logit;
       if (work.weights.empty()) return;

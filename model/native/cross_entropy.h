@@ -26,7 +26,8 @@ struct CrossEntropy {
   std::span<const TokenId> targets;
   std::span<const float> weights; // (rows), or empty
   std::span<double> nats;
-  FloatRows d_hidden; // with weights
+  std::span<std::uint8_t> correct; // 1 where Score::correct counts the row; or empty
+  FloatRows d_hidden;              // with weights
 };
 void cross_entropy(WorkerPool& pool, const EngineKernels& kernels, const OutputHead& head,
                    const CrossEntropy& work, Buffer& memory);

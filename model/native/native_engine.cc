@@ -111,12 +111,17 @@ void NativeEngine::score_pass(std::span<const Sequence> sequences, const ModelLo
       element_rows(transformer_.kernels().precise, normed_memory, rows.size(), width);
   transformer_.final_norm(x, rows, transformer_.kernels().precise, normed, nullptr);
   std::vector<double> nats(rows.size());
+  std::vector<std::uint8_t> correct(rows.size());
   cross_entropy(transformer_.pool(), transformer_.kernels(), transformer_.head(),
-                {.hidden = normed, .targets = targets, .weights = {}, .nats = nats, .d_hidden = {}},
+                {.hidden = normed,
+                 .targets = targets,
+                 .weights = {},
+                 .nats = nats,
+                 .correct = correct,
+                 .d_hidden = {}},
                 logits);
   for (std::size_t i = 0; i < nats.size(); ++i) {
-    scores[owners[i]].nats += nats[i];
-    ++scores[owners[i]].tokens;
+    scores[owners[i]] += {.nats = nats[i], .tokens = 1, .correct = correct[i]};
   }
 }
 

@@ -110,6 +110,7 @@ double PassRunner::loss(const Pass& pass, const FloatRows& x, const FloatRows& d
                  .targets = pass.targets,
                  .weights = weights,
                  .nats = nats,
+                 .correct = {},
                  .d_hidden = d_normed},
                 logits_);
   transformer_.final_norm_back(d_normed, pass.rows, x, factors_.floats(), dx);

@@ -5,7 +5,9 @@
 
 #include <gtest/gtest.h>
 
+#include "base/text.h"
 #include "crypto/hash.h"
+#include "formats/json.h"
 #include "model/native/native_engine.h"
 #include "tests/aggregator/temporary_folder.h"
 
@@ -156,6 +158,52 @@ TEST(Simulation, ARunIsNotGoneOnWithUnderOtherConditions) {
   ASSERT_FALSE(other.ok());
   EXPECT_EQ(other.error().code, ErrorCode::kFailedPrecondition);
   EXPECT_NE(other.error().message.find("data_sha256"), std::string::npos) << other.error().message;
+}
+
+// Rows of instructions of twelve users; every other one of each has choices.
+void write_rows(const fs::path& path) {
+  std::string lines;
+  for (int i = 0; i < 240; ++i) {
+    Json row{{"user", cat("user ", i % 12)},
+             {"prompt", cat("How many are ", i, " and ", i % 7, "?")},
+             {"response", cat(i + i % 7)}};
+    if (i / 12 % 2 == 0) row["choices"] = {cat(i + i % 7), cat(i + i % 7 + 1)};
+    lines += row.dump() + '\n';
+  }
+  ASSERT_TRUE(write_file_atomically(path, as_bytes(lines)).ok());
+}
+
+TEST(Simulation, InstructionRowsAreAnsweredAlikeByAnyNumberOfWorkers) {
+  const TemporaryFolder folder;
+  const fs::path rows = folder.path() / "rows.jsonl";
+  write_rows(rows);
+  std::vector<Override> set{{"data.source", "jsonl", ""},
+                            {"data.path", rows.string(), ""},
+                            {"data.user_column", "user", ""},
+                            {"population.devices", "0", ""},
+                            {"report.clients", "1", ""},
+                            {"report.answers", "4", ""},
+                            {"rounds", "1", ""}};
+  const Played one = play(folder.path() / "1", scenario_with(set));
+  set.push_back({"workers", "2", ""});
+  const Played two = play(folder.path() / "2", scenario_with(set));
+  EXPECT_EQ(one.events, two.events);
+  const Bytes events = read_file(folder.path() / "1" / kEventsFile, 1U << 20U).value();
+  std::size_t evaluations = 0;
+  for (const std::string& line : split(as_text(events), '\n')) {
+    if (line.empty()) continue;
+    const Json event = parse_json(line).value();
+    if (event["event"] != "evaluation") continue;
+    ++evaluations;
+    for (const char* share : {"token_accuracy", "choice_accuracy", "choice_accuracy_by_byte",
+                              "exact_match", "rouge_l"}) {
+      ASSERT_TRUE(event.contains(share)) << share;
+      EXPECT_GE(event[share], 0.0) << share;
+      EXPECT_LE(event[share], 1.0) << share;
+    }
+    EXPECT_GT(event["token_accuracy"], 0.0);
+  }
+  EXPECT_EQ(evaluations, 2U); // of the base and of the shared adapter
 }
 
 // Noise follows from the seed here, so that a run can be repeated; it is priced as in a fleet, and
