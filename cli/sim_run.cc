@@ -216,15 +216,16 @@ void add_sim_run_command(CLI::App& parent, Context& context) {
       {.name = "run",
        .summary = "Play a scenario: virtual clients on the devices' own code, in virtual time",
        .example = "coppice sim run examples/sim/quickstart.toml\n"
-                  "coppice sim run study.toml --out runs/study --set rounds=100 --set workers=2"},
+                  "coppice sim run study.toml --out runs/study --set rounds=100"},
       [options](Context& at) { return run(at, *options); });
   command.add_option("SCENARIO", options->scenario, "TOML file")->required()->type_name("FILE");
   command.add_option("--out", options->out, "Folder of the run (default: runs/NAME-1, -2, ...)")
       ->type_name("DIR");
   command
-      .add_option("--identities", options->identities,
-                  "Ids of a real fleet's devices, one a line, in the order of the data's clients: its "
-                  "rounds are played again, to the same bits")
+      .add_option(
+          "--identities", options->identities,
+          "Ids of a real fleet's devices, one a line, in the order of the data's clients: its "
+          "rounds are played again, to the same bits")
       ->type_name("FILE");
   command.add_option("--set", options->set, "Any setting: section.key=value")
       ->type_name("KEY=VALUE");

@@ -12,6 +12,7 @@ namespace {
 
 constexpr std::size_t kMaxFileBytes = std::size_t{1} << 30U;
 constexpr std::size_t kWindowsAtOnce = 8; // between two looks at Ctrl-C
+constexpr std::size_t kAnswersAtOnce = 8;
 
 bool readable(const fs::path& path) {
   const fs::path kind = path.extension();
@@ -31,6 +32,7 @@ void add_rows(std::string_view text, const std::string& name, const BaseModel& b
     }
     into.documents.push_back(row->instruction ? tokenize_instruction(base, row->text, row->response)
                                               : tokenize_text(base.tokenizer(), row->text));
+    if (row->instruction) into.rows.push_back(std::move(*row));
   }
 }
 
@@ -97,8 +99,7 @@ Result<TextScore> score_with_progress(Console& console, Engine& engine,
     const std::span<const Sequence> some =
         std::span(windows).subspan(at, std::min(kWindowsAtOnce, windows.size() - at));
     for (const Score& score : COPPICE_TRY(engine.score(adapters, some))) {
-      total.score.nats += score.nats;
-      total.score.tokens += score.tokens;
+      total.score += score;
     }
     for (const Sequence& window : some) done += window.tokens.size();
     progress.update(done);
@@ -109,8 +110,41 @@ Result<TextScore> score_with_progress(Console& console, Engine& engine,
   return total;
 }
 
+std::vector<Question> questions_of(const TextDocuments& text, std::size_t most,
+                                   const BaseModel& base) {
+  std::vector<Question> questions;
+  const std::size_t rows = text.rows.size();
+  const std::size_t count = std::min(most, rows);
+  for (std::size_t i = 0; i < count; ++i) {
+    auto question = question_of(text.rows[i * rows / count], base);
+    if (question) questions.push_back(std::move(*question));
+  }
+  return questions;
+}
+
+Result<AnswerScore> answer_with_progress(Console& console, Engine& engine,
+                                         std::span<const AdapterUse> adapters,
+                                         std::span<const Question> questions,
+                                         const std::string& label) {
+  const SystemClock clock;
+  Progress progress(console, {label, "answers"}, questions.size(), clock);
+  AnswerScore total;
+  for (std::size_t at = 0; at < questions.size(); at += kAnswersAtOnce) {
+    if (interrupted()) return Error{ErrorCode::kCancelled, "answering was stopped"};
+    total += COPPICE_TRY(score_answers(
+        engine, adapters, questions.subspan(at, std::min(kAnswersAtOnce, questions.size() - at))));
+    progress.update(total.answers);
+  }
+  return total;
+}
+
 double nats_per_token(const Score& score) {
   return score.tokens == 0 ? 0.0 : score.nats / static_cast<double>(score.tokens);
+}
+
+double token_accuracy(const Score& score) {
+  const auto correct = static_cast<double>(score.correct);
+  return score.tokens == 0 ? 0.0 : correct / static_cast<double>(score.tokens);
 }
 
 } // namespace coppice

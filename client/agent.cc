@@ -15,7 +15,7 @@ constexpr Millis kLongestWait{500};
 // An owner who picks the device up gets it back at once: while something is computed its conditions
 // are read this often. And it goes on only after they were met for a while, so that it isn't paused
 // again and again where a reading wavers.
-constexpr Millis kConditionsEvery{50};
+constexpr Millis kConditionsEvery{20};
 constexpr Millis kCalmBeforeWork{2'000};
 } // namespace
 

@@ -6,6 +6,7 @@
 
 #include "base/append.h"
 #include "base/text.h"
+#include "client/row_choices.h"
 #include "crypto/hash.h"
 
 namespace coppice {
@@ -121,6 +122,7 @@ Result<Piece> piece_of_row(const Json& row) {
     return Error{ErrorCode::kInvalidArgument,
                  "a row needs 'text', 'prompt' and 'response', or 'instruction' and 'output'"};
   }
+  if (piece.instruction) read_choices(row, piece);
   piece.split = split_of(piece);
   return piece;
 }
@@ -221,8 +223,7 @@ Result<TextScore> score_documents(Engine& engine, std::span<const AdapterUse> ad
   }
   const auto scores = COPPICE_TRY(engine.score(adapters, windows));
   for (const Score& score : scores) {
-    total.score.nats += score.nats;
-    total.score.tokens += score.tokens;
+    total.score += score;
   }
   return total;
 }

@@ -28,6 +28,8 @@ struct Piece {
   std::string response; // empty for plain text
   bool instruction = false;
   Split split = Split::kTrain;
+  std::vector<std::string> choices = {}; // of an instruction row that has some
+  std::size_t right_choice = 0;          // of them
 };
 
 // 80/10/10 by the piece's hash.

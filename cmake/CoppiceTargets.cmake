@@ -36,7 +36,7 @@ endfunction()
 # coppice_test(NAME SOURCES x_test.cc ... LINK targets... [LABELS slow] [TIMEOUT seconds])
 # One GoogleTest program, `NAME_tests`; each TEST becomes a ctest entry "NAME.Suite.Test".
 function(coppice_test name)
-  cmake_parse_arguments(ARG "" "TIMEOUT" "SOURCES;LINK;LABELS" ${ARGN})
+  cmake_parse_arguments(ARG "" "TIMEOUT;FILTER" "SOURCES;LINK;LABELS" ${ARGN})
   if(NOT ARG_TIMEOUT)
     set(ARG_TIMEOUT 120)
   endif()
@@ -48,6 +48,7 @@ function(coppice_test name)
   target_compile_definitions(${name}_tests PRIVATE COPPICE_SOURCE_DIR="${CMAKE_SOURCE_DIR}"
                                                    COPPICE_BINARY_DIR="${CMAKE_BINARY_DIR}")
   gtest_discover_tests(${name}_tests TEST_PREFIX "${name}." DISCOVERY_MODE PRE_TEST
+                       TEST_FILTER "${ARG_FILTER}"
                        PROPERTIES TIMEOUT ${ARG_TIMEOUT} LABELS "${ARG_LABELS}")
 endfunction()
 

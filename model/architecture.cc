@@ -47,7 +47,10 @@ const std::vector<Architecture>& table() {
        .wide_scores_layers = 62},
       {.config = {.architecture = "smollm3", .rope_order = kPairs, .unrotated_every = 4}},
       // BitNet b1.58: squared ReLU is a key of the file.
-      {.config = {.architecture = "bitnet", .rope_order = kHalves, .sub_norms = true}},
+      {.config = {.architecture = "bitnet",
+                  .rope_order = kHalves,
+                  .sub_norms = true,
+                  .token_scales = true}},
   };
   return architectures;
 }

@@ -103,7 +103,9 @@ class TensorCheck {
 
   Result<void> expect_no_more() const {
     for (const GgufTensor& tensor : file_.tensors()) {
-      if (known_.contains(tensor.name) || is_nf4_companion(file_, tensor.name)) continue;
+      if (known_.contains(tensor.name) || !matrix_of_companion(file_, tensor.name).empty()) {
+        continue;
+      }
       return Error{ErrorCode::kUnsupported, cat(file_.name(), ": the tensor ", tensor.name,
                                                 " belongs to a feature that is not computed here")};
     }

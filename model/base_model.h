@@ -64,6 +64,7 @@ struct ModelConfig {
   bool fused_gate_up = false; // ffn_up: rows of gate, then up
   bool post_norms = false;    // post_attention_norm, post_ffw_norm: before the residual is added
   bool sub_norms = false;     // attn_sub_norm before attn_output, ffn_sub_norm before ffn_down
+  bool token_scales = false;  // int8 activations have one scale a token, as in training (BitNet)
   Activation activation = Activation::kSilu;
   float embedding_scale = 1.0F; // sqrt(d) for gemma
   float attention_scale = 0;    // of q k, before cap and mask: 1 / sqrt(head_width)

@@ -70,6 +70,27 @@ void dequantize_tq2_0(const std::uint8_t* blocks, std::size_t elements, float* o
 } // namespace avx512
 #endif
 
+#if defined(__aarch64__)
+namespace neon {
+void dequantize_f16(const std::uint8_t* blocks, std::size_t elements, float* out);
+void dequantize_bf16(const std::uint8_t* blocks, std::size_t elements, float* out);
+void dequantize_q8_0(const std::uint8_t* blocks, std::size_t elements, float* out);
+void dequantize_q4_0(const std::uint8_t* blocks, std::size_t elements, float* out);
+void dequantize_q4_1(const std::uint8_t* blocks, std::size_t elements, float* out);
+void dequantize_q5_0(const std::uint8_t* blocks, std::size_t elements, float* out);
+void dequantize_q5_1(const std::uint8_t* blocks, std::size_t elements, float* out);
+void dequantize_iq4_nl(const std::uint8_t* blocks, std::size_t elements, float* out);
+void dequantize_q2_k(const std::uint8_t* blocks, std::size_t elements, float* out);
+void dequantize_q3_k(const std::uint8_t* blocks, std::size_t elements, float* out);
+void dequantize_q4_k(const std::uint8_t* blocks, std::size_t elements, float* out);
+void dequantize_q5_k(const std::uint8_t* blocks, std::size_t elements, float* out);
+void dequantize_q6_k(const std::uint8_t* blocks, std::size_t elements, float* out);
+void dequantize_iq4_xs(const std::uint8_t* blocks, std::size_t elements, float* out);
+void dequantize_tq1_0(const std::uint8_t* blocks, std::size_t elements, float* out);
+void dequantize_tq2_0(const std::uint8_t* blocks, std::size_t elements, float* out);
+} // namespace neon
+#endif
+
 inline float half_at(const std::uint8_t* bytes) {
   std::uint16_t half;
   std::memcpy(&half, bytes, sizeof half);

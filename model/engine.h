@@ -33,8 +33,16 @@ struct AdapterUse {
 };
 
 struct Score {
-  double nats = 0;          // summed over the predicted tokens, in float64
-  std::uint64_t tokens = 0; // predicted tokens
+  double nats = 0;           // summed over the predicted tokens, in float64
+  std::uint64_t tokens = 0;  // predicted tokens
+  std::uint64_t correct = 0; // of them, whose logit is the highest; of equal ones, the lowest id's
+
+  Score& operator+=(const Score& other) {
+    nats += other.nats;
+    tokens += other.tokens;
+    correct += other.correct;
+    return *this;
+  }
 };
 
 // AdamW as in PyTorch (Loshchilov and Hutter 2019), on the trainable adapter only.
@@ -129,7 +137,8 @@ struct GenerateRequest {
   std::uint32_t max_tokens = 128;
   SamplerSettings sampler{};
   // Decoding may round activations to int8, 32 to a scale, where that is faster: a logit moves by
-  // about a hundredth of its size.
+  // about a hundredth of its size. BitNet's are rounded as EngineOptions::trained_rounding says, in
+  // the prompt too.
   bool int8_activations = false;
   bool ignore_end_tokens = false; // for measurements: text goes on after an ending token
   // Called after each token; false stops. May be empty.
@@ -234,6 +243,10 @@ struct EngineOptions {
   // Products of float32 throughout, where the native engine, or a GPU, would round their inputs to
   // bfloat16.
   bool exact = false;
+  // score() and logits() round the inputs of the blocks' linear layers as a BitNet model was
+  // trained with (W1.58A8): to int8, one scale a token. Adapters read them unrounded; training
+  // never rounds. Of no effect on other architectures, nor on LibTorch's engine.
+  bool trained_rounding = false;
   // "cpu", or "cuda:N" for the LibTorch engine: it then holds the base dequantized on that GPU,
   // packs clients and sequences, and generates slowly. Results repeat for equal packs on one kind
   // of GPU, whatever the number of GPUs.

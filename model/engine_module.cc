@@ -3,7 +3,6 @@
 
 #include "base/module_file.h"
 #include "base/text.h"
-#include "model/weight_rows.h"
 
 namespace coppice {
 namespace {
@@ -17,13 +16,6 @@ constexpr ModuleFile kModule{.file = "libcoppice_graph.so",
 
 Result<std::unique_ptr<Engine>> open_graph_engine(std::shared_ptr<const BaseModel> base,
                                                   const EngineOptions& options) {
-  for (const GgufTensor& tensor : base->file().tensors()) {
-    if (!is_nf4(base->file(), tensor)) continue;
-    return Error{ErrorCode::kUnsupported,
-                 cat(base->path().string(), ": ", tensor.name,
-                     " is stored as NF4, which this engine doesn't compute with; quantize the "
-                     "model to another type")};
-  }
   auto* const open =
       reinterpret_cast<OpenGraphEngine*>(COPPICE_TRY(module_symbol(kModule, kGraphEngineSymbol)));
   std::unique_ptr<Engine> engine;

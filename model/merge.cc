@@ -121,9 +121,9 @@ Result<Bytes> merge_tensor(const GgufFile& file, const GgufTensor& tensor, const
   return std::move(writer).take();
 }
 
-// Whether the tensor holds scales of an NF4 matrix that will be stored in another way.
+// Whether the tensor holds scales of a matrix that will be stored in another way.
 bool belongs_to_merged(const GgufFile& file, std::string_view name, const MergePlan& plan) {
-  return is_nf4_companion(file, name) && plan.contains(std::string(nf4_matrix_of(name)));
+  return plan.contains(matrix_of_companion(file, name));
 }
 
 Result<MergePlan> plan_merge(const BaseModel& base, std::span<const AdapterUse> adapters) {

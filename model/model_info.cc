@@ -9,8 +9,10 @@
 namespace coppice {
 namespace {
 
+// A companion is counted with its matrix.
 std::string_view storage_of(const GgufFile& file, const GgufTensor& tensor) {
-  return is_nf4_companion(file, tensor.name) ? "NF4" : storage_name(file, tensor);
+  const std::string matrix = matrix_of_companion(file, tensor.name);
+  return storage_name(file, matrix.empty() ? tensor : *file.find_tensor(matrix).value());
 }
 
 std::vector<StorageShare> shares_of(const GgufFile& file, bool matrices_only) {
@@ -20,7 +22,7 @@ std::vector<StorageShare> shares_of(const GgufFile& file, bool matrices_only) {
     const std::string_view type = storage_of(file, tensor);
     auto share = std::ranges::find(shares, type, &StorageShare::type);
     if (share == shares.end()) share = shares.insert(share, {.type = type});
-    if (!is_nf4_companion(file, tensor.name)) share->tensors += 1;
+    if (matrix_of_companion(file, tensor.name).empty()) share->tensors += 1;
     share->elements += weight_count(file, tensor);
     share->bytes += tensor.data.size();
   }

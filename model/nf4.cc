@@ -5,6 +5,7 @@
 #include <array>
 #include <cmath>
 
+#include "model/dequantize_neon.h"
 #include "model/dequantize_x86.h"
 #include "model/quantized_blocks.h"
 
@@ -102,11 +103,36 @@ COPPICE_AVX512 void dequantize_block_avx512(const std::uint8_t* packed, float ma
     _mm512_storeu_ps(out + 16, avx512::look_up(high, values));
   }
 }
+#elif defined(__aarch64__)
+// The same, a byte of the sixteen values at a time.
+void dequantize_block_neon(const std::uint8_t* packed, float magnitude, float* out) {
+  uint8x16x4_t values;
+  for (std::size_t i = 0; i < 4; ++i) {
+    values.val[i] = vreinterpretq_u8_f32(vmulq_n_f32(vld1q_f32(kLevels.data() + 4 * i), magnitude));
+  }
+  const auto store = [&](uint8x16_t codes, float* to) {
+    const uint8x16_t first = vshlq_n_u8(codes, 2);
+    uint8x16x4_t bytes;
+    for (std::size_t i = 0; i < 4; ++i) {
+      bytes.val[i] = vqtbl4q_u8(values, vaddq_u8(first, vdupq_n_u8(static_cast<std::uint8_t>(i))));
+    }
+    vst4q_u8(reinterpret_cast<std::uint8_t*>(to), bytes);
+  };
+  for (std::size_t i = 0; i < kNf4Block / 2; i += 16, out += 32) {
+    const uint8x16_t bytes = vld1q_u8(packed + i);
+    const uint8x16_t first = neon::high_nibbles(bytes);
+    const uint8x16_t second = neon::low_nibbles(bytes);
+    store(vzip1q_u8(first, second), out);
+    store(vzip2q_u8(first, second), out + 16);
+  }
+}
 #endif
 
 DequantizeBlock* best_dequantize_block() {
 #if defined(__x86_64__)
   if (best_instruction_level() >= InstructionLevel::kAvx512) return dequantize_block_avx512;
+#elif defined(__aarch64__)
+  if (best_instruction_level() == InstructionLevel::kNeon) return dequantize_block_neon;
 #endif
   return dequantize_block;
 }

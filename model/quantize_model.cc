@@ -166,7 +166,8 @@ class ModelQuantizer {
   Result<std::vector<QuantizedTensor>> write(const fs::path& out) {
     reports_.reserve(file_.tensors().size()); // the tensors' makers hold references
     for (const GgufTensor& tensor : file_.tensors()) {
-      if (!is_nf4_companion(file_, tensor.name)) COPPICE_TRY(plan_tensor(tensor));
+      // What belongs to a matrix goes into its new blocks.
+      if (matrix_of_companion(file_, tensor.name).empty()) COPPICE_TRY(plan_tensor(tensor));
     }
     COPPICE_TRY(add_metadata());
     COPPICE_TRY(writer_.write_file(out));

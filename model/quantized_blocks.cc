@@ -42,23 +42,27 @@ namespace {
 
 struct TypeEntry {
   BlockType type;
-  DequantizeRow* at_level[3]; // by InstructionLevel; nullptr: as the level below
+  DequantizeRow* at_level[4]; // by InstructionLevel; nullptr: as the level below
 };
 
 #if defined(__x86_64__)
 #define COPPICE_LEVELS(name) \
-  { scalar::dequantize_##name, avx2::dequantize_##name, avx512::dequantize_##name }
+  { scalar::dequantize_##name, avx2::dequantize_##name, avx512::dequantize_##name, nullptr }
 #define COPPICE_NO_AVX2(name) \
-  { scalar::dequantize_##name, nullptr, avx512::dequantize_##name }
+  { scalar::dequantize_##name, nullptr, avx512::dequantize_##name, nullptr }
+#elif defined(__aarch64__)
+#define COPPICE_LEVELS(name) \
+  { scalar::dequantize_##name, nullptr, nullptr, neon::dequantize_##name }
+#define COPPICE_NO_AVX2 COPPICE_LEVELS
 #else
 #define COPPICE_LEVELS(name) \
-  { scalar::dequantize_##name, nullptr, nullptr }
+  { scalar::dequantize_##name, nullptr, nullptr, nullptr }
 #define COPPICE_NO_AVX2 COPPICE_LEVELS
 #endif
 
 // A new type is a line here, its scalar definition, and twins where they pay.
 constexpr TypeEntry kTypes[] = {
-    {BlockType::kF32, {scalar::dequantize_f32, nullptr, nullptr}},
+    {BlockType::kF32, {scalar::dequantize_f32, nullptr, nullptr, nullptr}},
     {BlockType::kF16, COPPICE_LEVELS(f16)},
     {BlockType::kBF16, COPPICE_LEVELS(bf16)},
     {BlockType::kQ8_0, COPPICE_LEVELS(q8_0)},
@@ -87,6 +91,8 @@ InstructionLevel detect_level() {
   const bool f16c = __get_cpuid(1, &a, &b, &c, &d) != 0 && (c & bit_F16C) != 0;
   if (!f16c || !__builtin_cpu_supports("avx2")) return InstructionLevel::kScalar;
   return __builtin_cpu_supports("avx512f") ? InstructionLevel::kAvx512 : InstructionLevel::kAvx2;
+#elif defined(__aarch64__)
+  return InstructionLevel::kNeon; // every arm64 processor has it
 #else
   return InstructionLevel::kScalar;
 #endif
@@ -95,7 +101,7 @@ InstructionLevel detect_level() {
 } // namespace
 
 std::string_view instruction_level_name(InstructionLevel level) {
-  constexpr std::string_view kNames[] = {"scalar", "avx2", "avx512"};
+  constexpr std::string_view kNames[] = {"scalar", "avx2", "avx512", "neon"};
   return kNames[static_cast<std::size_t>(level)];
 }
 

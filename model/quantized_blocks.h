@@ -25,8 +25,9 @@ enum class InstructionLevel : std::uint8_t {
   kScalar = 0, // plain C++, on every machine
   kAvx2 = 1,   // AVX2 and F16C
   kAvx512 = 2, // AVX-512 F
+  kNeon = 3,   // arm64, on which the two before are as kScalar
 };
-std::string_view instruction_level_name(InstructionLevel level); // "scalar", "avx2", "avx512"
+std::string_view instruction_level_name(InstructionLevel level); // "scalar", "avx2", ...
 // The highest that this processor and its operating system support.
 InstructionLevel best_instruction_level();
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "model/row_kernels.h"
 
+#include <algorithm>
 #include <bit>
 #include <cmath>
 #include <cstring>
@@ -291,6 +292,11 @@ COPPICE_LEVELS float maximum(const float* x, std::size_t n) {
   float best = tops[0];
   for (const float top : tops) best = top > best ? top : best;
   return best;
+}
+
+// The search runs only where the target is a maximum, so a row costs one comparison as a rule.
+bool is_first_maximum(const float* x, std::size_t i, float top) {
+  return x[i] == top && std::find(x, x + i, top) == x + i;
 }
 
 COPPICE_LEVELS float exponentiate_row(float* x, float shift, std::size_t n) {

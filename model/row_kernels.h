@@ -65,6 +65,8 @@ void cap_row(float* x, float cap, std::size_t n);
 void cap_slope_row(const float* capped, float cap, std::size_t n, float* slope);
 
 float maximum(const float* x, std::size_t n);
+// Whether x[i] is `top`, the maximum, and nothing before it is.
+bool is_first_maximum(const float* x, std::size_t i, float top);
 // x = e^(x - shift), in place. Returns their sum.
 float exponentiate_row(float* x, float shift, std::size_t n);
 void scale_row(float* x, float factor, std::size_t n);

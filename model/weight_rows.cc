@@ -3,11 +3,16 @@
 
 #include <algorithm>
 #include <bit>
+#include <cmath>
+#include <cstring>
 
 #include "base/text.h"
 
 namespace coppice {
 namespace {
+
+constexpr std::string_view kWeightSuffix = ".weight";
+constexpr std::string_view kScaleSuffix = ".scale";
 
 Error corrupt(const GgufFile& file, std::string_view name, std::string_view what) {
   return {ErrorCode::kCorrupt, cat(file.name(), ": ", name, " ", what, "; get the file again")};
@@ -29,18 +34,34 @@ Result<void> check_nf4_keys(const GgufFile& file) {
   return {};
 }
 
-} // namespace
-
-std::string_view nf4_matrix_of(std::string_view name) {
-  for (const std::string_view suffix : {kNf4CodesSuffix, kNf4ScalesSuffix}) {
-    if (name.ends_with(suffix)) return name.substr(0, name.size() - suffix.size());
+// What the tensor beside the matrix says that its weights are multiplied by; 1 without one.
+Result<float> read_scale(const GgufFile& file, std::string_view matrix) {
+  if (!matrix.ends_with(kWeightSuffix)) return 1.0F;
+  const std::string name =
+      cat(matrix.substr(0, matrix.size() - kWeightSuffix.size()), kScaleSuffix);
+  if (!file.has_tensor(name)) return 1.0F;
+  const GgufTensor& tensor = *COPPICE_TRY(file.find_tensor(name));
+  if (tensor.type != BlockType::kF32 || tensor.elements() != 1) {
+    return corrupt(file, name, "is not one F32 number");
   }
-  return {};
+  float scale;
+  std::memcpy(&scale, tensor.data.data(), sizeof scale);
+  if (!std::isfinite(scale)) return corrupt(file, name, "is no finite number");
+  return scale;
 }
 
-bool is_nf4_companion(const GgufFile& file, std::string_view name) {
-  const std::string_view matrix = nf4_matrix_of(name);
-  return !matrix.empty() && file.has_tensor(matrix);
+} // namespace
+
+std::string matrix_of_companion(const GgufFile& file, std::string_view name) {
+  const auto without = [name](std::string_view suffix) {
+    return std::string(name.substr(0, name.size() - suffix.size()));
+  };
+  std::string matrix;
+  if (name.ends_with(kNf4CodesSuffix)) matrix = without(kNf4CodesSuffix);
+  if (name.ends_with(kNf4ScalesSuffix)) matrix = without(kNf4ScalesSuffix);
+  if (name.ends_with(kScaleSuffix)) matrix = without(kScaleSuffix) + std::string(kWeightSuffix);
+  const auto found = file.find_tensor(matrix);
+  return found.ok() && (*found)->dims.size() == 2 ? matrix : std::string();
 }
 
 bool is_nf4(const GgufFile& file, const GgufTensor& tensor) {
@@ -54,7 +75,7 @@ std::vector<std::uint64_t> weight_dims(const GgufFile& file, const GgufTensor& t
 }
 
 std::uint64_t weight_count(const GgufFile& file, const GgufTensor& tensor) {
-  if (is_nf4_companion(file, tensor.name)) return 0;
+  if (!matrix_of_companion(file, tensor.name).empty()) return 0;
   return is_nf4(file, tensor) ? tensor.elements() * 2 : tensor.elements();
 }
 
@@ -68,10 +89,16 @@ Result<WeightRows> WeightRows::open(const GgufFile& file, std::string_view name)
     return Error{ErrorCode::kUnsupported, cat(file.name(), ": ", name, " has ", tensor.dims.size(),
                                               " dimensions, and only matrices are computed with")};
   }
-  if (coppice::is_nf4(file, tensor)) return open_nf4(file, tensor);
+  WeightRows rows = COPPICE_TRY(coppice::is_nf4(file, tensor) ? open_nf4(file, tensor)
+                                                              : open_blocks(file, tensor));
+  if (tensor.dims.size() == 2) rows.scale_ = COPPICE_TRY(read_scale(file, name));
+  return rows;
+}
+
+Result<WeightRows> WeightRows::open_blocks(const GgufFile& file, const GgufTensor& tensor) {
   if (!can_dequantize(tensor.type)) {
     return Error{ErrorCode::kUnsupported,
-                 cat(file.name(), ": ", name, " is stored as ", tensor.type,
+                 cat(file.name(), ": ", tensor.name, " is stored as ", tensor.type,
                      ", which is not read here; ", readable_types(), " and NF4 are")};
   }
   WeightRows rows;
@@ -132,6 +159,8 @@ void WeightRows::dequantize(std::size_t row, std::size_t column, std::span<float
   } else {
     dequantize_(from, out.size(), out.data());
   }
+  if (scale_ == 1.0F) return;
+  for (float& weight : out) weight *= scale_;
 }
 
 } // namespace coppice

@@ -26,6 +26,10 @@ class SplitWriter {
     if (piece.instruction) {
       row["prompt"] = piece.text;
       row["response"] = piece.response;
+      if (!piece.choices.empty()) {
+        row["choices"] = piece.choices;
+        row["answer"] = piece.right_choice;
+      }
     } else {
       row["text"] = piece.text;
     }

@@ -78,17 +78,23 @@ std::vector<std::uint64_t> Evaluation::keyed_order(std::uint64_t step) const {
 }
 
 Result<Evaluation::Set> Evaluation::draw_set(const char* name, bool unseen) const {
-  Set set{.name = name, .documents = {}};
+  Set set{.name = name, .documents = {}, .questions = {}};
   std::uint64_t bytes = 0;
   for (const std::uint64_t client : keyed_order(kSetOrder)) {
     if (bytes >= scenario_.report.global_bytes) break;
     if (data_.unseen(client) != unseen) continue;
-    ExampleSet examples = tokenize_pieces(COPPICE_TRY(data_.pieces(client)), base_);
+    std::vector<Piece> pieces = COPPICE_TRY(data_.pieces(client));
     // One piece in ten is for reports: two of each client make the set a mixture of many.
-    const std::size_t kept = std::min<std::size_t>(2, examples.report.size());
-    for (std::size_t i = 0; i < kept; ++i) {
-      bytes += examples.report[i].bytes;
-      set.documents.push_back(std::move(examples.report[i]));
+    std::erase_if(pieces, [](const Piece& piece) { return piece.split != Split::kReport; });
+    pieces.resize(std::min<std::size_t>(2, pieces.size()));
+    ExampleSet examples = tokenize_pieces(pieces, base_);
+    for (TokenizedDocument& document : examples.report) {
+      bytes += document.bytes;
+      set.documents.push_back(std::move(document));
+    }
+    for (const Piece& piece : pieces) {
+      if (set.questions.size() >= scenario_.report.answers) break;
+      if (auto question = question_of(piece, base_)) set.questions.push_back(std::move(*question));
     }
   }
   return set;
@@ -106,7 +112,7 @@ Result<std::unique_ptr<Evaluation>> Evaluation::make(const Scenario& scenario,
   if (!scenario.report.public_text.empty()) {
     const fs::path path = scenario_folder / scenario.report.public_text;
     const Bytes raw = COPPICE_TRY(read_file(path, kMaxPublicBytes));
-    Set set{.name = "public", .documents = {}};
+    Set set{.name = "public", .documents = {}, .questions = {}};
     std::uint64_t bytes = 0;
     for (const std::string& piece : cut_text(as_text(raw))) {
       if (bytes >= scenario.report.global_bytes) break;
@@ -129,7 +135,7 @@ Result<std::vector<double>> Evaluation::share_out(
     return job(i, engine, std::span(numbers).subspan(i * width, width));
   });
   COPPICE_TRY(Result<void>(done));
-  if (place.size == 1) return numbers;
+  if (place.size == 1 || count == 0) return numbers;
   const ByteSpan mine(reinterpret_cast<const std::uint8_t*>(numbers.data()),
                       numbers.size() * sizeof(double));
   const auto all = COPPICE_TRY(ranks_.all_gather(mine));
@@ -144,32 +150,67 @@ Result<std::vector<double>> Evaluation::share_out(
   return numbers;
 }
 
+Result<SetScore> Evaluation::score_text(const Set& set, std::span<const AdapterUse> uses) {
+  constexpr std::size_t kNumbers = 4;
+  const auto parts = COPPICE_TRY(share_out(
+      set.documents.size(), kNumbers,
+      [&](std::size_t i, Engine& engine, std::span<double> out) -> Result<void> {
+        const TextScore part = COPPICE_TRY(score_documents(engine, uses, {&set.documents[i], 1}));
+        out[0] = part.score.nats;
+        out[1] = static_cast<double>(part.score.tokens);
+        out[2] = static_cast<double>(part.score.correct);
+        out[3] = static_cast<double>(part.bytes);
+        return {};
+      }));
+  TextScore total;
+  for (std::size_t i = 0; i < parts.size(); i += kNumbers) {
+    total.score += {.nats = parts[i],
+                    .tokens = static_cast<std::uint64_t>(parts[i + 1]),
+                    .correct = static_cast<std::uint64_t>(parts[i + 2])};
+    total.bytes += static_cast<std::uint64_t>(parts[i + 3]);
+  }
+  const auto tokens = static_cast<double>(std::max<std::uint64_t>(1, total.score.tokens));
+  return SetScore{.set = set.name,
+                  .bits_per_byte = bits_per_byte(total.score, total.bytes),
+                  .nats_per_token = total.score.nats / tokens,
+                  .token_accuracy = static_cast<double>(total.score.correct) / tokens,
+                  .tokens = total.score.tokens,
+                  .bytes = total.bytes,
+                  .answers = {}};
+}
+
+Result<AnswerScore> Evaluation::answer(const Set& set, std::span<const AdapterUse> uses) {
+  constexpr std::size_t kNumbers = 5;
+  const auto parts = COPPICE_TRY(share_out(
+      set.questions.size(), kNumbers,
+      [&](std::size_t i, Engine& engine, std::span<double> out) -> Result<void> {
+        const AnswerScore part = COPPICE_TRY(score_answers(engine, uses, {&set.questions[i], 1}));
+        out[0] = static_cast<double>(part.exact);
+        out[1] = part.rouge_l;
+        out[2] = static_cast<double>(part.choices);
+        out[3] = static_cast<double>(part.chosen);
+        out[4] = static_cast<double>(part.chosen_bytes);
+        return {};
+      }));
+  AnswerScore total;
+  for (std::size_t i = 0; i < parts.size(); i += kNumbers) {
+    total += {.answers = 1,
+              .exact = static_cast<std::uint64_t>(parts[i]),
+              .rouge_l = parts[i + 1],
+              .choices = static_cast<std::uint64_t>(parts[i + 2]),
+              .chosen = static_cast<std::uint64_t>(parts[i + 3]),
+              .chosen_bytes = static_cast<std::uint64_t>(parts[i + 4])};
+  }
+  return total;
+}
+
 Result<std::vector<SetScore>> Evaluation::score(const Adapter* adapter) {
+  std::vector<AdapterUse> uses;
+  if (adapter != nullptr) uses.push_back({adapter, 1.0F});
   std::vector<SetScore> scores;
   for (const Set& set : sets_) {
-    const auto parts = COPPICE_TRY(share_out(
-        set.documents.size(), 3,
-        [&](std::size_t i, Engine& engine, std::span<double> out) -> Result<void> {
-          std::vector<AdapterUse> uses;
-          if (adapter != nullptr) uses.push_back({adapter, 1.0F});
-          const TextScore part = COPPICE_TRY(score_documents(engine, uses, {&set.documents[i], 1}));
-          out[0] = part.score.nats;
-          out[1] = static_cast<double>(part.score.tokens);
-          out[2] = static_cast<double>(part.bytes);
-          return {};
-        }));
-    TextScore total;
-    for (std::size_t i = 0; i < set.documents.size(); ++i) {
-      total.score.nats += parts[3 * i];
-      total.score.tokens += static_cast<std::uint64_t>(parts[3 * i + 1]);
-      total.bytes += static_cast<std::uint64_t>(parts[3 * i + 2]);
-    }
-    const auto tokens = static_cast<double>(std::max<std::uint64_t>(1, total.score.tokens));
-    scores.push_back({.set = set.name,
-                      .bits_per_byte = bits_per_byte(total.score, total.bytes),
-                      .nats_per_token = total.score.nats / tokens,
-                      .tokens = total.score.tokens,
-                      .bytes = total.bytes});
+    scores.push_back(COPPICE_TRY(score_text(set, uses)));
+    scores.back().answers = COPPICE_TRY(answer(set, uses));
   }
   return scores;
 }

@@ -2,13 +2,14 @@
 // What adapters are good for: on one set of all clients' report text, on clients that never
 // trained, on public text, and client by client.
 //
-// Report text alone, on which nothing selects. Documents are scored one by one and summed in order,
-// so figures don't depend on the number of workers or ranks. For one thread.
+// Report text alone, on which nothing selects. Documents and questions are scored one by one and
+// summed in order, so figures don't depend on the number of workers or ranks. For one thread.
 #pragma once
 
 #include <string>
 #include <vector>
 
+#include "client/answers.h"
 #include "client/gate.h"
 #include "sim/client_data.h"
 #include "sim/engine_team.h"
@@ -21,8 +22,10 @@ struct SetScore {
   std::string set; // "global", "unseen", "public"
   double bits_per_byte = 0;
   double nats_per_token = 0;
+  double token_accuracy = 0;
   std::uint64_t tokens = 0;
   std::uint64_t bytes = 0;
+  AnswerScore answers; // none where the set has no instruction rows
 };
 
 struct ClientScore {
@@ -56,6 +59,7 @@ class Evaluation {
   struct Set {
     std::string name;
     std::vector<TokenizedDocument> documents;
+    std::vector<Question> questions; // of those documents, at most report.answers
   };
   Evaluation(const Scenario& scenario, const BaseModel& base, const ClientData& data,
              EngineTeam& team, Ranks& ranks)
@@ -64,6 +68,8 @@ class Evaluation {
   Result<std::vector<double>> share_out(
       std::size_t count, std::size_t width,
       const std::function<Result<void>(std::size_t, Engine&, std::span<double>)>& job);
+  Result<SetScore> score_text(const Set& set, std::span<const AdapterUse> uses);
+  Result<AnswerScore> answer(const Set& set, std::span<const AdapterUse> uses);
   Result<Set> draw_set(const char* name, bool unseen) const;
   std::vector<std::uint64_t> keyed_order(std::uint64_t step) const;
   Result<ClientScore> score_client(Engine& engine, std::uint64_t client, const Adapter& shared,

@@ -25,7 +25,8 @@ constexpr KeySpec kSimulationKeys[] = {
      100 * kYearMs},
     {"", "workers", kInt, "0", "Threads that train; 0: one a core. Results don't depend on it.", 0,
      1024},
-    {"", "pack", kInt, "4", "Clients that a worker trains side by side.", 1, 4096},
+    {"", "pack", kInt, "1", "Clients that a worker takes at once. Results don't depend on it.", 1,
+     4096},
     {"", "engine", kChoice, "native", "What computes: native, or graph, by LibTorch.", -INFINITY,
      INFINITY, "native|graph"},
     {"", "precision", kChoice, "bfloat16", "What the native engine rounds products' inputs to.",
@@ -100,6 +101,8 @@ constexpr KeySpec kSimulationKeys[] = {
      "Train one adapter on all clients' text together, for as many tokens."},
     {"report", "public_text", kString, "", "File of text that no client has: forgetting."},
     {"report", "global_bytes", kSize, "200kB", "Of the global report set, drawn from all clients."},
+    {"report", "answers", kInt, "16", "Instruction rows of each report set that are answered.", 0,
+     1e5},
     {"report", "target_bits_per_byte", kFloat, "0", "What time, bytes and rounds are counted to.",
      0, 64},
     {"report", "adapters_every", kInt, "0", "Rounds between stored adapters; 0: the last alone.", 0,
@@ -174,6 +177,7 @@ ReportSettings report_of(const Settings& settings) {
   report.centralized = settings.get_bool("report.centralized");
   report.public_text = settings.get_string("report.public_text");
   report.global_bytes = settings.get_size("report.global_bytes");
+  report.answers = static_cast<std::uint32_t>(settings.get_int("report.answers"));
   report.target_bits_per_byte = settings.get_float("report.target_bits_per_byte");
   report.adapters_every = static_cast<std::uint32_t>(settings.get_int("report.adapters_every"));
   return report;

@@ -100,6 +100,7 @@ struct ReportSettings {
   bool centralized = false;             // and one adapter on all clients' text together
   std::string public_text;              // file of text that no client has: forgetting
   std::uint64_t global_bytes = 200'000; // of the global report set, drawn from all clients
+  std::uint32_t answers = 16;           // instruction rows of each set that are answered
   double target_bits_per_byte = 0;      // 0: none
   std::uint32_t adapters_every = 0;     // rounds between stored adapters; 0: only the last
 };

@@ -151,6 +151,7 @@ Result<void> Simulation::prepare_devices() {
   learner_ = training_learner(
       *team_, *data_,
       {.client_of = [clients = data_->clients()](DeviceNumber device) { return device % clients; },
+       .pack = scenario.pack,
        .keep_deltas = kKeptDeltas,
        .mine =
            [this](DeviceNumber device) {
@@ -195,7 +196,7 @@ bool Simulation::more_rounds() const {
 }
 
 Result<SimulationEnd> Simulation::run(const std::atomic<bool>* stop, const OnRound& on_round) {
-  if (state_.rounds == 0 && evaluation_) COPPICE_TRY(evaluate());
+  if (state_.event_bytes == 0 && evaluation_) COPPICE_TRY(evaluate()); // a run that begins
   COPPICE_TRY(store());
   auto stored_at = std::chrono::steady_clock::now();
   end_.reason = "all rounds were played";
@@ -204,6 +205,9 @@ Result<SimulationEnd> Simulation::run(const std::atomic<bool>* stop, const OnRou
     COPPICE_TRY(play_round(stop, on_round));
     end_.seconds += std::chrono::duration<double>(std::chrono::steady_clock::now() - began).count();
     const bool last = !more_rounds();
+    if (last && !state_.ended && state_.rounds < parts_.scenario.rounds) {
+      end_.reason = "its virtual time is over";
+    }
     if (evaluation_ && (last || state_.rounds % parts_.scenario.report.every == 0)) {
       COPPICE_TRY(evaluate());
     }
@@ -276,18 +280,38 @@ Result<std::optional<RoundPlan>> Simulation::next_plan(std::uint32_t cohort) {
                     .adapter_hash = sha256(state_.adapter),
                     .cohort = cohort};
   inputs.privacy = privacy_terms(settings, cohort, population_->size());
-  if (has_noise(settings) && inputs.privacy.noise_multiplier == 0) {
+  PlanInputs priced = inputs;
+  const double share = stand_for_more(priced);
+  double& multiplier = priced.privacy.noise_multiplier;
+  if (has_noise(settings) && multiplier == 0) {
     if (!planned_multiplier_) {
       planned_multiplier_ = COPPICE_TRY(
-          planned_noise_multiplier(facts_, settings, *strategy_, adapter_->spec(), inputs));
+          planned_noise_multiplier(facts_, settings, *strategy_, adapter_->spec(), priced));
     }
-    inputs.privacy.noise_multiplier = *planned_multiplier_;
+    multiplier = *planned_multiplier_;
   }
+  inputs.privacy.noise_multiplier = multiplier * share;
   RoundPlan plan = COPPICE_TRY(make_plan(facts_, settings, *strategy_, adapter_->spec(), inputs));
-  const double total = COPPICE_TRY(epsilon_with_plan(ledger_, settings.privacy, plan));
+  priced_ = share == 1
+                ? plan
+                : COPPICE_TRY(make_plan(facts_, settings, *strategy_, adapter_->spec(), priced));
+  const double total = COPPICE_TRY(epsilon_with_plan(ledger_, settings.privacy, priced_));
   if (has_noise(settings) && total > settings.privacy.epsilon) return std::optional<RoundPlan>{};
-  plan.privacy.cumulative_epsilon = total;
+  plan.privacy.cumulative_epsilon = priced_.privacy.cumulative_epsilon = total;
   return std::optional<RoundPlan>{std::move(plan)};
+}
+
+// Simulation only: a larger cohort, drawn at its own rate from the same population, is what is paid
+// for, and the mean over the cohort that trains gets the noise that the larger one's would have.
+// Gives the share of its noise that does that.
+double Simulation::stand_for_more(PlanInputs& inputs) const {
+  const double larger = parts_.scenario.noise_cohort;
+  if (larger == 0 || !has_noise(parts_.scenario.fleet)) return 1;
+  const double smaller = inputs.privacy.expected_cohort;
+  inputs.cohort = parts_.scenario.noise_cohort;
+  inputs.privacy.expected_cohort = parts_.scenario.noise_cohort;
+  inputs.privacy.sampling_rate = std::min(1.0, inputs.privacy.sampling_rate * larger / smaller);
+  return smaller / larger;
 }
 
 // What a device that trained the model would send, whatever the machines here carry.
@@ -431,7 +455,7 @@ Result<AdapterVersion> Simulation::finish(const RoundPlan& plan, std::span<const
       add_noise_to_sum(ledger_, settings.privacy, plan, state_.noise, source, elements));
   outcome_ = COPPICE_TRY(finish_round(plan, *strategy_, elements, participants, *adapter_));
   if (has_noise(settings)) {
-    state_.spends.push_back(spend_of(ledger_, settings.privacy, plan, millis(state_.time)));
+    state_.spends.push_back(spend_of(ledger_, settings.privacy, priced_, millis(state_.time)));
     ledger_ = COPPICE_TRY(PrivacyLedger::of(state_.spends));
   }
   if (const auto clip = COPPICE_TRY(adapted_clip(settings, outcome_->metrics))) {

@@ -79,6 +79,7 @@ class Simulation {
   bool more_rounds() const;
   Result<std::vector<DeviceNumber>> gather(const std::atomic<bool>* stop);
   Result<std::optional<RoundPlan>> next_plan(std::uint32_t cohort);
+  double stand_for_more(PlanInputs& inputs) const;
   Result<RoundWeights> weights_of(const RoundPlan& plan) const;
   Result<void> play_round(const std::atomic<bool>* stop, const OnRound& on_round);
   Result<AdapterVersion> finish(const RoundPlan& plan, std::span<const std::uint32_t> sum,
@@ -106,6 +107,7 @@ class Simulation {
   PrivacyLedger ledger_;
   std::optional<double> planned_multiplier_;
   // Of the round under way.
+  RoundPlan priced_; // what is paid for: the plan, or a larger cohort's
   std::optional<RoundOutcome> outcome_;
   std::vector<DeviceNumber> members_;
   std::vector<std::pair<DeviceNumber, std::vector<float>>> deltas_; // a few, for their spread

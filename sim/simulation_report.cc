@@ -21,6 +21,16 @@ Json totals(const RunState& state) {
           {"joules", state.joules}};
 }
 
+void add_answers(const AnswerScore& answers, Json& event) {
+  const auto add = [&](const char* name, std::optional<double> value) {
+    if (value) event[name] = *value;
+  };
+  add("choice_accuracy", answers.choice_accuracy());
+  add("choice_accuracy_by_byte", answers.choice_accuracy_by_byte());
+  add("exact_match", answers.exact_match());
+  add("rouge_l", answers.mean_rouge_l());
+}
+
 Json dropped(const RoundTraffic& traffic) {
   constexpr std::array<const char*, kDropPhases> kNames{"answer", "training", "masking",
                                                         "uploading", "unmasking"};
@@ -92,6 +102,8 @@ Result<void> Simulation::evaluate() {
       event["bits_per_byte"] = score.bits_per_byte;
       event["nats_per_token"] = score.nats_per_token;
       event["tokens"] = score.tokens;
+      event["token_accuracy"] = score.token_accuracy;
+      add_answers(score.answers, event);
       COPPICE_TRY(add_event(event));
     }
     return {};

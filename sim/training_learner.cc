@@ -10,7 +10,7 @@
 namespace coppice {
 namespace {
 
-constexpr std::size_t kAheadPerWorker = 4; // clients that are trained before they are needed
+constexpr std::size_t kAheadPerWorker = 2; // packs that are trained before they are needed
 
 // Virtual time passes by whole steps.
 Result<std::vector<Piece>> training_pieces(const ClientData& data, std::uint64_t client) {
@@ -76,13 +76,19 @@ class TrainingLearner final : public Learner {
  private:
   using Slot = std::optional<Result<Learned>>;
 
+  // In the order of their arrival, as many as a worker takes at once.
   void top_up() {
-    while (!waiting_.empty() && ahead_ < kAheadPerWorker * team_.workers()) {
-      start_first(waiting_.begin(), false);
+    while (!waiting_.empty() && ahead_ < kAheadPerWorker * team_.workers() * settings_.pack) {
+      std::vector<Assignment> pack;
+      while (!waiting_.empty() && pack.size() < settings_.pack) {
+        pack.push_back(waiting_.extract(waiting_.begin()).mapped());
+      }
+      start(std::move(pack), false);
     }
   }
+  void start(std::vector<Assignment> pack, bool urgent);
+  void work(const Result<Engine*>& engine, const Assignment& assignment);
   Result<Learned> from_elsewhere(DeviceNumber device);
-  void start_first(std::map<std::pair<Nanos, DeviceNumber>, Assignment>::iterator at, bool urgent);
 
   EngineTeam& team_;
   const ClientData& data_;
@@ -101,33 +107,15 @@ class TrainingLearner final : public Learner {
   bool dropped_ = false; // nobody will take what is still queued
 };
 
-void TrainingLearner::start_first(std::map<std::pair<Nanos, DeviceNumber>, Assignment>::iterator at,
-                                  bool urgent) {
-  const Assignment assignment = at->second;
-  waiting_.erase(at);
+void TrainingLearner::start(std::vector<Assignment> pack, bool urgent) {
+  ahead_ += pack.size();
   {
     const std::lock_guard lock(mutex_);
-    slots_.emplace(assignment.device, std::nullopt);
-    running_ += 1;
+    for (const Assignment& assignment : pack) slots_.emplace(assignment.device, std::nullopt);
+    running_ += pack.size();
   }
-  ahead_ += 1;
-  auto task = [this, assignment](const Result<Engine*>& engine) {
-    bool wanted = false;
-    {
-      const std::lock_guard lock(mutex_);
-      wanted = !dropped_;
-    }
-    Result<Learned> learned = Error{ErrorCode::kCancelled, "the round is over"};
-    if (!engine.ok()) {
-      learned = engine.error();
-    } else if (wanted) {
-      learned = learn(**engine, data_, settings_.client_of(assignment.device), assignment, *plan_,
-                      *start_);
-    }
-    const std::lock_guard lock(mutex_);
-    slots_[assignment.device] = std::move(learned);
-    running_ -= 1;
-    changed_.notify_all();
+  auto task = [this, pack = std::move(pack)](const Result<Engine*>& engine) {
+    for (const Assignment& assignment : pack) work(engine, assignment);
   };
   if (urgent) {
     team_.add_first(std::move(task));
@@ -136,12 +124,31 @@ void TrainingLearner::start_first(std::map<std::pair<Nanos, DeviceNumber>, Assig
   }
 }
 
+void TrainingLearner::work(const Result<Engine*>& engine, const Assignment& assignment) {
+  bool wanted = false;
+  {
+    const std::lock_guard lock(mutex_);
+    wanted = !dropped_;
+  }
+  Result<Learned> learned = Error{ErrorCode::kCancelled, "the round is over"};
+  if (!engine.ok()) {
+    learned = engine.error();
+  } else if (wanted) {
+    learned =
+        learn(**engine, data_, settings_.client_of(assignment.device), assignment, *plan_, *start_);
+  }
+  const std::lock_guard lock(mutex_);
+  slots_[assignment.device] = std::move(learned);
+  running_ -= 1;
+  changed_.notify_all();
+}
+
 Result<Learned> TrainingLearner::take(DeviceNumber device) {
   const auto arrival = arrivals_.find(device);
   COPPICE_CHECK(arrival != arrivals_.end(), "a delta was asked for that nobody was told of");
   if (!settings_.mine(device)) return from_elsewhere(device);
   const auto waits = waiting_.find(std::pair(arrival->second, device));
-  if (waits != waiting_.end()) start_first(waits, true);
+  if (waits != waiting_.end()) start({waiting_.extract(waits).mapped()}, true);
   std::unique_lock lock(mutex_);
   changed_.wait(lock, [&] { return slots_.at(device).has_value(); });
   Result<Learned> learned = std::move(*slots_.at(device));

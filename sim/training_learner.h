@@ -12,6 +12,7 @@ namespace coppice {
 struct TrainingLearnerSettings {
   // Whose text a device has.
   std::function<std::uint64_t(DeviceNumber)> client_of;
+  std::uint32_t pack = 1;        // clients that a worker takes at once
   std::uint32_t keep_deltas = 0; // of the first so many that arrive in a round
   // Whether this rank trains it; the same answer on every rank.
   std::function<bool(DeviceNumber)> mine;

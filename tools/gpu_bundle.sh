@@ -41,6 +41,17 @@ mkdir -p "$work/root/usr/bin" "$work/root/usr/libexec"
 cp /usr/bin/pkgconf "$work/root/usr/bin/"
 ldd /usr/bin/pkgconf | awk '/libpkgconf/ { print $3 }' | xargs -I{} cp -L {} "$work/root/usr/libexec/"
 
+# CMake's files of some packages look whether their shared libraries are there, which nobody links.
+grep -rhoE '_IMPORT_PREFIX}/[^";]+\.so[^";]*' "$work/root" --include='*.cmake' |
+  sed 's|^[^/]*/||' | sort -u | while read -r file; do
+  mkdir -p "$work/root/usr/$(dirname "$file")"
+  touch "$work/root/usr/$file"
+done
+
+# What Debian's libzmq asks for besides stands for itself (cmake/StaticPackages.cmake).
+sed -i 's/^Requires.private:.*/Requires.private: libsodium/' \
+  "$work/root/usr/lib/x86_64-linux-gnu/pkgconfig/libzmq.pc"
+
 cat >"$work/root/pkg-config" <<'SH'
 #!/bin/sh
 # Finds the packages of this bundle, wherever it lies.

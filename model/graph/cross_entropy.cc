@@ -20,32 +20,35 @@ struct RowLosses {
   const std::int32_t* targets;
   const float* weights; // or nullptr
   double* nats;
+  std::uint8_t* correct;
 };
 
 // Each row of logits to its loss and, if there are weights, to the gradient of weight * loss:
 // weight * (softmax - one at the target), times the cap's slope.
 void loss_rows(WorkerPool& pool, const MatrixView& logits, float cap, const RowLosses& losses) {
-  const auto [targets, weights, nats] = losses;
+  const auto [targets, weights, nats, correct] = losses;
   const auto width = static_cast<std::size_t>(logits.columns);
-  pool.run(block_count(logits.rows, kRowsOfTask),
-           [&, targets = targets, weights = weights, nats = nats](std::int64_t index) {
-             const BlockRange rows(index, kRowsOfTask, logits.rows);
-             const bool sloped = cap > 0 && weights != nullptr;
-             float* slope = sloped ? scratch(ScratchSlot::kScores, width) : nullptr;
-             for (std::int64_t i = rows.begin; i < rows.end; ++i) {
-               float* row = logits.data + i * logits.stride;
-               const float target_logit = row[targets[i]];
-               if (sloped) cap_slope_row(row, cap, width, slope);
-               const float top = maximum(row, width);
-               const float sum = exponentiate_row(row, top, width);
-               nats[i] = std::log(static_cast<double>(sum)) + static_cast<double>(top) -
-                         static_cast<double>(target_logit);
-               if (weights == nullptr) continue;
-               scale_row(row, weights[i] / sum, width);
-               row[targets[i]] -= weights[i];
-               if (sloped) multiply_row(row, slope, width, row);
-             }
-           });
+  pool.run(
+      block_count(logits.rows, kRowsOfTask), [&, targets = targets, weights = weights, nats = nats,
+                                              correct = correct](std::int64_t index) {
+        const BlockRange rows(index, kRowsOfTask, logits.rows);
+        const bool sloped = cap > 0 && weights != nullptr;
+        float* slope = sloped ? scratch(ScratchSlot::kScores, width) : nullptr;
+        for (std::int64_t i = rows.begin; i < rows.end; ++i) {
+          float* row = logits.data + i * logits.stride;
+          const float target_logit = row[targets[i]];
+          if (sloped) cap_slope_row(row, cap, width, slope);
+          const float top = maximum(row, width);
+          correct[i] = is_first_maximum(row, static_cast<std::size_t>(targets[i]), top) ? 1 : 0;
+          const float sum = exponentiate_row(row, top, width);
+          nats[i] = std::log(static_cast<double>(sum)) + static_cast<double>(top) -
+                    static_cast<double>(target_logit);
+          if (weights == nullptr) continue;
+          scale_row(row, weights[i] / sum, width);
+          row[targets[i]] -= weights[i];
+          if (sloped) multiply_row(row, slope, width, row);
+        }
+      });
 }
 
 } // namespace
@@ -67,6 +70,7 @@ CrossEntropy cross_entropy(WorkerPool& pool, const at::Tensor& hidden, const Out
   const std::int64_t rows = hidden.size(0);
   CrossEntropy result;
   result.nats.resize(targets.size());
+  result.correct.resize(targets.size());
   if (!weights.empty()) result.dhidden = at::empty_like(hidden);
   const at::Tensor buffer =
       at::empty({std::min(rows, kLossChunk), head.weights.rows()}, at::kFloat);
@@ -77,7 +81,8 @@ CrossEntropy cross_entropy(WorkerPool& pool, const at::Tensor& hidden, const Out
     loss_rows(pool, logits, head.cap,
               {.targets = targets.data() + chunk.begin,
                .weights = weights.empty() ? nullptr : weights.data() + chunk.begin,
-               .nats = result.nats.data() + chunk.begin});
+               .nats = result.nats.data() + chunk.begin,
+               .correct = result.correct.data() + chunk.begin});
     if (weights.empty()) continue;
     base_product_backward(pool, logits, head.weights,
                           MatrixView::of(result.dhidden).row_range(chunk.begin, chunk.end));

@@ -29,8 +29,9 @@ void compute_logits(WorkerPool& pool, const MatrixView& hidden, const OutputHead
                     const MatrixView& logits);
 
 struct CrossEntropy {
-  std::vector<double> nats; // -log p(target) of each row
-  at::Tensor dhidden;       // (n, d): gradient of sum(weight * nats); undefined without weights
+  std::vector<double> nats;          // -log p(target) of each row
+  std::vector<std::uint8_t> correct; // 1 where Score::correct counts the row
+  at::Tensor dhidden; // (n, d): gradient of sum(weight * nats); undefined without weights
 };
 
 // hidden (n, d) after the final norm; targets and weights (n), weights may be empty: loss only.

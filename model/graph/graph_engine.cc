@@ -93,9 +93,8 @@ Result<std::vector<Score>> GraphEngine::score(std::span<const AdapterUse> adapte
       const CrossEntropy loss =
           cross_entropy(transformer_.pool(), normed, transformer_.head(), pass.targets, {});
       for (std::size_t i = 0; i < loss.nats.size(); ++i) {
-        Score& score = scores[pass.sequences[pass.owners[i]].index];
-        score.nats += loss.nats[i];
-        ++score.tokens;
+        scores[pass.sequences[pass.owners[i]].index] +=
+            {.nats = loss.nats[i], .tokens = 1, .correct = loss.correct[i]};
       }
     }
     return scores;

@@ -20,6 +20,10 @@ const GgufTensor& tensor(const BaseModel& base, const std::string& name) {
   return *base.file().find_tensor(name).value();
 }
 
+QuantizedMatrix weights(const BaseModel& base, const std::string& name) {
+  return QuantizedMatrix(WeightRows::open(base.file(), name).value());
+}
+
 std::vector<float> vector(const BaseModel& base, const std::string& name) {
   const GgufTensor& source = tensor(base, name);
   std::vector<float> values(source.elements());
@@ -55,7 +59,7 @@ LayerWeights load_layer(const BaseModel& base, std::uint32_t layer) {
     return vector_if(base, present, name(part) + ".weight");
   };
   const auto matrix = [&](bool present, const char* part) {
-    return present ? QuantizedMatrix(tensor(base, name(part) + ".weight")) : QuantizedMatrix();
+    return present ? weights(base, name(part) + ".weight") : QuantizedMatrix();
   };
   const auto bias = [&](const char* part) {
     if (!config.qkv_bias) return at::Tensor();
@@ -123,11 +127,9 @@ MatrixView KvCache::append(const at::Tensor& store, const at::Tensor& rows) cons
 Transformer::Transformer(std::shared_ptr<const BaseModel> base, unsigned threads)
     : base_(std::move(base)),
       pool_(threads),
-      embedding_(tensor(*base_, "token_embd.weight")),
+      embedding_(weights(*base_, "token_embd.weight")),
       output_norm_(vector(*base_, "output_norm.weight")),
-      head_{.weights = base_->config().tied_output
-                           ? embedding_
-                           : QuantizedMatrix(tensor(*base_, "output.weight")),
+      head_{.weights = base_->config().tied_output ? embedding_ : weights(*base_, "output.weight"),
             .cap = base_->config().output_cap},
       rope_(load_rope(*base_, base_->config().rope)) {
   const ModelConfig& config = base_->config();

@@ -41,11 +41,15 @@ void forward_task(const ProductKernels& kernels, const AttentionShape& shape,
   const std::size_t width = shape.head_width;
   const std::size_t end = std::min(sequence.q.rows, task.begin + kTaskQueries);
   const std::size_t keys = sequence.offset + end;
-  const ElementRows k = sequence.k.column_range(task.kv_head * width, width).row_range(0, keys);
-  const ElementRows v = sequence.v.column_range(task.kv_head * width, width).row_range(0, keys);
+  const auto of_head = [&](const FloatRows& rows) {
+    return head_elements(kernels, rows.column_range(task.kv_head * width, width).row_range(0, keys),
+                         Slot::kTransposed, scratch);
+  };
+  const ElementRows k = of_head(sequence.k);
   std::byte* k_panels = scratch.bytes(Slot::kPanel, key_panels_bytes(kernels, k));
-  std::byte* v_panels = scratch.bytes(Slot::kPanelB, value_panels_bytes(kernels, v));
   pack_keys(kernels, k, k_panels);
+  const ElementRows v = of_head(sequence.v); // in k's place
+  std::byte* v_panels = scratch.bytes(Slot::kPanelB, value_panels_bytes(kernels, v));
   pack_values(kernels, v, v_panels);
 
   const std::size_t group = shape.heads / shape.kv_heads;
@@ -56,7 +60,9 @@ void forward_task(const ProductKernels& kernels, const AttentionShape& shape,
     std::byte* weights = scratch.bytes(Slot::kScoresB, kQueryTile * stride * kernels.element_bytes);
     float* mixed = scratch.floats(Slot::kOutput, kQueryTile * width);
     for (std::size_t head = task.kv_head * group; head < (task.kv_head + 1) * group; ++head) {
-      const ElementRows q = sequence.q.column_range(head * width, width);
+      const ElementRows q = head_elements(
+          kernels, sequence.q.column_range(head * width, width).row_range(at, tile.count),
+          Slot::kRows, scratch);
       tile_products(kernels, q, tile, k_panels, scores, stride);
       float scales[kQueryTile];
       softmax_rows(shape, sequence, tile, head, scores, stride, scales);
@@ -70,8 +76,9 @@ void forward_task(const ProductKernels& kernels, const AttentionShape& shape,
                          mixed + column, width, false);
       }
       for (std::size_t i = 0; i < tile.count; ++i) {
-        scale_row(mixed + i * width, scales[i], width);
-        kernels.from_float(mixed + i * width, width, sequence.out.at(tile.begin + i, head * width));
+        float* out = sequence.out.row(tile.begin + i) + head * width;
+        std::copy_n(mixed + i * width, width, out);
+        scale_row(out, scales[i], width);
       }
     }
   }

@@ -25,11 +25,12 @@ struct AttentionShape {
 };
 
 // One sequence: query i sees keys up to `offset` + i. Keys and values (offset + T, h_kv columns).
+// Floats: a head's are made elements where they are multiplied, of a precision that suits.
 struct AttentionSequence {
-  ElementRows q;   // (T, h columns)
-  ElementRows k;   // (offset + T, h_kv columns)
-  ElementRows v;   // likewise
-  ElementRows out; // (T, h columns)
+  FloatRows q;     // (T, h columns)
+  FloatRows k;     // (offset + T, h_kv columns)
+  FloatRows v;     // likewise
+  FloatRows out;   // (T, h columns); not read on the way back
   float* log_sums; // (T, h), or null
   std::size_t offset = 0;
 };
@@ -45,8 +46,10 @@ struct AttentionGradients {
   FloatRows dv;
 };
 
-void attention_backward(WorkerPool& pool, const ProductKernels& kernels,
-                        const AttentionShape& shape, std::span<const AttentionSequence> sequences,
+// `scores` are the kernels of the way there, so that the probabilities are the same again.
+void attention_backward(WorkerPool& pool, const ProductKernels& scores,
+                        const ProductKernels& kernels, const AttentionShape& shape,
+                        std::span<const AttentionSequence> sequences,
                         std::span<const AttentionGradients> gradients);
 
 } // namespace coppice::native

@@ -8,20 +8,21 @@ namespace {
 // One key-value head of one sequence: its panels, and the sums of its gradients.
 class BackwardTask {
  public:
-  BackwardTask(const ProductKernels& kernels, const AttentionShape& shape,
-               const AttentionSequence& sequence, const AttentionGradients& gradients,
-               std::size_t kv_head, Scratch& scratch);
+  BackwardTask(const ProductKernels& scores, const ProductKernels& kernels,
+               const AttentionShape& shape, const AttentionSequence& sequence,
+               const AttentionGradients& gradients, std::size_t kv_head, Scratch& scratch);
   void head(std::size_t head);
   void store(std::size_t kv_head) const;
 
  private:
   void probabilities(const QueryTile& tile, std::size_t head);
-  void score_gradients(const QueryTile& tile, std::size_t head);
+  void score_gradients(const QueryTile& tile);
   void query_gradients(const QueryTile& tile, std::size_t head);
   // sums (keys, width) += scores^T rows
   void add_transposed(const QueryTile& tile, const float* scores, const ElementRows& rows,
                       float* sums);
 
+  const ProductKernels& score_kernels_;
   const ProductKernels& kernels_;
   const AttentionShape& shape_;
   const AttentionSequence& sequence_;
@@ -41,10 +42,12 @@ class BackwardTask {
   std::byte* transposed_; // (keys, tile)
 };
 
-BackwardTask::BackwardTask(const ProductKernels& kernels, const AttentionShape& shape,
-                           const AttentionSequence& sequence, const AttentionGradients& gradients,
-                           std::size_t kv_head, Scratch& scratch)
-    : kernels_(kernels),
+BackwardTask::BackwardTask(const ProductKernels& scores, const ProductKernels& kernels,
+                           const AttentionShape& shape, const AttentionSequence& sequence,
+                           const AttentionGradients& gradients, std::size_t kv_head,
+                           Scratch& scratch)
+    : score_kernels_(scores),
+      kernels_(kernels),
       shape_(shape),
       sequence_(sequence),
       gradients_(gradients),
@@ -52,13 +55,19 @@ BackwardTask::BackwardTask(const ProductKernels& kernels, const AttentionShape& 
       width_(shape.head_width),
       keys_(sequence.k.rows),
       stride_(kernels.padded(keys_)) {
-  const ElementRows k = sequence.k.column_range(kv_head * width_, width_);
-  const ElementRows v = sequence.v.column_range(kv_head * width_, width_);
-  k_transposed_ = scratch.bytes(Slot::kPanel, key_panels_bytes(kernels, k));
+  const auto of_head = [&](const ProductKernels& to, const FloatRows& rows) {
+    return head_elements(to, rows.column_range(kv_head * width_, width_), Slot::kTransposed,
+                         scratch);
+  };
+  // One after the other, as elements in the same place.
+  const ElementRows precise_k = of_head(scores, sequence.k);
+  k_transposed_ = scratch.bytes(Slot::kPanel, key_panels_bytes(scores, precise_k));
+  pack_keys(scores, precise_k, k_transposed_);
+  const ElementRows v = of_head(kernels, sequence.v);
   v_transposed_ = scratch.bytes(Slot::kPanelB, key_panels_bytes(kernels, v));
-  k_rows_ = scratch.bytes(Slot::kWeights, value_panels_bytes(kernels, k));
-  pack_keys(kernels, k, k_transposed_);
   pack_keys(kernels, v, v_transposed_);
+  const ElementRows k = of_head(kernels, sequence.k);
+  k_rows_ = scratch.bytes(Slot::kWeights, value_panels_bytes(kernels, k));
   pack_values(kernels, k, k_rows_);
   dk_ = scratch.floats(Slot::kSums, keys_ * width_);
   dv_ = scratch.floats(Slot::kSumsB, keys_ * width_);
@@ -71,16 +80,18 @@ BackwardTask::BackwardTask(const ProductKernels& kernels, const AttentionShape& 
 }
 
 void BackwardTask::head(std::size_t head) {
-  const ElementRows q = sequence_.q.column_range(head * width_, width_);
-  const ElementRows d_out = gradients_.d_out.column_range(head * width_, width_);
   for (std::size_t at = 0; at < sequence_.q.rows; at += kQueryTile) {
     const QueryTile tile(shape_, sequence_, at);
-    tile_products(kernels_, q, tile, k_transposed_, p_, stride_);
+    const FloatRows q = sequence_.q.column_range(head * width_, width_).row_range(at, tile.count);
+    const ElementRows d_out =
+        gradients_.d_out.column_range(head * width_, width_).row_range(at, tile.count);
+    const ElementRows precise_q = head_elements(score_kernels_, q, Slot::kOutput, scratch_);
+    tile_products(score_kernels_, precise_q, tile, k_transposed_, p_, stride_);
     tile_products(kernels_, d_out, tile, v_transposed_, ds_, stride_);
     probabilities(tile, head);
-    add_transposed(tile, p_, d_out.row_range(at, tile.count), dv_);
-    score_gradients(tile, head);
-    add_transposed(tile, ds_, q.row_range(at, tile.count), dk_);
+    add_transposed(tile, p_, d_out, dv_);
+    score_gradients(tile);
+    add_transposed(tile, ds_, head_elements(kernels_, q, Slot::kOutput, scratch_), dk_);
     query_gradients(tile, head);
   }
 }
@@ -106,17 +117,14 @@ void BackwardTask::probabilities(const QueryTile& tile, std::size_t head) {
   }
 }
 
-// ds = p (dp - mean) scale, with mean = d_out . out; ds_ holds dp before.
-void BackwardTask::score_gradients(const QueryTile& tile, std::size_t head) {
-  std::vector<float> out(width_);
-  std::vector<float> d_out(width_);
+// ds = p (dp - mean) scale, with mean = sum(p dp); ds_ holds dp before. The mean is d_out . out as
+// well, but then the roundings of both sides of the difference would be strangers: where a query
+// looks at one key alone, the difference is nothing but them.
+void BackwardTask::score_gradients(const QueryTile& tile) {
   for (std::size_t i = 0; i < tile.count; ++i) {
-    const std::size_t row = tile.begin + i;
-    kernels_.to_float(sequence_.out.at(row, head * width_), width_, out.data());
-    kernels_.to_float(gradients_.d_out.at(row, head * width_), width_, d_out.data());
-    const float mean = dot(out.data(), d_out.data(), width_);
     const Visible seen(shape_, sequence_, tile, i);
     float* ds = ds_ + i * stride_;
+    const float mean = dot(p_ + i * stride_ + seen.begin, ds + seen.begin, seen.end - seen.begin);
     softmax_backward_row(p_ + i * stride_, mean, shape_.scale, tile.keys(), ds);
     if (shape_.cap > 0) {
       const float* slopes = scratch_.floats(Slot::kTransposedB, kQueryTile * stride_) + i * stride_;
@@ -170,14 +178,15 @@ void BackwardTask::store(std::size_t kv_head) const {
 
 } // namespace
 
-void attention_backward(WorkerPool& pool, const ProductKernels& kernels,
-                        const AttentionShape& shape, std::span<const AttentionSequence> sequences,
+void attention_backward(WorkerPool& pool, const ProductKernels& scores,
+                        const ProductKernels& kernels, const AttentionShape& shape,
+                        std::span<const AttentionSequence> sequences,
                         std::span<const AttentionGradients> gradients) {
   const std::size_t group = shape.heads / shape.kv_heads;
   pool.run(sequences.size() * shape.kv_heads, [&](std::size_t i, Scratch& scratch) {
     const std::size_t s = i / shape.kv_heads;
     const std::size_t kv_head = i % shape.kv_heads;
-    BackwardTask task(kernels, shape, sequences[s], gradients[s], kv_head, scratch);
+    BackwardTask task(scores, kernels, shape, sequences[s], gradients[s], kv_head, scratch);
     for (std::size_t head = 0; head < group; ++head) task.head(kv_head * group + head);
     task.store(kv_head);
   });

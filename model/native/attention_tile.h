@@ -32,6 +32,24 @@ struct QueryTile {
   std::size_t keys() const { return last - first; }
 };
 
+// Some rows of a head as elements in a slot of `scratch`.
+inline ElementRows head_elements(const ProductKernels& kernels, const FloatRows& rows, Slot slot,
+                                 Scratch& scratch) {
+  const std::size_t stride = kernels.padded(rows.columns);
+  const ElementRows made{.data = scratch.bytes(slot, rows.rows * stride * kernels.element_bytes),
+                         .rows = rows.rows,
+                         .columns = rows.columns,
+                         .stride = stride,
+                         .bytes = kernels.element_bytes};
+  for (std::size_t i = 0; i < rows.rows; ++i) {
+    kernels.from_float(rows.row(i), rows.columns, made.at(i));
+    if (kernels.depth_step == 2 && stride > rows.columns) {
+      std::memset(made.at(i, rows.columns), 0, kernels.element_bytes);
+    }
+  }
+  return made;
+}
+
 // Panels of 64 rows each, transposed: for products with the rows of a (T, width) matrix.
 inline void pack_keys(const ProductKernels& kernels, const ElementRows& rows, std::byte* panels) {
   for (std::size_t at = 0; at < rows.rows; at += kPanelColumns) {
@@ -58,13 +76,13 @@ inline std::size_t value_panels_bytes(const ProductKernels& kernels, const Eleme
   return (rows.columns + kPanelColumns - 1) / kPanelColumns * kernels.panel_bytes(rows.rows);
 }
 
-// out (tile, keys) = queries times the packed keys.
+// out (tile, keys) = the tile's queries times the packed keys.
 inline void tile_products(const ProductKernels& kernels, const ElementRows& queries,
                           const QueryTile& tile, const std::byte* key_panels, float* out,
                           std::size_t stride) {
   for (std::size_t key = tile.first; key < tile.last; key += kPanelColumns) {
     const Segment segment{
-        .rows = queries.at(tile.begin),
+        .rows = queries.data,
         .stride = queries.stride,
         .depth = queries.columns,
         .panel = key_panels + key / kPanelColumns * kernels.panel_bytes(queries.columns)};

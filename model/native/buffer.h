@@ -76,6 +76,9 @@ struct FloatRows {
   FloatRows column_range(std::size_t begin, std::size_t count) const {
     return {data + begin, rows, count, stride};
   }
+  FloatRows row_range(std::size_t begin, std::size_t count) const {
+    return {row(begin), count, columns, stride};
+  }
 };
 
 // Row-major elements of a precision (product_kernels.h) that somebody else owns.

@@ -43,12 +43,20 @@ bool has_avx512() {
          __builtin_cpu_supports("avx512vnni");
 }
 
-// CPUID leaf 7: AMX-BF16 is bit 22 of EDX, AMX-TILE 24.
-bool processor_has_amx() {
+// Bits of EDX in CPUID leaf 7.
+constexpr unsigned kAmxBf16 = 1U << 22U;
+constexpr unsigned kAvx512Fp16 = 1U << 23U;
+constexpr unsigned kAmxTile = 1U << 24U;
+
+bool has_extended(unsigned bits) {
   unsigned a = 0, b = 0, c = 0, d = 0;
-  if (__get_cpuid_count(7, 0, &a, &b, &c, &d) == 0) return false;
-  constexpr unsigned kNeeded = 1U << 22U | 1U << 24U;
-  return (d & kNeeded) == kNeeded;
+  return __get_cpuid_count(7, 0, &a, &b, &c, &d) != 0 && (d & bits) == bits;
+}
+
+bool is_intel() {
+  unsigned a = 0, b = 0, c = 0, d = 0;
+  return __get_cpuid(0, &a, &b, &c, &d) != 0 && b == signature_INTEL_ebx &&
+         c == signature_INTEL_ecx && d == signature_INTEL_edx;
 }
 
 // Linux gives a process the tile registers only when it asks (Documentation/arch/x86/xstate).
@@ -80,6 +88,14 @@ bool has_bfloat16_products() {
 #endif
 }
 
+bool prefers_bfloat16_products() {
+#if defined(__x86_64__)
+  return has_bfloat16_products() && !(is_intel() && has_extended(kAvx512Fp16));
+#else
+  return has_bfloat16_products();
+#endif
+}
+
 bool has_int8_dot_products() {
 #if defined(__aarch64__) && defined(__linux__)
   return (getauxval(AT_HWCAP) & HWCAP_ASIMDDP) != 0;
@@ -93,7 +109,7 @@ std::vector<CpuLevel> supported_cpu_levels() {
 #if defined(__x86_64__)
   if (has_avx2()) levels.push_back(CpuLevel::kAvx2);
   if (has_avx512()) levels.push_back(CpuLevel::kAvx512);
-  if (has_bfloat16_products() && processor_has_amx() && may_use_tiles()) {
+  if (has_bfloat16_products() && has_extended(kAmxBf16 | kAmxTile) && may_use_tiles()) {
     levels.push_back(CpuLevel::kAmx);
   }
 #elif defined(__aarch64__)

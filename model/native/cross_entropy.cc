@@ -39,15 +39,16 @@ std::uint64_t cross_entropy_bytes(std::size_t vocabulary, std::size_t rows) {
   return chunk_rows(vocabulary, rows) * vocabulary * sizeof(float);
 }
 
-void cross_entropy(WorkerPool& pool, const ProductKernels& kernels, const OutputHead& head,
+void cross_entropy(WorkerPool& pool, const EngineKernels& engine_kernels, const OutputHead& head,
                    const CrossEntropy& work, Buffer& memory) {
+  const ProductKernels& kernels = engine_kernels.fast; // of the way back
   const std::size_t vocabulary = head.weight.rows();
   const std::size_t chunk = chunk_rows(vocabulary, work.hidden.rows);
   memory.reserve(chunk * vocabulary * sizeof(float));
   float* logits = memory.floats();
   for (std::size_t begin = 0; begin < work.hidden.rows; begin += chunk) {
     const std::size_t rows = std::min(chunk, work.hidden.rows - begin);
-    output_logits(pool, kernels, head, work.hidden.row_range(begin, rows), logits);
+    output_logits(pool, engine_kernels.precise, head, work.hidden.row_range(begin, rows), logits);
     for_rows(pool, rows, [&](std::size_t i, Scratch& scratch) {
       float* row = logits + i * vocabulary;
       const auto target = static_cast<std::size_t>(work.targets[begin + i]);
@@ -58,6 +59,9 @@ void cross_entropy(WorkerPool& pool, const ProductKernels& kernels, const Output
         cap_slope_row(row, head.cap, vocabulary, slopes);
       }
       const float top = maximum(row, vocabulary);
+      if (!work.correct.empty()) {
+        work.correct[begin + i] = is_first_maximum(row, target, top) ? 1 : 0;
+      }
       const float sum = exponentiate_row(row, top, vocabulary);
       work.nats[begin + i] = std::log(double{sum}) + double{top} - target_logit;
       if (work.weights.empty()) return;

@@ -19,16 +19,17 @@ struct OutputHead {
 void output_logits(WorkerPool& pool, const ProductKernels& kernels, const OutputHead& head,
                    const ElementRows& hidden, float* logits);
 
-// Nats of each row's target. With `weights`, d_hidden (rows, d) becomes the gradient of the sum of
-// weight * nats.
+// Nats of each row's target; `hidden` are elements of the precise kernels. With `weights`, d_hidden
+// (rows, d) becomes the gradient of the sum of weight * nats.
 struct CrossEntropy {
   ElementRows hidden; // (rows, d)
   std::span<const TokenId> targets;
   std::span<const float> weights; // (rows), or empty
   std::span<double> nats;
-  FloatRows d_hidden; // with weights
+  std::span<std::uint8_t> correct; // 1 where Score::correct counts the row; or empty
+  FloatRows d_hidden;              // with weights
 };
-void cross_entropy(WorkerPool& pool, const ProductKernels& kernels, const OutputHead& head,
+void cross_entropy(WorkerPool& pool, const EngineKernels& kernels, const OutputHead& head,
                    const CrossEntropy& work, Buffer& memory);
 // What it takes in `memory` for so many rows.
 std::uint64_t cross_entropy_bytes(std::size_t vocabulary, std::size_t rows);

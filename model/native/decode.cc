@@ -60,6 +60,7 @@ TokenDecoder::TokenDecoder(Transformer& transformer, CpuLevel level, bool int8_a
                  .out = head.rows(),
                  .projections = {{.tensor = "output", .weight = head, .column = 0, .bias = {}}}};
   head_shares_ = share(head_group_);
+  head_shares_.head = true;
 }
 
 TokenDecoder::GroupShares TokenDecoder::share(const ProjectionGroup& group) const {
@@ -99,8 +100,17 @@ void TokenDecoder::for_texts(const Task& task) {
 }
 
 void TokenDecoder::round(const GroupShares& shares, const FloatRows& x) {
-  if (!shares.int8) return;
-  for_texts([&](std::size_t t, Scratch&) { rounded_[t].assign(x.row(t), shares.in); });
+  const bool by_token = int8_activations_ && transformer_.config().token_scales && !shares.head;
+  if (!shares.int8 && !by_token) return;
+  for_texts([&](std::size_t t, Scratch&) {
+    if (!shares.int8) {
+      round_token(x.row(t), shares.in);
+    } else if (by_token) {
+      rounded_[t].assign_token(x.row(t), shares.in);
+    } else {
+      rounded_[t].assign(x.row(t), shares.in);
+    }
+  });
 }
 
 void TokenDecoder::multiply(const GroupShares& shares, const Share& share, const FloatRows& x,
@@ -110,6 +120,9 @@ void TokenDecoder::multiply(const GroupShares& shares, const Share& share, const
   if (shares.int8) {
     int8_products(w.type(), level_)(w.row(share.row), w.row_bytes(), share.count, rounded_,
                                     y.data + column, y.stride);
+    for (std::size_t t = 0; w.scale() != 1.0F && t < texts_.size(); ++t) {
+      scale_row(y.row(t) + column, w.scale(), share.count);
+    }
   } else {
     float* weights = scratch.floats(Slot::kWeights, w.columns());
     for (std::size_t i = 0; i < share.count; ++i) {
@@ -128,10 +141,10 @@ void TokenDecoder::multiply(const GroupShares& shares, const Share& share, const
 void TokenDecoder::project(std::size_t layer, Group which, const FloatRows& x, const FloatRows& y) {
   const auto g = static_cast<std::size_t>(which);
   const GroupShares& shares = shares_[layer][g];
-  round(shares, x);
   for_texts([&](std::size_t t, Scratch&) {
     project_down(texts_[t].lora->factors(layer)[g], x.row(t), shares.in, downs_[t]);
   });
+  round(shares, x); // after adapters have read it
   transformer_.pool().run(shares.shares.size(), [&](std::size_t i, Scratch& scratch) {
     const Share& share = shares.shares[i];
     multiply(shares, share, x, y, scratch);

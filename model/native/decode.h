@@ -25,7 +25,8 @@ struct DecodeRow {
 class TokenDecoder {
  public:
   // The transformer must outlive it. With `int8_activations`, products of types that have one
-  // (int8_products.h) round their input.
+  // (int8_products.h) round their input; of an architecture whose tokens have a scale each, all of
+  // the blocks' do.
   TokenDecoder(Transformer& transformer, CpuLevel level, bool int8_activations);
   // Appends each token to its text's cache; the logits (rows, V) after it, valid until the next
   // call.
@@ -43,6 +44,7 @@ class TokenDecoder {
     std::vector<Share> shares;
     std::size_t in = 0;
     bool int8 = false;
+    bool head = false;
   };
   GroupShares share(const ProjectionGroup& group) const;
   void resize(std::size_t rows);
@@ -54,6 +56,7 @@ class TokenDecoder {
   // With bias, without adapters.
   void multiply(const GroupShares& shares, const Share& share, const FloatRows& x,
                 const FloatRows& y, Scratch& scratch) const;
+  // x in place, where there is no product of int8.
   void round(const GroupShares& shares, const FloatRows& x);
   void layer(std::size_t index);
   void attend(std::size_t layer, const FloatRows& qkv, const FloatRows& out);

@@ -21,8 +21,9 @@ double seconds_since(Moment start) { return std::chrono::duration<double>(now() 
 // What of a text the cache hasn't yet through all layers, some hundreds of tokens at a time; the
 // logits (V) after the last.
 std::vector<float> read_text(Transformer& transformer, const ModelLora& lora, KvCache& cache,
-                             std::span<const TokenId> text) {
+                             std::span<const TokenId> text, bool int8_activations) {
   const auto tokens = text.subspan(cache.length());
+  const ProductKernels& kernels = transformer.kernels().fast;
   const std::size_t width = transformer.config().width;
   Buffer x_memory, normed_memory;
   FloatRows x;
@@ -32,17 +33,17 @@ std::vector<float> read_text(Transformer& transformer, const ModelLora& lora, Kv
                                         .count = chunk.size(),
                                         .offset = cache.length(),
                                         .text = text.size()}},
-                         .tokens = chunk.size()};
+                         .tokens = chunk.size(),
+                         .round_tokens = int8_activations && transformer.config().token_scales};
     x = float_rows(x_memory, chunk.size(), width);
     transformer.embed(chunk, x);
-    transformer.forward(pass, lora, x, &cache);
+    transformer.forward(pass, kernels, lora, x, &cache);
   }
   const std::size_t last = x.rows - 1;
-  const ElementRows normed = element_rows(transformer.kernels(), normed_memory, 1, width);
-  transformer.final_norm(x, {&last, 1}, normed, nullptr);
+  const ElementRows normed = element_rows(kernels, normed_memory, 1, width);
+  transformer.final_norm(x, {&last, 1}, kernels, normed, nullptr);
   std::vector<float> logits(transformer.head().weight.rows());
-  output_logits(transformer.pool(), transformer.kernels(), transformer.head(), normed,
-                logits.data());
+  output_logits(transformer.pool(), kernels, transformer.head(), normed, logits.data());
   return logits;
 }
 
@@ -111,7 +112,7 @@ class Writing {
 
  private:
   void read() {
-    own_logits_ = read_text(transformer_, *lora_, cache_, text_);
+    own_logits_ = read_text(transformer_, *lora_, cache_, text_, request_.int8_activations);
     logits_ = own_logits_;
   }
 
@@ -130,7 +131,8 @@ class Writing {
 
 Result<std::shared_ptr<const ModelLora>> shared_lora(const Transformer& transformer,
                                                      std::span<const AdapterUse> adapters) {
-  return std::make_shared<const ModelLora>(COPPICE_TRY(transformer.adapted(adapters)));
+  return std::make_shared<const ModelLora>(
+      COPPICE_TRY(transformer.adapted(adapters, transformer.kernels().fast)));
 }
 
 bool same_list(std::span<const AdapterUse> a, std::span<const AdapterUse> b) {

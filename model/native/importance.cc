@@ -17,7 +17,8 @@ Result<std::unique_ptr<ImportanceMeter>> ImportanceMeter::make(
 
 ImportanceMeter::ImportanceMeter(std::shared_ptr<const BaseModel> base,
                                  const ProductKernels& kernels, unsigned threads)
-    : transformer_(std::move(base), kernels, threads), none_(transformer_.no_adapters()) {
+    : transformer_(std::move(base), EngineKernels{kernels, kernels}, threads),
+      none_(transformer_.no_adapters()) {
   none_.prepare(kernels, transformer_.layers());
   for (const Layer& layer : transformer_.layers()) {
     squares_.emplace_back();
@@ -34,7 +35,7 @@ void ImportanceMeter::add_squares(const ElementRows& x, std::vector<double>& sum
     const std::size_t n = std::min(kColumns, x.columns - column);
     float values[kColumns];
     for (std::size_t row = 0; row < x.rows; ++row) {
-      transformer_.kernels().to_float(x.at(row, column), n, values);
+      transformer_.kernels().fast.to_float(x.at(row, column), n, values);
       for (std::size_t j = 0; j < n; ++j) sums[column + j] += double{values[j]} * double{values[j]};
     }
   });
@@ -42,7 +43,7 @@ void ImportanceMeter::add_squares(const ElementRows& x, std::vector<double>& sum
 
 Result<void> ImportanceMeter::add(std::span<const TokenId> tokens) {
   const ModelConfig& config = transformer_.config();
-  const ProductKernels& kernels = transformer_.kernels();
+  const ProductKernels& kernels = transformer_.kernels().fast;
   COPPICE_TRY(check_tokens(tokens, config));
   transformer_.prepare_positions(tokens.size());
   PassShape pass;
@@ -52,7 +53,7 @@ Result<void> ImportanceMeter::add(std::span<const TokenId> tokens) {
   Buffer kept_memory(bytes);
   LayerActivations kept =
       LayerActivations::at(config, kernels, pass.tokens, kept_memory.data(), &bytes);
-  PassMemory memory(config, kernels, pass.tokens, false);
+  PassMemory memory(config, kernels, pass.tokens);
   Buffer x_memory, input_memory;
   const FloatRows x = float_rows(x_memory, pass.tokens, config.width);
   transformer_.embed(tokens, x);

@@ -45,31 +45,46 @@ float q8_0_row(const std::uint8_t* row, const Int8Row& x) {
   return sum;
 }
 
+// Eight runs of 32 weights: run r is pair r % 4 of bits of the bytes 32 (r / 4) on, a weight
+// plus 1.
+float tq2_0_row(const std::uint8_t* row, const Int8Row& x) {
+  float sum = 0;
+  for (std::size_t block = 0; block < x.blocks(); ++block) {
+    const std::size_t run = block % 8;
+    const std::int8_t* values = x.values.data() + block * kBlock;
+    int dot = 0;
+    for (std::size_t i = 0; i < kBlock; ++i) {
+      dot += ((row[run / 4 * 32 + i] >> (run % 4 * 2) & 3) - 1) * values[i];
+    }
+    sum += half_at(row + 64) * x.scales[block] * static_cast<float>(dot);
+    if (run == 7) row += 66;
+  }
+  return sum;
+}
+
+float largest(const float* x, std::size_t n) {
+  float most = 0;
+  for (std::size_t i = 0; i < n; ++i) most = std::max(most, std::abs(x[i]));
+  return most;
+}
+
 } // namespace
 
-void Int8Row::assign(const float* x, std::size_t n) {
-  values.resize(n);
-  by_nibble.resize(n);
-  scales.resize(n / kBlock);
-  eighths.resize(n / kBlock);
-  for (std::size_t block = 0; block < n / kBlock; ++block) {
-    const float* from = x + block * kBlock;
-    std::int8_t* to = values.data() + block * kBlock;
-    float most = 0;
-    for (std::size_t i = 0; i < kBlock; ++i) most = std::max(most, std::abs(from[i]));
-    const float scale = most / 127.0F;
-    const float inverse = most > 0 ? 127.0F / most : 0.0F;
-    int sum = 0;
-    for (std::size_t i = 0; i < kBlock; ++i) {
-      const int rounded = static_cast<int>(std::nearbyintf(from[i] * inverse));
-      to[i] = static_cast<std::int8_t>(rounded);
-      sum += rounded;
-    }
-    scales[block] = scale;
-    eighths[block] = -8.0F * scale * static_cast<float>(sum);
+void Int8Row::round_block(const float* x, std::size_t block, float inverse, float scale) {
+  std::int8_t* to = values.data() + block * kBlock;
+  int sum = 0;
+  for (std::size_t i = 0; i < kBlock; ++i) {
+    const int rounded = static_cast<int>(std::nearbyintf(x[block * kBlock + i] * inverse));
+    to[i] = static_cast<std::int8_t>(rounded);
+    sum += rounded;
   }
-  const std::size_t whole = n / kBlock / kGroup * kGroup;
-  for (std::size_t block = 0; block < n / kBlock; ++block) {
+  scales[block] = scale;
+  eighths[block] = -8.0F * scale * static_cast<float>(sum);
+}
+
+void Int8Row::order_nibbles() {
+  const std::size_t whole = blocks() / kGroup * kGroup;
+  for (std::size_t block = 0; block < blocks(); ++block) {
     const std::int8_t* from = values.data() + block * kBlock;
     if (block >= whole) {
       std::copy_n(from, kBlock, by_nibble.data() + block * kBlock);
@@ -79,6 +94,40 @@ void Int8Row::assign(const float* x, std::size_t n) {
     std::copy_n(from, kBlock / 2, group + block % kGroup * (kBlock / 2));
     std::copy_n(from + kBlock / 2, kBlock / 2, group + (kGroup + block % kGroup) * (kBlock / 2));
   }
+}
+
+void Int8Row::resize(std::size_t n) {
+  values.resize(n);
+  by_nibble.resize(n);
+  scales.resize(n / kBlock);
+  eighths.resize(n / kBlock);
+}
+
+void Int8Row::assign(const float* x, std::size_t n) {
+  resize(n);
+  for (std::size_t block = 0; block < blocks(); ++block) {
+    const float most = largest(x + block * kBlock, kBlock);
+    round_block(x, block, most > 0 ? 127.0F / most : 0.0F, most / 127.0F);
+  }
+  order_nibbles();
+}
+
+void Int8Row::assign_token(const float* x, std::size_t n) {
+  resize(n);
+  const float factor = token_factor(x, n);
+  for (std::size_t block = 0; block < blocks(); ++block) {
+    round_block(x, block, factor, 1.0F / factor);
+  }
+  order_nibbles();
+}
+
+float token_factor(const float* x, std::size_t n) {
+  return 127.0F / std::max(largest(x, n), 1e-5F);
+}
+
+void round_token(float* x, std::size_t n) {
+  const float factor = token_factor(x, n);
+  for (std::size_t i = 0; i < n; ++i) x[i] = std::nearbyintf(x[i] * factor) / factor;
 }
 
 namespace levels {
@@ -101,6 +150,15 @@ void q8_0_scalar(const std::uint8_t* rows, std::size_t row_bytes, std::size_t co
   }
 }
 
+void tq2_0_scalar(const std::uint8_t* rows, std::size_t row_bytes, std::size_t count,
+                  std::span<const Int8Row> x, float* out, std::size_t out_stride) {
+  for (std::size_t t = 0; t < x.size(); ++t) {
+    for (std::size_t row = 0; row < count; ++row) {
+      out[t * out_stride + row] = tq2_0_row(rows + row * row_bytes, x[t]);
+    }
+  }
+}
+
 } // namespace levels
 
 Int8Products* int8_products(BlockType type, CpuLevel level) {
@@ -108,13 +166,16 @@ Int8Products* int8_products(BlockType type, CpuLevel level) {
   const bool avx512 = level == CpuLevel::kAvx512 || level == CpuLevel::kAmx;
   if (avx512 && type == BlockType::kQ4_0) return levels::q4_0_avx512;
   if (avx512 && type == BlockType::kQ8_0) return levels::q8_0_avx512;
+  if (avx512 && type == BlockType::kTQ2_0) return levels::tq2_0_avx512;
 #elif defined(__aarch64__)
   const bool dots = level == CpuLevel::kNeon && has_int8_dot_products();
   if (dots && type == BlockType::kQ4_0) return levels::q4_0_neon;
   if (dots && type == BlockType::kQ8_0) return levels::q8_0_neon;
+  if (dots && type == BlockType::kTQ2_0) return levels::tq2_0_neon;
 #endif
   if (type == BlockType::kQ4_0) return levels::q4_0_scalar;
   if (type == BlockType::kQ8_0) return levels::q8_0_scalar;
+  if (type == BlockType::kTQ2_0) return levels::tq2_0_scalar;
   return nullptr;
 }
 

@@ -25,12 +25,24 @@ namespace coppice::native {
 struct Int8Row {
   static constexpr std::size_t kBlock = 32;
   void assign(const float* x, std::size_t n);
+  // All with the scale of their largest, as BitNet b1.58 is trained (Ma et al. 2024, section 2).
+  void assign_token(const float* x, std::size_t n);
   std::size_t blocks() const { return scales.size(); }
   std::vector<std::int8_t> values;    // (n)
   std::vector<std::int8_t> by_nibble; // (n), of whole groups of four blocks; others as `values`
   std::vector<float> scales;          // (n / 32)
   std::vector<float> eighths;         // (n / 32): -8 scale sum(values), Q4_0's offset
+
+ private:
+  void resize(std::size_t n);
+  void round_block(const float* x, std::size_t block, float inverse, float scale);
+  void order_nibbles();
 };
+
+// 127 / max(|x|), which assign_token() multiplies by, never above 127e5.
+float token_factor(const float* x, std::size_t n);
+// x as assign_token() would round it, in place.
+void round_token(float* x, std::size_t n);
 
 // out[t out_stride + i] = row i of `rows` times x[t]; rows are row_bytes apart, and all of x are of
 // one length. A row of weights is unpacked once for some of x, and a product has the same bits
@@ -41,11 +53,11 @@ using Int8Products = void(const std::uint8_t* rows, std::size_t row_bytes, std::
 Int8Products* int8_products(BlockType type, CpuLevel level);
 
 namespace levels {
-Int8Products q4_0_scalar, q8_0_scalar;
+Int8Products q4_0_scalar, q8_0_scalar, tq2_0_scalar;
 #if defined(__x86_64__)
-Int8Products q4_0_avx512, q8_0_avx512;
+Int8Products q4_0_avx512, q8_0_avx512, tq2_0_avx512;
 #elif defined(__aarch64__)
-Int8Products q4_0_neon, q8_0_neon;
+Int8Products q4_0_neon, q8_0_neon, tq2_0_neon;
 #endif
 } // namespace levels
 

@@ -14,6 +14,7 @@ namespace {
 
 constexpr std::size_t kQ4Bytes = 18;
 constexpr std::size_t kQ8Bytes = 34;
+constexpr std::size_t kTq2Bytes = 66;
 
 COPPICE_INLINE __m128i load16(const void* bytes) {
   return _mm_loadu_si128(static_cast<const __m128i*>(bytes));
@@ -124,6 +125,31 @@ COPPICE_VNNI void products(const std::uint8_t* rows, std::size_t row_bytes, std:
   }
 }
 
+// Weights plus 1 times the values, less the values' sum, run by run; see tq2_0_scalar.
+COPPICE_VNNI COPPICE_INLINE float tq2_0_row(const std::uint8_t* row, const Int8Row& x) {
+  const __m256i pair = _mm256_set1_epi8(3);
+  __m256 sums = _mm256_setzero_ps();
+  float offset = 0;
+  for (std::size_t block = 0; block < x.blocks(); block += 8, row += kTq2Bytes) {
+    const float scale = _mm_cvtss_f32(_mm_cvtph_ps(_mm_loadu_si16(row + 64)));
+    for (std::size_t run = 0; run < 8; ++run) {
+      const __m256i bytes =
+          _mm256_loadu_si256(reinterpret_cast<const __m256i*>(row + run / 4 * 32));
+      const __m256i w =
+          _mm256_and_si256(_mm256_srli_epi16(bytes, static_cast<int>(run % 4 * 2)), pair);
+      const __m256i v = _mm256_loadu_si256(
+          reinterpret_cast<const __m256i*>(x.values.data() + (block + run) * Int8Row::kBlock));
+      const __m256i dots = _mm256_dpbusd_epi32(_mm256_setzero_si256(), w, v);
+      sums = _mm256_fmadd_ps(_mm256_cvtepi32_ps(dots),
+                             _mm256_set1_ps(scale * x.scales[block + run]), sums);
+      offset += scale * x.eighths[block + run];
+    }
+  }
+  const __m128 four = _mm_add_ps(_mm256_castps256_ps128(sums), _mm256_extractf128_ps(sums, 1));
+  const __m128 two = _mm_add_ps(four, _mm_movehl_ps(four, four));
+  return _mm_cvtss_f32(_mm_add_ss(two, _mm_shuffle_ps(two, two, 1))) + 0.125F * offset;
+}
+
 } // namespace
 
 namespace levels {
@@ -136,6 +162,15 @@ COPPICE_VNNI void q4_0_avx512(const std::uint8_t* rows, std::size_t row_bytes, s
 COPPICE_VNNI void q8_0_avx512(const std::uint8_t* rows, std::size_t row_bytes, std::size_t count,
                               std::span<const Int8Row> x, float* out, std::size_t out_stride) {
   products<BlockType::kQ8_0>(rows, row_bytes, count, x, out, out_stride);
+}
+
+COPPICE_VNNI void tq2_0_avx512(const std::uint8_t* rows, std::size_t row_bytes, std::size_t count,
+                               std::span<const Int8Row> x, float* out, std::size_t out_stride) {
+  for (std::size_t t = 0; t < x.size(); ++t) {
+    for (std::size_t row = 0; row < count; ++row) {
+      out[t * out_stride + row] = tq2_0_row(rows + row * row_bytes, x[t]);
+    }
+  }
 }
 
 } // namespace levels

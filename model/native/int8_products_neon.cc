@@ -92,6 +92,32 @@ COPPICE_DOT void products(const std::uint8_t* rows, std::size_t row_bytes, std::
   }
 }
 
+// Run by run; see tq2_0_scalar.
+COPPICE_DOT COPPICE_INLINE float ternary_row(const std::uint8_t* row, const Int8Row& x) {
+  constexpr std::size_t kBytes = 66;
+  constexpr std::size_t kScale = 64;
+  const uint8x16_t pair = vdupq_n_u8(3);
+  const int8x16_t one = vdupq_n_s8(1);
+  float32x4_t sums = vdupq_n_f32(0);
+  for (std::size_t block = 0; block < x.blocks(); block += 8, row += kBytes) {
+    std::uint16_t half[kGroup] = {};
+    std::memcpy(half, row + kScale, sizeof half[0]);
+    const float scale = vgetq_lane_f32(vcvt_f32_f16(vreinterpret_f16_u16(vld1_u16(half))), 0);
+    for (std::size_t run = 0; run < 8; ++run) {
+      const int8x16_t shift = vdupq_n_s8(static_cast<std::int8_t>(-2 * static_cast<int>(run % 4)));
+      const std::int8_t* values = x.values.data() + (block + run) * kBlock;
+      int32x4_t dots = vdupq_n_s32(0);
+      for (std::size_t half_run = 0; half_run < 2; ++half_run) {
+        const uint8x16_t bytes = vshlq_u8(vld1q_u8(row + run / 4 * 32 + half_run * 16), shift);
+        const int8x16_t w = vsubq_s8(vreinterpretq_s8_u8(vandq_u8(bytes, pair)), one);
+        dots = vdotq_s32(dots, w, vld1q_s8(values + half_run * 16));
+      }
+      sums = vfmaq_n_f32(sums, vcvtq_f32_s32(dots), scale * x.scales[block + run]);
+    }
+  }
+  return vaddvq_f32(sums);
+}
+
 } // namespace
 
 namespace levels {
@@ -104,6 +130,15 @@ COPPICE_DOT void q4_0_neon(const std::uint8_t* rows, std::size_t row_bytes, std:
 COPPICE_DOT void q8_0_neon(const std::uint8_t* rows, std::size_t row_bytes, std::size_t count,
                            std::span<const Int8Row> x, float* out, std::size_t out_stride) {
   products<Q8>(rows, row_bytes, count, x, out, out_stride);
+}
+
+COPPICE_DOT void tq2_0_neon(const std::uint8_t* rows, std::size_t row_bytes, std::size_t count,
+                            std::span<const Int8Row> x, float* out, std::size_t out_stride) {
+  for (std::size_t t = 0; t < x.size(); ++t) {
+    for (std::size_t row = 0; row < count; ++row) {
+      out[t * out_stride + row] = ternary_row(rows + row * row_bytes, x[t]);
+    }
+  }
 }
 
 } // namespace levels

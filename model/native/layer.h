@@ -62,12 +62,12 @@ struct LayerLora {
   bool trains() const;
 };
 
-// What a layer's forward pass leaves for its backward pass. Normalized rows are kept before they
-// are multiplied by the norm's weight.
+// What a layer's forward pass leaves for its backward pass, in elements of the latter's precision.
+// Normalized rows are kept before they are multiplied by the norm's weight.
 struct LayerActivations {
   ElementRows normed1, normed2;                             // (T, d)
   ElementRows qk_normed;                                    // (T, q + k), with q/k norms
-  ElementRows qkv;                                          // (T, q + 2 kv), rotated
+  FloatRows qkv;                                            // (T, q + 2 kv), rotated
   ElementRows mixed;                                        // (T, q): attention's output
   ElementRows projected, fed;                               // (T, d): normalized, with post norms
   ElementRows gate_up;                                      // (T, 2 f)
@@ -84,18 +84,20 @@ struct LayerActivations {
 
 // Places that a pass needs once, whatever the number of layers.
 struct PassMemory {
-  PassMemory(const ModelConfig& config, const ProductKernels& kernels, std::size_t tokens,
-             bool backward);
-  // Without the adapters' part.
-  static std::uint64_t bytes_of(const ModelConfig& config, const ProductKernels& kernels,
+  // For the way there alone, by `kernels`; and for both.
+  PassMemory(const ModelConfig& config, const ProductKernels& kernels, std::size_t tokens);
+  PassMemory(const ModelConfig& config, const EngineKernels& kernels, std::size_t tokens);
+  // Of the latter, without the adapters' part.
+  static std::uint64_t bytes_of(const ModelConfig& config, const EngineKernels& kernels,
                                 std::size_t tokens);
+  const ProductKernels* forward;     // what the way there multiplies with; LayerLora must fit
   Buffer wide;                       // (T, max(q + 2 kv, 2 f, d)) floats
   Buffer narrow;                     // (T, d) floats
   Buffer input;                      // (T, max(d, q)) elements: a product's input
   Buffer gated;                      // (T, f) elements: act(gate) * up
   Buffer gradient;                   // (T, max(2 f, q + 2 kv)) elements: a product's gradient
   Buffer row_gradient;               // (T, max(d, q)) elements
-  Buffer cached_keys, cached_values; // (old and new tokens, kv) elements, with a cache
+  Buffer cached_keys, cached_values; // (old and new tokens, kv) floats, with a cache
   LoraHidden h, dh;
 };
 
@@ -112,6 +114,7 @@ struct TokenRange {
 struct PassShape {
   std::vector<TokenRange> sequences;
   std::size_t tokens = 0;
+  bool round_tokens = false; // EngineOptions::trained_rounding, on an architecture that has it
   void add(std::size_t count) {
     sequences.push_back({.begin = tokens, .count = count, .text = count});
     tokens += count;
@@ -120,6 +123,7 @@ struct PassShape {
 
 class Layer {
  public:
+  // `kernels` are those of the way back and of what is kept for it.
   Layer(const BaseModel& base, std::uint32_t index, const ProductKernels& kernels, WorkerPool& pool,
         const RopeTables& rope);
 
@@ -144,18 +148,19 @@ class Layer {
   AttentionShape attention_shape() const;
   std::vector<AttentionSequence> attention_sequences(const PassShape& pass,
                                                      const LayerActivations& kept) const;
-  // The products of a group, to floats (T, out).
-  void project(Group which, const LayerLora& lora, const ElementRows& x, const FloatRows& y,
-               PassMemory& memory) const;
+  // The products of a group, to floats (T, out). x is rounded where the pass says so.
+  void project(Group which, const PassShape& pass, const LayerLora& lora, const ElementRows& x,
+               const FloatRows& y, PassMemory& memory) const;
+  void round_tokens(const ProductKernels& kernels, const ElementRows& x) const;
   // Back through a group: dx (T, in) = dy W, and the adapters' gradients; x is the group's input.
   void project_back(Group which, const LayerLora& lora, const ElementRows& x, const ElementRows& dy,
                     const FloatRows* dx, PassMemory& memory) const;
-  void normalize(const FloatRows& x, const Norm& norm, const ElementRows& weighted) const;
+  void normalize(const FloatRows& x, const Norm& norm, const ProductKernels& kernels,
+                 const ElementRows& weighted) const;
   void weighted(const Norm& norm, const ElementRows& out) const;
   // dx = or += back through norm of g (T, n), which is overwritten.
   void normalize_back(const FloatRows& g, const Norm& norm, const FloatRows& dx, bool add) const;
-  void finish_qkv(const PassShape& pass, const FloatRows& qkv, LayerActivations& kept,
-                  KvCache* cache) const;
+  void finish_qkv(const PassShape& pass, LayerActivations& kept, KvCache* cache) const;
   // All keys and values of the one sequence, old and new, as attention reads them.
   void read_cache(const KvCache& cache, AttentionSequence& sequence, PassMemory& memory) const;
   void finish_qkv_back(const PassShape& pass, const FloatRows& dqkv, const LayerActivations& kept,
@@ -163,14 +168,20 @@ class Layer {
   void add_projected(const FloatRows& y, const Norm& post, const FloatRows& x) const;
   void gate(const LayerActivations& kept, const ElementRows& out) const;
   void finish_gated(const LayerActivations& kept, std::size_t row, float* y,
-                    const ElementRows& out) const;
-  void gate_products(const LayerLora& lora, const ElementRows& normed, const LayerActivations& kept,
-                     const ElementRows& out, PassMemory& memory) const;
+                    const ProductKernels& kernels, const ElementRows& out) const;
+  void gate_products(const PassShape& pass, const LayerLora& lora, const ElementRows& normed,
+                     const LayerActivations& kept, const ElementRows& out,
+                     PassMemory& memory) const;
   void gate_back(const LayerActivations& kept, const FloatRows& d_gated,
                  const ElementRows& out) const;
+  // Attention's output as its projection reads it: from floats, which are overwritten, and again
+  // from what was kept.
+  void finish_mixed(const FloatRows& mixed, const LayerActivations& kept,
+                    const ProductKernels& kernels, const ElementRows& out) const;
   void attention_input(const LayerActivations& kept, const ElementRows& out) const;
   void sub_norm_back(const LayerActivations& kept, const FloatRows& d_mixed) const;
-  void attention_back(const PassShape& pass, const LayerActivations& kept, const ElementRows& d_out,
+  void attention_back(const PassShape& pass, const LayerActivations& kept,
+                      const ProductKernels& scores, const ElementRows& d_out,
                       const FloatRows& dqkv) const;
 
   const ModelConfig& config_;

@@ -23,7 +23,7 @@ void Layer::project_back(Group which, const LayerLora& lora, const ElementRows& 
     adapters.finish_back_projection(memory.dh);
   }
   if (adapters.trains()) {
-    adapters.project(pool_, x, memory.h); // again: cheaper than keeping it
+    adapters.project_transposed(pool_, x, memory.h); // again: cheaper than keeping it
     adapters.add_gradients_a(pool_, x, memory.dh);
     for (std::size_t p = 0; p < terms.size(); ++p) {
       adapters.add_gradients_b(pool_, p, terms[p].dy, memory.h);
@@ -158,7 +158,7 @@ void Layer::backward(const PassShape& pass, const LayerLora& lora, const LayerAc
     kernels_.from_float(d_mixed.row(row), q, d_out.at(row));
   });
   const FloatRows dqkv = floats(memory.wide, kept.qkv.columns);
-  attention_back(pass, kept, d_out, dqkv);
+  attention_back(pass, kept, *memory.forward, d_out, dqkv);
   const ElementRows d_projected = elements(memory.gradient, kept.qkv.columns);
   finish_qkv_back(pass, dqkv, kept, d_projected);
   const Norm norm1{&weights_.attention_norm, kept.normed1, kept.factors1};
@@ -182,7 +182,8 @@ void Layer::sub_norm_back(const LayerActivations& kept, const FloatRows& d_mixed
 }
 
 void Layer::attention_back(const PassShape& pass, const LayerActivations& kept,
-                           const ElementRows& d_out, const FloatRows& dqkv) const {
+                           const ProductKernels& scores, const ElementRows& d_out,
+                           const FloatRows& dqkv) const {
   const std::size_t q = kept.mixed.columns;
   const std::size_t kv = (kept.qkv.columns - q) / 2;
   std::vector<AttentionGradients> gradients;
@@ -198,7 +199,7 @@ void Layer::attention_back(const PassShape& pass, const LayerActivations& kept,
                          .dk = part(q, kv),
                          .dv = part(q + kv, kv)});
   }
-  attention_backward(pool_, kernels_, attention_shape(), attention_sequences(pass, kept),
+  attention_backward(pool_, scores, kernels_, attention_shape(), attention_sequences(pass, kept),
                      gradients);
 }
 

@@ -109,7 +109,8 @@ LayerActivations LayerActivations::at(const ModelConfig& config, const ProductKe
   kept.normed2 = elements(config.width);
   kept.factors1 = floats(tokens);
   kept.factors2 = floats(tokens);
-  kept.qkv = elements(q + 2 * kv);
+  const std::size_t qkv = q + 2 * kv;
+  kept.qkv = {.data = floats(tokens * qkv), .rows = tokens, .columns = qkv, .stride = qkv};
   kept.mixed = elements(q);
   kept.log_sums = floats(tokens * config.heads);
   kept.gate_up = elements(2 * std::size_t{config.feed_forward});
@@ -148,27 +149,32 @@ struct PassColumns {
 
 } // namespace
 
-PassMemory::PassMemory(const ModelConfig& config, const ProductKernels& kernels, std::size_t tokens,
-                       bool backward) {
+PassMemory::PassMemory(const ModelConfig& config, const ProductKernels& kernels, std::size_t tokens)
+    : forward(&kernels) {
   const PassColumns columns(config);
-  const auto elements = [&](std::size_t count) {
-    return Buffer(tokens * kernels.padded(count) * kernels.element_bytes);
-  };
   wide = Buffer(tokens * columns.wide() * sizeof(float));
   narrow = Buffer(tokens * columns.narrow() * sizeof(float));
-  input = elements(columns.narrow());
-  gated = elements(columns.f);
-  if (!backward) return;
-  gradient = elements(columns.gradient());
-  row_gradient = elements(columns.narrow());
+  input = Buffer(tokens * kernels.padded(columns.narrow()) * kernels.element_bytes);
+  gated = Buffer(tokens * kernels.padded(columns.f) * kernels.element_bytes);
 }
 
-std::uint64_t PassMemory::bytes_of(const ModelConfig& config, const ProductKernels& kernels,
+// The elements of the way there are no smaller than those of the way back, so places serve both.
+PassMemory::PassMemory(const ModelConfig& config, const EngineKernels& kernels, std::size_t tokens)
+    : PassMemory(config, kernels.precise, tokens) {
+  const PassColumns columns(config);
+  const ProductKernels& fast = kernels.fast;
+  gradient = Buffer(tokens * fast.padded(columns.gradient()) * fast.element_bytes);
+  row_gradient = Buffer(tokens * fast.padded(columns.narrow()) * fast.element_bytes);
+}
+
+std::uint64_t PassMemory::bytes_of(const ModelConfig& config, const EngineKernels& kernels,
                                    std::size_t tokens) {
   const PassColumns columns(config);
   const std::uint64_t floats = columns.wide() + columns.narrow();
-  const std::uint64_t elements = 2 * columns.narrow() + columns.f + columns.gradient();
-  return tokens * (floats * sizeof(float) + elements * kernels.element_bytes);
+  const std::uint64_t precise = columns.narrow() + columns.f;
+  const std::uint64_t fast = columns.narrow() + columns.gradient();
+  return tokens * (floats * sizeof(float) + precise * kernels.precise.element_bytes +
+                   fast * kernels.fast.element_bytes);
 }
 
 } // namespace coppice::native

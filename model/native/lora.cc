@@ -41,12 +41,15 @@ LoraGroup::LoraGroup(const ProductKernels& kernels, std::size_t in, std::vector<
 void LoraGroup::resize(LoraHidden& h, std::size_t rows) const {
   h.rows = rows;
   h.floats.reserve(rows * width_ * sizeof(float));
-  h.elements.reserve(rows * width_ * kernels_.element_bytes);
-  h.transposed.reserve(width_ * kernels_.padded(rows) * kernels_.element_bytes);
 }
 
-void LoraGroup::finish(LoraHidden& h) const {
+void LoraGroup::make_elements(LoraHidden& h) const {
+  h.elements.reserve(h.rows * width_ * kernels_.element_bytes);
   kernels_.from_float(h.floats.floats(), h.rows * width_, h.elements.data());
+}
+
+void LoraGroup::make_transpose(LoraHidden& h) const {
+  h.transposed.reserve(width_ * kernels_.padded(h.rows) * kernels_.element_bytes);
   const std::size_t stride = kernels_.padded(h.rows);
   if (stride > h.rows) std::memset(h.transposed.data(), 0, h.transposed.size());
   kernels_.transpose(h.floats.floats(), width_, h.rows, width_, h.transposed.data(), stride);
@@ -70,6 +73,17 @@ void LoraGroup::multiply(WorkerPool& pool, const ElementRows& x, const std::byte
 
 void LoraGroup::project(WorkerPool& pool, const ElementRows& x, LoraHidden& h) const {
   if (empty()) return;
+  project_floats(pool, x, h);
+  make_elements(h);
+}
+
+void LoraGroup::project_transposed(WorkerPool& pool, const ElementRows& x, LoraHidden& h) const {
+  if (empty()) return;
+  project_floats(pool, x, h);
+  make_transpose(h);
+}
+
+void LoraGroup::project_floats(WorkerPool& pool, const ElementRows& x, LoraHidden& h) const {
   resize(h, x.rows);
   const std::size_t panel_bytes = kernels_.panel_bytes(in_);
   Buffer panels(blocks_of(width_, kPanelColumns) * panel_bytes);
@@ -80,7 +94,6 @@ void LoraGroup::project(WorkerPool& pool, const ElementRows& x, LoraHidden& h) c
                              panels.data() + at / kPanelColumns * panel_bytes);
   }
   multiply(pool, x, panels.data(), width_, 0, h);
-  finish(h);
 }
 
 // One row of all B's of a module, with their scales: (padded rank).
@@ -118,7 +131,9 @@ void LoraGroup::back_project(WorkerPool& pool, std::size_t module, const Element
 }
 
 void LoraGroup::finish_back_projection(LoraHidden& dh) const {
-  if (!empty()) finish(dh);
+  if (empty()) return;
+  make_elements(dh);
+  make_transpose(dh);
 }
 
 Segment LoraGroup::forward_segment(std::size_t module, const LoraHidden& h, std::size_t row,

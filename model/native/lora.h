@@ -31,11 +31,11 @@ struct LoraModule {
   std::size_t out = 0;
 };
 
-// Floats (T, width) and the same as elements, in rows and transposed.
+// Floats (T, width), and the same as elements, in rows or transposed as it was asked for.
 struct LoraHidden {
   Buffer floats;
-  Buffer elements;   // (T, width)
-  Buffer transposed; // (width, padded T)
+  Buffer elements;   // (T, width): a product's input
+  Buffer transposed; // (width, padded T): a gradient's
   std::size_t rows = 0;
 };
 
@@ -48,12 +48,13 @@ class LoraGroup {
   bool trains() const { return trains_; }
   std::size_t width() const { return width_; }
 
-  // h = x A^T, for all modules.
+  // h = x A^T, for all modules: in rows, for forward_segment(), or transposed, for gradients.
   void project(WorkerPool& pool, const ElementRows& x, LoraHidden& h) const;
+  void project_transposed(WorkerPool& pool, const ElementRows& x, LoraHidden& h) const;
   // The columns of module m of dh: s dy B.
   void back_project(WorkerPool& pool, std::size_t module, const ElementRows& dy,
                     LoraHidden& dh) const;
-  // After the last back_project().
+  // After the last back_project(): both.
   void finish_back_projection(LoraHidden& dh) const;
 
   // h of a module times its B's rows [row, row + count): a segment of y's product.
@@ -70,8 +71,10 @@ class LoraGroup {
 
  private:
   void resize(LoraHidden& h, std::size_t rows) const;
-  // Elements and transpose of h.floats.
-  void finish(LoraHidden& h) const;
+  void project_floats(WorkerPool& pool, const ElementRows& x, LoraHidden& h) const;
+  // Of h.floats.
+  void make_elements(LoraHidden& h) const;
+  void make_transpose(LoraHidden& h) const;
   // Floats (rows, columns) += x times panels over the columns of `h` from `column` on.
   void multiply(WorkerPool& pool, const ElementRows& x, const std::byte* panels,
                 std::size_t columns, std::size_t column, LoraHidden& h) const;

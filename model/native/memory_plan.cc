@@ -15,50 +15,57 @@ namespace {
 constexpr std::size_t kMostTokens = 4096; // of a pass: more gain nothing
 
 // What each slot of a thread's scratch grows to; see the users of buffer.h's slots.
-std::uint64_t scratch_bytes(const ModelConfig& config, const ProductKernels& kernels,
+std::uint64_t scratch_bytes(const ModelConfig& config, const EngineKernels& kernels,
                             std::size_t tokens, const MemoryRequest& request) {
   constexpr std::uint64_t kFloat = sizeof(float);
-  const std::uint64_t element = kernels.element_bytes;
+  const std::uint64_t precise = kernels.precise.element_bytes;
+  const std::uint64_t element = kernels.fast.element_bytes;
   const std::uint64_t longest = request.longest;
   const std::uint64_t head = config.head_width;
   const std::uint64_t head_panels = (head + kPanelColumns - 1) / kPanelColumns * kPanelColumns;
   const std::uint64_t f = config.feed_forward;
   const std::uint64_t tile = kPanelColumns * tokens * kFloat;
-  const std::uint64_t keys = longest * head_panels * element; // packed, one way or the other
+  // A head's keys or values, packed one way or the other, or as rows of elements.
+  const std::uint64_t keys = longest * head_panels * element;
+  const std::uint64_t precise_keys = longest * head_panels * precise;
+  const std::uint64_t rows = longest * std::max(kernels.precise.padded(head), head) * precise;
   const std::uint64_t scores = kQueryTile * longest;
-  const std::uint64_t weights = std::max({kDepthChunk * kPanelColumns * element,
+  const std::uint64_t weights = std::max({kDepthChunk * kPanelColumns * precise,
                                           4 * kBackwardDepthChunk * kPanelColumns * element,
                                           tokens * kPanelColumns * element});
-  std::uint64_t bytes = tile;                                                           // kOutput
-  bytes += std::max(tile, scores * kFloat);                                             // kScores
-  bytes += std::max(weights, keys);                                                     // kPanel
-  bytes += std::max<std::uint64_t>(keys, request.lora_width * kPanelColumns * element); // kPanelB
-  bytes += std::max({keys, 2 * f * kFloat, std::uint64_t{4096}});                       // kWeights
-  bytes += std::max(2 * f * kFloat, 1024 * kPanelColumns * element);                    // kRows
-  bytes += scores * kFloat + scores * element;             // kScoresB, kScoresC
-  bytes += scores * element + 2 * longest * head * kFloat; // kTransposed, kSums, kSumsB
-  if (config.attention_cap > 0) bytes += scores * kFloat;  // kTransposedB
+  std::uint64_t bytes = tile;               // kOutput
+  bytes += std::max(tile, scores * kFloat); // kScores
+  bytes += std::max(weights, precise_keys); // kPanel
+  bytes += std::max<std::uint64_t>(precise_keys,
+                                   request.lora_width * kPanelColumns * element); // kPanelB
+  bytes += std::max({keys, 2 * f * kFloat, std::uint64_t{4096}});                 // kWeights
+  bytes += std::max(2 * f * kFloat, 1024 * kPanelColumns * precise);              // kRows
+  bytes += scores * std::max(kFloat, precise) + scores * element; // kScoresB, kScoresC
+  bytes += std::max(scores * element, rows);                      // kTransposed
+  bytes += 2 * longest * head * kFloat;                           // kSums, kSumsB
+  if (config.attention_cap > 0) bytes += scores * kFloat;         // kTransposedB
   return bytes;
 }
 
-TrainingPlan plan_for(const ModelConfig& config, const ProductKernels& kernels,
+TrainingPlan plan_for(const ModelConfig& config, const EngineKernels& kernels,
                       const MemoryRequest& request, std::size_t tokens) {
   TrainingPlan plan{.pass_tokens = tokens, .layers = config.layers};
-  (void)LayerActivations::at(config, kernels, tokens, nullptr, &plan.kept_layer_bytes);
+  (void)LayerActivations::at(config, kernels.fast, tokens, nullptr, &plan.kept_layer_bytes);
   const std::uint64_t row = std::uint64_t{config.width} * sizeof(float);
-  const std::uint64_t row_elements = std::uint64_t{config.width} * kernels.element_bytes;
+  const std::uint64_t row_elements = std::uint64_t{config.width} * kernels.precise.element_bytes;
   plan.input_bytes = tokens * row;
   // The residual stream and its gradient; the same of the rows that predict, with their norm.
   const std::uint64_t rows = tokens * (3 * row + row_elements + sizeof(float));
   const std::uint64_t hidden =
-      2 * tokens * request.lora_width * (sizeof(float) + 2 * kernels.element_bytes);
+      tokens * request.lora_width *
+      (2 * sizeof(float) + kernels.precise.element_bytes + 3 * kernels.fast.element_bytes);
   plan.fixed_bytes = rows + hidden + PassMemory::bytes_of(config, kernels, tokens) +
                      cross_entropy_bytes(config.vocabulary, tokens) +
                      request.threads * scratch_bytes(config, kernels, tokens, request);
   return plan;
 }
 
-TrainingPlan all_kept(const ModelConfig& config, const ProductKernels& kernels,
+TrainingPlan all_kept(const ModelConfig& config, const EngineKernels& kernels,
                       const MemoryRequest& request, std::size_t tokens) {
   TrainingPlan plan = plan_for(config, kernels, request, tokens);
   plan.kept_layers = plan.layers;
@@ -68,7 +75,7 @@ TrainingPlan all_kept(const ModelConfig& config, const ProductKernels& kernels,
 
 } // namespace
 
-Result<TrainingPlan> plan_memory(const ModelConfig& config, const ProductKernels& kernels,
+Result<TrainingPlan> plan_memory(const ModelConfig& config, const EngineKernels& kernels,
                                  const MemoryRequest& request) {
   const auto kept = [&](std::size_t tokens) { return all_kept(config, kernels, request, tokens); };
   if (kept(request.longest).bytes <= request.budget) {

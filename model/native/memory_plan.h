@@ -22,7 +22,7 @@ struct MemoryRequest {
 
 // Sequences share a pass as far as the budget goes with all layers kept; one sequence alone keeps
 // as many layers as fit. kInvalidArgument, with the smallest budget that works, where it doesn't.
-Result<TrainingPlan> plan_memory(const ModelConfig& config, const ProductKernels& kernels,
+Result<TrainingPlan> plan_memory(const ModelConfig& config, const EngineKernels& kernels,
                                  const MemoryRequest& request);
 
 } // namespace coppice::native

@@ -20,7 +20,7 @@ constexpr std::size_t kMaxLogitRows = 4096;
 class NativeEngine final : public Engine {
  public:
   NativeEngine(std::shared_ptr<const BaseModel> base, const EngineOptions& options, CpuLevel level,
-               const ProductKernels& kernels)
+               const EngineKernels& kernels)
       : options_(options),
         level_(level),
         transformer_(std::move(base), kernels, options.threads),
@@ -31,7 +31,7 @@ class NativeEngine final : public Engine {
             .device = "cpu",
             .instruction_level =
                 cat(cpu_level_name(level_),
-                    transformer_.kernels().precision == Precision::kBfloat16 ? "-bf16" : "")};
+                    transformer_.kernels().fast.precision == Precision::kBfloat16 ? "-bf16" : "")};
   }
   const BaseModel& base() const override { return transformer_.base(); }
   Result<std::vector<Score>> score(std::span<const AdapterUse> adapters,
@@ -57,6 +57,8 @@ class NativeEngine final : public Engine {
   void score_pass(std::span<const Sequence> sequences, const ModelLora& lora,
                   std::span<Score> scores);
 
+  bool round_tokens() const { return options_.trained_rounding && base().config().token_scales; }
+
   EngineOptions options_;
   CpuLevel level_;
   Transformer transformer_;
@@ -68,7 +70,8 @@ Result<TrainingPlan> NativeEngine::plan_training(const AdapterSpec& spec, std::s
   COPPICE_TRY(check_fits(spec, base())); // before memory is taken for it
   const Adapter zeros(std::make_shared<const AdapterSpec>(spec));
   const AdapterUse use{.adapter = &zeros};
-  const ModelLora lora = COPPICE_TRY(transformer_.adapted({&use, 1}));
+  const ModelLora lora =
+      COPPICE_TRY(transformer_.adapted({&use, 1}, transformer_.kernels().precise));
   return plan_memory(transformer_.config(), transformer_.kernels(),
                      {.threads = options_.threads,
                       .longest = longest,
@@ -80,6 +83,7 @@ Result<TrainingPlan> NativeEngine::plan_training(const AdapterSpec& spec, std::s
 void NativeEngine::score_pass(std::span<const Sequence> sequences, const ModelLora& lora,
                               std::span<Score> scores) {
   PassShape pass;
+  pass.round_tokens = round_tokens();
   std::vector<TokenId> tokens;
   std::vector<TokenId> targets;
   std::vector<std::size_t> rows;
@@ -102,17 +106,22 @@ void NativeEngine::score_pass(std::span<const Sequence> sequences, const ModelLo
   const std::size_t width = base().config().width;
   const FloatRows x = float_rows(x_memory, tokens.size(), width);
   transformer_.embed(tokens, x);
-  transformer_.forward(pass, lora, x, nullptr);
+  transformer_.forward(pass, transformer_.kernels().precise, lora, x, nullptr);
   const ElementRows normed =
-      element_rows(transformer_.kernels(), normed_memory, rows.size(), width);
-  transformer_.final_norm(x, rows, normed, nullptr);
+      element_rows(transformer_.kernels().precise, normed_memory, rows.size(), width);
+  transformer_.final_norm(x, rows, transformer_.kernels().precise, normed, nullptr);
   std::vector<double> nats(rows.size());
+  std::vector<std::uint8_t> correct(rows.size());
   cross_entropy(transformer_.pool(), transformer_.kernels(), transformer_.head(),
-                {.hidden = normed, .targets = targets, .weights = {}, .nats = nats, .d_hidden = {}},
+                {.hidden = normed,
+                 .targets = targets,
+                 .weights = {},
+                 .nats = nats,
+                 .correct = correct,
+                 .d_hidden = {}},
                 logits);
   for (std::size_t i = 0; i < nats.size(); ++i) {
-    scores[owners[i]].nats += nats[i];
-    ++scores[owners[i]].tokens;
+    scores[owners[i]] += {.nats = nats[i], .tokens = 1, .correct = correct[i]};
   }
 }
 
@@ -121,7 +130,8 @@ Result<std::vector<Score>> NativeEngine::score(std::span<const AdapterUse> adapt
   for (const Sequence& sequence : sequences) {
     COPPICE_TRY(check_sequence(sequence, base().config()));
   }
-  const ModelLora lora = COPPICE_TRY(transformer_.adapted(adapters));
+  const ModelLora lora =
+      COPPICE_TRY(transformer_.adapted(adapters, transformer_.kernels().precise));
   std::vector<Score> scores(sequences.size());
   const WorkerPool::Interruptible work(transformer_.pool());
   for (std::size_t begin = 0; begin < sequences.size();) {
@@ -146,22 +156,24 @@ Result<std::vector<float>> NativeEngine::logits(std::span<const AdapterUse> adap
     return Error{ErrorCode::kTooLarge, cat("logits of ", tokens.size(), " tokens were asked for, ",
                                            kMaxLogitRows, " is the limit; use score()")};
   }
-  const ModelLora lora = COPPICE_TRY(transformer_.adapted(adapters));
+  const ModelLora lora =
+      COPPICE_TRY(transformer_.adapted(adapters, transformer_.kernels().precise));
   transformer_.prepare_positions(tokens.size());
   PassShape pass;
+  pass.round_tokens = round_tokens();
   pass.add(tokens.size());
   Buffer x_memory, normed_memory;
   const std::size_t width = base().config().width;
   const FloatRows x = float_rows(x_memory, tokens.size(), width);
   transformer_.embed(tokens, x);
-  transformer_.forward(pass, lora, x, nullptr);
+  transformer_.forward(pass, transformer_.kernels().precise, lora, x, nullptr);
   std::vector<std::size_t> rows(tokens.size());
   for (std::size_t i = 0; i < rows.size(); ++i) rows[i] = i;
   const ElementRows normed =
-      element_rows(transformer_.kernels(), normed_memory, rows.size(), width);
-  transformer_.final_norm(x, rows, normed, nullptr);
+      element_rows(transformer_.kernels().precise, normed_memory, rows.size(), width);
+  transformer_.final_norm(x, rows, transformer_.kernels().precise, normed, nullptr);
   std::vector<float> values(tokens.size() * transformer_.head().weight.rows());
-  output_logits(transformer_.pool(), transformer_.kernels(), transformer_.head(), normed,
+  output_logits(transformer_.pool(), transformer_.kernels().precise, transformer_.head(), normed,
                 values.data());
   return values;
 }
@@ -180,9 +192,12 @@ Result<std::unique_ptr<Engine>> open_native_engine(std::shared_ptr<const BaseMod
                                               options.device, "; take the engine graph")};
   }
   const CpuLevel level = COPPICE_TRY(choose_cpu_level());
-  const Precision precision = options.exact ? Precision::kFloat32 : Precision::kBfloat16;
-  return std::unique_ptr<Engine>(std::make_unique<NativeEngine>(std::move(base), options, level,
-                                                                product_kernels(level, precision)));
+  const auto kernels = [&](Precision precision) -> const ProductKernels& {
+    return product_kernels(level, options.exact ? Precision::kFloat32 : precision);
+  };
+  return std::unique_ptr<Engine>(std::make_unique<NativeEngine>(
+      std::move(base), options, level,
+      EngineKernels{.precise = kernels(Precision::kSplit), .fast = kernels(Precision::kBfloat16)}));
 }
 
 } // namespace coppice

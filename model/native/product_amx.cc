@@ -6,7 +6,8 @@
 // 256 bytes from one to the next. TDPBF16PS sums the 32 products of an element apart and then adds
 // them to it, so every row goes through tiles, however few are left: a tile of fewer rows computes
 // them alike. The last depths of a segment, where they make no whole step, are filled up with
-// zeros; those add nothing. Subnormals count as zero, as in VDPBF16PS.
+// zeros; those add nothing. Subnormals count as zero, as in VDPBF16PS. Split elements, which come
+// in whole steps, take three such products a step.
 #include "model/native/product_kernels.h"
 
 #if defined(__x86_64__)
@@ -14,6 +15,8 @@
 
 #include <algorithm>
 #include <cstring>
+
+#include "model/native/product_split.h"
 
 #define COPPICE_AMX __attribute__((target("amx-tile,amx-bf16,avx2")))
 #define COPPICE_INLINE inline __attribute__((always_inline))
@@ -28,11 +31,24 @@ constexpr std::size_t kWord = 4;  // bytes of a pair, and of a sum
 constexpr std::size_t kStepWords = 16;
 constexpr std::size_t kPanelRow = kPanelColumns * kWord;
 
-// The operand of LDTILECFG. Tiles 0 to 3 are sums, 4 is the rows', 5 to 7 the panel's.
+// What a step of a row and of a panel are, in bytes, and which tile is the panel's first.
+struct Bfloat16Steps {
+  static constexpr std::size_t kRow = kLine;
+  static constexpr std::size_t kPanel = kStepWords * kPanelRow;
+  static constexpr std::size_t kPanelTile = 5;
+};
+struct SplitSteps {
+  static constexpr std::size_t kRow = 2 * kSplitHalfRow;
+  static constexpr std::size_t kPanel = 2 * kSplitHalfPanel;
+  static constexpr std::size_t kPanelTile = 6;
+};
+
+// The operand of LDTILECFG. Tiles 0 to 3 are sums, 4 is the rows' (5 too, of split ones), the
+// others are the panel's.
 struct alignas(64) TileConfig {
-  explicit TileConfig(std::size_t height) {
+  TileConfig(std::size_t height, std::size_t panel_tile) {
     for (std::size_t tile = 0; tile < 8; ++tile) {
-      rows[tile] = static_cast<std::uint8_t>(tile < 5 ? height : kTileRows);
+      rows[tile] = static_cast<std::uint8_t>(tile < panel_tile ? height : kTileRows);
       row_bytes[tile] = kLine;
     }
   }
@@ -46,8 +62,8 @@ struct alignas(64) TileConfig {
 // The compiler doesn't know that the tile instructions read and write what `memory` points to.
 COPPICE_INLINE void settle(void* memory) { asm volatile("" : : "r"(memory) : "memory"); }
 
-COPPICE_AMX void configure(std::size_t height) {
-  TileConfig config(height);
+COPPICE_AMX void configure(std::size_t height, std::size_t panel_tile) {
+  TileConfig config(height, panel_tile);
   settle(&config);
   _tile_loadconfig(&config);
 }
@@ -89,9 +105,34 @@ COPPICE_AMX COPPICE_INLINE void store_sums(const SumTiles& c) {
   if constexpr (kTiles == 4) _tile_stored(3, c.last, c.last_stride);
 }
 
+// 16 columns of 32 split depths.
+#define COPPICE_SPLIT_PRODUCTS(tile, from)             \
+  _tile_loadd(6, (from), kPanelRow);                   \
+  _tile_dpbf16ps(tile, 4, 6);                          \
+  _tile_dpbf16ps(tile, 5, 6);                          \
+  _tile_loadd(7, (from) + kSplitHalfPanel, kPanelRow); \
+  _tile_dpbf16ps(tile, 4, 7)
+
 // 32 depths.
 template <int kTiles>
-COPPICE_AMX COPPICE_INLINE void step(const std::byte* a, std::size_t a_stride,
+COPPICE_AMX COPPICE_INLINE void step(SplitSteps, const std::byte* a, std::size_t a_stride,
+                                     const std::byte* panel) {
+  constexpr std::size_t kNext = kTileColumns * kWord;
+  _tile_loadd(4, a, a_stride);
+  _tile_loadd(5, a + kSplitHalfRow, a_stride);
+  COPPICE_SPLIT_PRODUCTS(0, panel);
+  if constexpr (kTiles > 1) {
+    COPPICE_SPLIT_PRODUCTS(1, panel + kNext);
+  }
+  if constexpr (kTiles > 2) {
+    COPPICE_SPLIT_PRODUCTS(2, panel + 2 * kNext);
+  }
+  if constexpr (kTiles > 3) {
+    COPPICE_SPLIT_PRODUCTS(3, panel + 3 * kNext);
+  }
+}
+template <int kTiles>
+COPPICE_AMX COPPICE_INLINE void step(Bfloat16Steps, const std::byte* a, std::size_t a_stride,
                                      const std::byte* panel) {
   constexpr std::size_t kNext = kTileColumns * kWord;
   _tile_loadd(4, a, a_stride);
@@ -121,7 +162,15 @@ struct Steps {
   const std::byte* padded_panel;
 };
 
-template <int kTiles>
+Steps steps_of(Bfloat16Steps, const Segment& s, const std::byte* padded) {
+  const std::size_t words = (s.depth + 1) / 2;
+  return {s.rows, s.stride * 2, s.panel, words / kStepWords, words % kStepWords, padded};
+}
+Steps steps_of(SplitSteps, const Segment& s, const std::byte*) {
+  return {s.rows, s.stride * sizeof(float), s.panel, split_steps(s.depth), 0, nullptr};
+}
+
+template <typename Kind, int kTiles>
 COPPICE_AMX void multiply_tiles(std::span<const Steps> segments, std::size_t row,
                                 std::size_t height, const SumTiles& c, bool add) {
   load_sums<kTiles>(c, add);
@@ -129,9 +178,9 @@ COPPICE_AMX void multiply_tiles(std::span<const Steps> segments, std::size_t row
     const std::byte* a = s.rows + row * s.row_bytes;
     const std::byte* panel = s.panel;
     for (std::size_t i = 0; i < s.whole; ++i) {
-      step<kTiles>(a, s.row_bytes, panel);
-      a += kLine;
-      panel += kStepWords * kPanelRow;
+      step<kTiles>(Kind(), a, s.row_bytes, panel);
+      a += Kind::kRow;
+      panel += Kind::kPanel;
     }
     if (s.rest == 0) continue;
     alignas(64) std::byte padded[kTileRows * kLine];
@@ -141,12 +190,13 @@ COPPICE_AMX void multiply_tiles(std::span<const Steps> segments, std::size_t row
       std::memset(to + s.rest * kWord, 0, kLine - s.rest * kWord);
     }
     settle(padded);
-    step<kTiles>(padded, kLine, s.padded_panel);
+    step<kTiles>(Bfloat16Steps(), padded, kLine, s.padded_panel);
   }
   store_sums<kTiles>(c);
 }
 
 // Up to 16 rows of c, which points to the first of them.
+template <typename Kind>
 void multiply_rows(std::span<const Steps> segments, std::size_t row, std::size_t height,
                    std::size_t columns, float* c, std::size_t c_stride, bool add) {
   const std::size_t tiles = (columns + kTileColumns - 1) / kTileColumns;
@@ -166,10 +216,10 @@ void multiply_rows(std::span<const Steps> segments, std::size_t row, std::size_t
   }
   settle(last);
   switch (tiles) {
-    case 1: multiply_tiles<1>(segments, row, height, sums, add); break;
-    case 2: multiply_tiles<2>(segments, row, height, sums, add); break;
-    case 3: multiply_tiles<3>(segments, row, height, sums, add); break;
-    default: multiply_tiles<4>(segments, row, height, sums, add); break;
+    case 1: multiply_tiles<Kind, 1>(segments, row, height, sums, add); break;
+    case 2: multiply_tiles<Kind, 2>(segments, row, height, sums, add); break;
+    case 3: multiply_tiles<Kind, 3>(segments, row, height, sums, add); break;
+    default: multiply_tiles<Kind, 4>(segments, row, height, sums, add); break;
   }
   settle(last);
   for (std::size_t r = 0; !whole && r < height; ++r) {
@@ -177,6 +227,7 @@ void multiply_rows(std::span<const Steps> segments, std::size_t row, std::size_t
   }
 }
 
+template <typename Kind>
 COPPICE_AMX void multiply(std::size_t rows, std::size_t columns, std::span<const Segment> segments,
                           float* c, std::size_t c_stride, bool add) {
   constexpr std::size_t kAtOnce = 4; // more segments take turns
@@ -187,23 +238,23 @@ COPPICE_AMX void multiply(std::size_t rows, std::size_t columns, std::span<const
     Steps steps[kAtOnce];
     for (std::size_t i = 0; i < count; ++i) {
       const Segment& s = segments[i];
-      const std::size_t words = (s.depth + 1) / 2;
-      steps[i] = {s.rows, s.stride * 2, s.panel, words / kStepWords, words % kStepWords, padded[i]};
+      steps[i] = steps_of(Kind(), s, padded[i]);
+      if (steps[i].rest == 0) continue;
       const std::byte* from = s.panel + steps[i].whole * kStepWords * kPanelRow;
       std::memcpy(padded[i], from, steps[i].rest * kPanelRow);
       std::memset(padded[i] + steps[i].rest * kPanelRow, 0,
-                  steps[i].rest == 0 ? 0 : (kStepWords - steps[i].rest) * kPanelRow);
+                  (kStepWords - steps[i].rest) * kPanelRow);
     }
     settle(padded);
     const std::span<const Steps> some(steps, count);
-    if (rows >= kTileRows) configure(kTileRows);
+    if (rows >= kTileRows) configure(kTileRows, Kind::kPanelTile);
     for (std::size_t row = 0; row + kTileRows <= rows; row += kTileRows) {
-      multiply_rows(some, row, kTileRows, columns, c + row * c_stride, c_stride, add);
+      multiply_rows<Kind>(some, row, kTileRows, columns, c + row * c_stride, c_stride, add);
     }
     if (last_rows != 0) {
       const std::size_t row = rows - last_rows;
-      configure(last_rows);
-      multiply_rows(some, row, last_rows, columns, c + row * c_stride, c_stride, add);
+      configure(last_rows, Kind::kPanelTile);
+      multiply_rows<Kind>(some, row, last_rows, columns, c + row * c_stride, c_stride, add);
     }
     segments = segments.subspan(count);
     add = true;
@@ -216,7 +267,12 @@ COPPICE_AMX void multiply(std::size_t rows, std::size_t columns, std::span<const
 namespace levels {
 const ProductKernels kAmxBfloat16 = [] {
   ProductKernels kernels = kAvx512Bfloat16;
-  kernels.multiply = multiply;
+  kernels.multiply = multiply<Bfloat16Steps>;
+  return kernels;
+}();
+const ProductKernels kAmxSplit = [] {
+  ProductKernels kernels = kAvx512Split;
+  kernels.multiply = multiply<SplitSteps>;
   return kernels;
 }();
 } // namespace levels

@@ -8,9 +8,10 @@ const ProductKernels& product_kernels(CpuLevel level, Precision precision) {
   switch (level) {
     case CpuLevel::kAmx:
       if (precision == Precision::kBfloat16) return levels::kAmxBfloat16;
+      if (precision == Precision::kSplit) return levels::kAmxSplit;
       return levels::kAvx512Float32;
     case CpuLevel::kAvx512:
-      if (precision == Precision::kBfloat16 && has_bfloat16_products()) {
+      if (precision == Precision::kBfloat16 && prefers_bfloat16_products()) {
         return levels::kAvx512Bfloat16;
       }
       return levels::kAvx512Float32;
@@ -23,9 +24,12 @@ const ProductKernels& product_kernels(CpuLevel level, Precision precision) {
                                                                         : levels::kNeonFloat32;
   }
 #endif
-  // The scalar reference multiplies bfloat16 too, so that both can be compared everywhere.
-  return level == CpuLevel::kScalar && precision == Precision::kBfloat16 ? levels::kScalarBfloat16
-                                                                         : levels::kScalarFloat32;
+  // The scalar reference has all, so that they can be compared everywhere.
+  if (level == CpuLevel::kScalar && precision == Precision::kBfloat16) {
+    return levels::kScalarBfloat16;
+  }
+  if (level == CpuLevel::kScalar && precision == Precision::kSplit) return levels::kScalarSplit;
+  return levels::kScalarFloat32;
 }
 
 } // namespace coppice::native

@@ -4,7 +4,8 @@
 //   c (rows, columns) = or += sum over segments s of  a_s (rows, depth_s) * panel_s (depth_s,
 //   columns)
 //
-// Elements are float32 or bfloat16; sums are float32. An element of c adds its products in the
+// Elements are float32, bfloat16, or float32 split into two bfloat16 (Note [Split elements] in
+// product_split.h); sums are float32. An element of c adds its products in the
 // order of segments and depth, whatever the number of rows, columns or threads: results repeat bit
 // for bit within one instruction level. Note [Panels]
 //   float32:  panel[k][64]          one row of 64 columns a k
@@ -21,7 +22,7 @@
 
 namespace coppice::native {
 
-enum class Precision : std::uint8_t { kFloat32, kBfloat16 };
+enum class Precision : std::uint8_t { kFloat32, kBfloat16, kSplit };
 
 inline constexpr std::size_t kPanelColumns = 64;
 inline constexpr std::size_t kPanelAlignment = 64;
@@ -37,13 +38,15 @@ struct Segment {
 struct ProductKernels {
   Precision precision;
   std::size_t element_bytes;
-  // Depths side by side in a panel: 1 for float32, 2 for bfloat16.
+  // Depths side by side in a panel: 1 for float32, 2 for bfloat16, 32 for split elements, whose
+  // column ranges begin at multiples of it.
   std::size_t depth_step;
 
   // columns <= 64; `c` has c_stride floats a row.
   void (*multiply)(std::size_t rows, std::size_t columns, std::span<const Segment> segments,
                    float* c, std::size_t c_stride, bool add);
-  // Float32 to elements, to nearest even, and back.
+  // Float32 to elements, to nearest even, and back. Split elements are filled up with zeros to a
+  // whole step.
   void (*from_float)(const float* source, std::size_t n, std::byte* elements);
   void (*to_float)(const std::byte* elements, std::size_t n, float* out);
   // A panel of `columns` rows of `source` (columns, depth): panel column j is source row j. Columns
@@ -53,7 +56,7 @@ struct ProductKernels {
   // A panel of `depth` rows of `source` (depth, columns), as it stands.
   void (*pack_rows)(const std::byte* source, std::size_t stride, std::size_t depth,
                     std::size_t columns, std::byte* panel);
-  // out (columns, rows) elements = the transpose of floats (rows, columns).
+  // out (columns, rows) elements = the transpose of floats (rows, columns). Null for split ones.
   void (*transpose)(const float* source, std::size_t stride, std::size_t rows, std::size_t columns,
                     std::byte* out, std::size_t out_stride);
 
@@ -66,18 +69,32 @@ struct ProductKernels {
   }
 };
 
-// The best kernels of a level. bfloat16 exists where the processor multiplies it (avx512 or neon
-// with BF16, amx), and as the scalar reference; elsewhere float32 is given in its place.
+// The best kernels of a level. bfloat16 exists where the processor multiplies it (neon with BF16,
+// amx) and where that is faster (avx512, see Note [Slow dot products]), and as the scalar
+// reference; elsewhere float32 is given in its place. kSplit gives products that are right to 2^-17
+// in the fastest way: split where bfloat16 is more than three times as fast as float32 (amx), else
+// float32.
 const ProductKernels& product_kernels(CpuLevel level, Precision precision);
+
+// What an engine multiplies with. The way back forgives rounding that the way there doesn't:
+// rounded scores and logits change a gradient by up to a tenth of its size, rounded gradients by a
+// thousandth.
+struct EngineKernels {
+  const ProductKernels& precise; // scoring, and the way there of training
+  const ProductKernels& fast;    // the way back, and generating
+};
 
 // Of each file; null where the build or a level hasn't it.
 namespace levels {
 extern const ProductKernels kScalarFloat32;
 extern const ProductKernels kScalarBfloat16;
+extern const ProductKernels kScalarSplit;
 extern const ProductKernels kAvx2Float32;
 extern const ProductKernels kAvx512Float32;
 extern const ProductKernels kAvx512Bfloat16;
+extern const ProductKernels kAvx512Split; // all but `multiply`
 extern const ProductKernels kAmxBfloat16;
+extern const ProductKernels kAmxSplit;
 extern const ProductKernels kNeonFloat32;
 extern const ProductKernels kNeonBfloat16;
 // All but `multiply`.

@@ -75,11 +75,11 @@ void PassRunner::reserve(const Pass& pass, const TrainingPlan& plan) {
     reserved_tokens_ = pass.shape.tokens;
     memory_ = nullptr;
     memory_ = std::make_unique<PassMemory>(transformer_.config(), transformer_.kernels(),
-                                           reserved_tokens_, true);
+                                           reserved_tokens_);
   }
   const std::size_t others = transformer_.layers().size() - plan.kept_layers;
   std::uint64_t bytes = 0;
-  (void)LayerActivations::at(transformer_.config(), transformer_.kernels(), pass.shape.tokens,
+  (void)LayerActivations::at(transformer_.config(), transformer_.kernels().fast, pass.shape.tokens,
                              nullptr, &bytes);
   kept_.reserve((plan.kept_layers + (others > 0 ? 1 : 0)) * bytes);
   inputs_.reserve(others * pass.shape.tokens * transformer_.config().width * sizeof(float));
@@ -87,21 +87,22 @@ void PassRunner::reserve(const Pass& pass, const TrainingPlan& plan) {
 
 LayerActivations PassRunner::activations(std::size_t layer, std::size_t tokens) {
   std::uint64_t bytes = 0;
-  (void)LayerActivations::at(transformer_.config(), transformer_.kernels(), tokens, nullptr,
+  (void)LayerActivations::at(transformer_.config(), transformer_.kernels().fast, tokens, nullptr,
                              &bytes);
   // Kept layers are the upper ones; the place of the others is the first.
   const std::size_t others = transformer_.layers().size() - plan_.kept_layers;
   const std::size_t place = keeps(layer) ? layer - others + (others > 0 ? 1 : 0) : 0;
-  return LayerActivations::at(transformer_.config(), transformer_.kernels(), tokens,
+  return LayerActivations::at(transformer_.config(), transformer_.kernels().fast, tokens,
                               kept_.data() + place * bytes, &bytes);
 }
 
 double PassRunner::loss(const Pass& pass, const FloatRows& x, const FloatRows& dx, float weight) {
   const std::size_t width = transformer_.config().width;
-  const ElementRows normed = element_rows(transformer_.kernels(), normed_, pass.rows.size(), width);
+  const ElementRows normed =
+      element_rows(transformer_.kernels().precise, normed_, pass.rows.size(), width);
   const FloatRows d_normed = float_rows(d_normed_, pass.rows.size(), width);
   factors_.reserve(pass.rows.size() * sizeof(float));
-  transformer_.final_norm(x, pass.rows, normed, factors_.floats());
+  transformer_.final_norm(x, pass.rows, transformer_.kernels().precise, normed, factors_.floats());
   std::vector<double> nats(pass.rows.size());
   const std::vector<float> weights(pass.rows.size(), weight);
   cross_entropy(transformer_.pool(), transformer_.kernels(), transformer_.head(),
@@ -109,6 +110,7 @@ double PassRunner::loss(const Pass& pass, const FloatRows& x, const FloatRows& d
                  .targets = pass.targets,
                  .weights = weights,
                  .nats = nats,
+                 .correct = {},
                  .d_hidden = d_normed},
                 logits_);
   transformer_.final_norm_back(d_normed, pass.rows, x, factors_.floats(), dx);
@@ -145,7 +147,7 @@ double PassRunner::run(const Pass& pass, const ModelLora& lora, const TrainingPl
       std::memcpy(x.data, inputs_.data() + layer * bytes, bytes);
       layers[layer].forward(pass.shape, lora.layer(layer), x, kept, *memory_);
     }
-    layers[layer].backward(pass.shape, lora.layer(layer), kept, dx, layer > lowest, *memory_);
+    layers[layer].backward(pass.shape, lora.layer_back(layer), kept, dx, layer > lowest, *memory_);
   }
   return nats;
 }

@@ -85,7 +85,16 @@ void ModelLora::add_trainable(const AdapterSpec& spec, const float* values, floa
   }
 }
 
+void ModelLora::prepare(const EngineKernels& kernels, const std::vector<Layer>& layers) {
+  prepare(kernels.precise, layers);
+  if (&kernels.precise == &kernels.fast) return;
+  for (std::size_t i = 0; i < layers.size(); ++i) {
+    back_.emplace_back(kernels.fast, layers[i].weights(), factors_[i]);
+  }
+}
+
 void ModelLora::prepare(const ProductKernels& kernels, const std::vector<Layer>& layers) {
+  back_.clear();
   prepared_.clear();
   for (std::size_t i = 0; i < layers.size(); ++i) {
     prepared_.emplace_back(kernels, layers[i].weights(), factors_[i]);
@@ -106,7 +115,7 @@ std::size_t ModelLora::widest_group() const {
   return widest;
 }
 
-Transformer::Transformer(std::shared_ptr<const BaseModel> base, const ProductKernels& kernels,
+Transformer::Transformer(std::shared_ptr<const BaseModel> base, const EngineKernels& kernels,
                          unsigned threads)
     : base_(std::move(base)),
       kernels_(kernels),
@@ -115,7 +124,7 @@ Transformer::Transformer(std::shared_ptr<const BaseModel> base, const ProductKer
       embedding_(matrix(*base_, "token_embd.weight")) {
   layers_.reserve(config().layers);
   for (std::uint32_t layer = 0; layer < config().layers; ++layer) {
-    layers_.emplace_back(*base_, layer, kernels_, pool_, rope_);
+    layers_.emplace_back(*base_, layer, kernels_.fast, pool_, rope_);
   }
   const GgufTensor& norm = tensor(*base_, "output_norm.weight");
   output_norm_.resize(norm.elements());
@@ -124,13 +133,14 @@ Transformer::Transformer(std::shared_ptr<const BaseModel> base, const ProductKer
            .cap = config().output_cap};
 }
 
-Result<ModelLora> Transformer::adapted(std::span<const AdapterUse> adapters) const {
+Result<ModelLora> Transformer::adapted(std::span<const AdapterUse> adapters,
+                                       const ProductKernels& kernels) const {
   ModelLora lora = no_adapters();
   for (const AdapterUse& use : adapters) {
     COPPICE_TRY(check_fits(use.adapter->spec(), *base_));
     lora.add(use);
   }
-  lora.prepare(kernels_, layers_);
+  lora.prepare(kernels, layers_);
   return lora;
 }
 
@@ -141,14 +151,14 @@ void Transformer::embed(std::span<const TokenId> tokens, const FloatRows& x) {
   });
 }
 
-void Transformer::forward(const PassShape& pass, const ModelLora& lora, const FloatRows& x,
-                          KvCache* cache) {
+void Transformer::forward(const PassShape& pass, const ProductKernels& kernels,
+                          const ModelLora& lora, const FloatRows& x, KvCache* cache) {
   std::uint64_t bytes = 0;
-  (void)LayerActivations::at(config(), kernels_, pass.tokens, nullptr, &bytes);
+  (void)LayerActivations::at(config(), kernels_.fast, pass.tokens, nullptr, &bytes);
   Buffer place(bytes);
   LayerActivations kept =
-      LayerActivations::at(config(), kernels_, pass.tokens, place.data(), &bytes);
-  PassMemory memory(config(), kernels_, pass.tokens, false);
+      LayerActivations::at(config(), kernels_.fast, pass.tokens, place.data(), &bytes);
+  PassMemory memory(config(), kernels, pass.tokens);
   for (std::size_t layer = 0; layer < layers_.size() && !pool_.stopped(); ++layer) {
     layers_[layer].forward(pass, lora.layer(layer), x, kept, memory, cache);
   }
@@ -156,13 +166,14 @@ void Transformer::forward(const PassShape& pass, const ModelLora& lora, const Fl
 }
 
 void Transformer::final_norm(const FloatRows& x, std::span<const std::size_t> rows,
-                             const ElementRows& normed, float* factors) {
+                             const ProductKernels& kernels, const ElementRows& normed,
+                             float* factors) {
   for_rows(pool_, rows.size(), [&](std::size_t i, Scratch& scratch) {
     float* y = scratch.floats(Slot::kRows, x.columns);
     const float factor = normalize_row(x.row(rows[i]), config().norm_epsilon, x.columns, y);
     if (factors != nullptr) factors[i] = factor;
     multiply_row(y, output_norm_.data(), x.columns, y);
-    kernels_.from_float(y, x.columns, normed.at(i));
+    kernels.from_float(y, x.columns, normed.at(i));
   });
 }
 

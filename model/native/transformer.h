@@ -25,7 +25,10 @@ class ModelLora {
   void add_trainable(const AdapterSpec& spec, const float* values, float* gradients, bool train_a,
                      bool train_b);
   void prepare(const ProductKernels& kernels, const std::vector<Layer>& layers);
+  // For training: both ways.
+  void prepare(const EngineKernels& kernels, const std::vector<Layer>& layers);
   const LayerLora& layer(std::size_t i) const { return prepared_[i]; }
+  const LayerLora& layer_back(std::size_t i) const { return back_.empty() ? layer(i) : back_[i]; }
   const LayerFactors& factors(std::size_t i) const { return factors_[i]; }
   // The lowest layer that is trained; the number of layers if none is.
   std::size_t lowest_trained() const;
@@ -40,41 +43,44 @@ class ModelLora {
   std::vector<Place> places_; // of each of BaseModel::adaptable_modules()
   std::vector<LayerFactors> factors_;
   std::vector<LayerLora> prepared_;
+  std::vector<LayerLora> back_; // where the way back has kernels of its own
 };
 
 class Transformer {
  public:
-  Transformer(std::shared_ptr<const BaseModel> base, const ProductKernels& kernels,
+  Transformer(std::shared_ptr<const BaseModel> base, const EngineKernels& kernels,
               unsigned threads);
 
   const BaseModel& base() const { return *base_; }
   const ModelConfig& config() const { return base_->config(); }
-  const ProductKernels& kernels() const { return kernels_; }
+  const EngineKernels& kernels() const { return kernels_; }
   WorkerPool& pool() { return pool_; }
   const std::vector<Layer>& layers() const { return layers_; }
   const OutputHead& head() const { return head_; }
   const RopeTables& rope() const { return rope_; }
   std::span<const float> output_norm() const { return output_norm_; }
   ModelLora no_adapters() const { return {*base_, layers_}; }
-  // Ready for products; errors of check_fits(). The adapters must outlive it.
-  Result<ModelLora> adapted(std::span<const AdapterUse> adapters) const;
+  // Ready for products by `kernels`; errors of check_fits(). The adapters must outlive it.
+  Result<ModelLora> adapted(std::span<const AdapterUse> adapters,
+                            const ProductKernels& kernels) const;
 
   // Before a pass: angles for so many positions.
   void prepare_positions(std::size_t positions) { rope_.ensure(positions); }
   // x (T, d)
   void embed(std::span<const TokenId> tokens, const FloatRows& x);
   // Through all blocks, keeping nothing; with a cache, for one sequence that goes on from it.
-  void forward(const PassShape& pass, const ModelLora& lora, const FloatRows& x, KvCache* cache);
+  void forward(const PassShape& pass, const ProductKernels& kernels, const ModelLora& lora,
+               const FloatRows& x, KvCache* cache);
   // The final norm of rows of x, as elements (rows, d); factors (rows) for the way back, or null.
-  void final_norm(const FloatRows& x, std::span<const std::size_t> rows, const ElementRows& normed,
-                  float* factors);
+  void final_norm(const FloatRows& x, std::span<const std::size_t> rows,
+                  const ProductKernels& kernels, const ElementRows& normed, float* factors);
   // dx rows = back through it, from d_normed (rows, d), which is overwritten. Other rows are zero.
   void final_norm_back(const FloatRows& d_normed, std::span<const std::size_t> rows,
                        const FloatRows& x, const float* factors, const FloatRows& dx);
 
  private:
   std::shared_ptr<const BaseModel> base_;
-  const ProductKernels& kernels_;
+  EngineKernels kernels_;
   WorkerPool pool_;
   RopeTables rope_;
   WeightMatrix embedding_;

@@ -19,6 +19,7 @@ class WeightMatrix {
   std::size_t rows() const { return rows_; }
   std::size_t columns() const { return view_.columns(); }
   BlockType type() const { return view_.type(); } // kI8 if NF4
+  float scale() const { return view_.scale(); } // of the blocks; dequantize() has multiplied it in
   std::size_t row_bytes() const { return view_.row_bytes(); }
   const std::uint8_t* row(std::size_t i) const { return view_.row(first_ + i); }
   // Column ranges begin at multiples of this: the weights of a block.

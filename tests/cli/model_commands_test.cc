@@ -2,7 +2,7 @@
 // Commands that compute, on the model in the repository.
 #include <gmock/gmock.h>
 
-#include "client/example_store.h"
+#include "client/answers.h"
 #include "crypto/hash.h"
 #include "model/native/native_engine.h"
 #include "tests/cli/run_coppice.h"
@@ -144,6 +144,55 @@ TEST(Evaluate, EqualsTheEngineAsked) {
               scored->score.nats / static_cast<double>(scored->score.tokens), 1e-12);
   EXPECT_NEAR(document["bits_per_byte"].get<double>(), bits_per_byte(scored->score, text.size()),
               1e-12);
+  EXPECT_EQ(document["token_accuracy"],
+            static_cast<double>(scored->score.correct) / static_cast<double>(scored->score.tokens));
+  EXPECT_GT(document["token_accuracy"], 0.0);
+  EXPECT_EQ(document["answers"], 0);
+  EXPECT_FALSE(document.contains("exact_match"));
+}
+
+// One row expects what the model writes, the other what it doesn't; and the two choices' losses,
+// asked for as texts of their own, say which is the likelier.
+TEST(Evaluate, AnswersRowsAndChooses) {
+  COPPICE_NEEDS_ENGINE();
+  const TestFolder folder;
+  const auto base = BaseModel::open(small_model()).value();
+  const auto engine = open_native_engine(base, {.threads = 1}).value();
+  const std::string prompt = "Tell me of the sea.";
+  const Question asked =
+      question_of(parse_row(Json({{"prompt", prompt}, {"response", "x"}}).dump()).value(), *base)
+          .value();
+  const GenerateRequest request{
+      .adapters = {}, .prompt = asked.prompt, .max_tokens = kMostAnswerTokens};
+  const std::string written = base->tokenizer().decode(engine->generate(request)->tokens);
+  const std::vector<std::string> choices{"the sea is wide", "qxz"};
+  const auto nats = [&](const std::string& choice) {
+    const TokenizedDocument document = tokenize_instruction(*base, prompt, choice);
+    return score_documents(*engine, {}, {&document, 1})->score.nats;
+  };
+  const int likelier = nats(choices[0]) <= nats(choices[1]) ? 0 : 1;
+  const Json right{
+      {"prompt", prompt}, {"response", written}, {"choices", choices}, {"answer", likelier}};
+  const Json wrong{
+      {"prompt", prompt}, {"response", "0 0 0 0"}, {"choices", choices}, {"answer", 1 - likelier}};
+  write_text(folder / "rows.jsonl", cat(right.dump(), "\n", wrong.dump(), "\n"));
+  const auto evaluate = [&](const char* answers) {
+    const Ran ran =
+        run_coppice({"evaluate", "-m", small_model(), "--data", (folder / "rows.jsonl").string(),
+                     "--answers", answers, "--format", "json"});
+    EXPECT_EQ(ran.exit, 0) << ran.error;
+    return ran.json();
+  };
+  const Json both = evaluate("2");
+  EXPECT_EQ(both["answers"], 2);
+  EXPECT_EQ(both["exact_match"], 0.5);
+  EXPECT_EQ(both["rouge_l"], 0.5);
+  EXPECT_EQ(both["choices"], 2);
+  EXPECT_EQ(both["choice_accuracy"], 0.5);
+  const Json first = evaluate("1");
+  EXPECT_EQ(first["exact_match"], 1.0);
+  EXPECT_EQ(first["choice_accuracy"], 1.0);
+  EXPECT_EQ(evaluate("0")["answers"], 0);
 }
 
 TEST(Generate, GreedyTextRepeatsAndLlamaCppsFlagsWork) {

@@ -101,7 +101,7 @@ TEST_F(TrainCheckpointCommand, OneThatDoesNotFitIsRefusedAndLeftAsItIs) {
   other.insert(other.end(), {"--learning-rate", "0.001"});
   expect_refused(other, 2, "another recipe");
   other = made;
-  other.insert(other.end(), {"--rank", "2"});
+  other.insert(other.end(), {"--targets", "q_proj"});
   expect_refused(other, 2, "another kind of adapter");
   write_text(folder_ / "notes" / "b.txt", "More words, which it has never seen before.\n");
   expect_refused(made, 2, "another text");

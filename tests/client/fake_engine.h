@@ -100,7 +100,7 @@ class FakeEngine final : public Engine {
     for (const Sequence& sequence : sequences) {
       const std::uint64_t tokens = sequence.tokens.size() - 1;
       const double nats = 1 + std::pow(total_of(adapters) - world_.best, 2);
-      scores.push_back({nats * static_cast<double>(tokens), tokens});
+      scores.push_back({.nats = nats * static_cast<double>(tokens), .tokens = tokens});
     }
     return scores;
   }

@@ -5,7 +5,9 @@
 
 #include <gtest/gtest.h>
 
+#include "base/text.h"
 #include "crypto/hash.h"
+#include "formats/json.h"
 #include "model/native/native_engine.h"
 #include "tests/aggregator/temporary_folder.h"
 
@@ -84,6 +86,21 @@ TEST(Simulation, AnyNumberOfWorkersGivesTheSameReleasesAndEvents) {
   }
 }
 
+TEST(Simulation, AnyPackGivesTheSameReleasesAndEvents) {
+  const TemporaryFolder folder;
+  const std::vector<Override> short_run{{"rounds", "2", ""}, {"workers", "2", ""}};
+  std::vector<Played> runs;
+  for (const char* pack : {"1", "4", "16"}) {
+    auto set = short_run;
+    set.push_back({"pack", pack, ""});
+    runs.push_back(play(folder.path() / pack, scenario_with(set)));
+  }
+  for (const Played& run : runs) {
+    EXPECT_EQ(run.releases, runs[0].releases);
+    EXPECT_EQ(run.events, runs[0].events);
+  }
+}
+
 TEST(Simulation, AnotherSeedGivesOtherReleases) {
   const TemporaryFolder folder;
   const Played one = play(folder.path() / "1", scenario_with({{"rounds", "1", ""}}));
@@ -143,6 +160,52 @@ TEST(Simulation, ARunIsNotGoneOnWithUnderOtherConditions) {
   EXPECT_NE(other.error().message.find("data_sha256"), std::string::npos) << other.error().message;
 }
 
+// Rows of instructions of twelve users; every other one of each has choices.
+void write_rows(const fs::path& path) {
+  std::string lines;
+  for (int i = 0; i < 240; ++i) {
+    Json row{{"user", cat("user ", i % 12)},
+             {"prompt", cat("How many are ", i, " and ", i % 7, "?")},
+             {"response", cat(i + i % 7)}};
+    if (i / 12 % 2 == 0) row["choices"] = {cat(i + i % 7), cat(i + i % 7 + 1)};
+    lines += row.dump() + '\n';
+  }
+  ASSERT_TRUE(write_file_atomically(path, as_bytes(lines)).ok());
+}
+
+TEST(Simulation, InstructionRowsAreAnsweredAlikeByAnyNumberOfWorkers) {
+  const TemporaryFolder folder;
+  const fs::path rows = folder.path() / "rows.jsonl";
+  write_rows(rows);
+  std::vector<Override> set{{"data.source", "jsonl", ""},
+                            {"data.path", rows.string(), ""},
+                            {"data.user_column", "user", ""},
+                            {"population.devices", "0", ""},
+                            {"report.clients", "1", ""},
+                            {"report.answers", "4", ""},
+                            {"rounds", "1", ""}};
+  const Played one = play(folder.path() / "1", scenario_with(set));
+  set.push_back({"workers", "2", ""});
+  const Played two = play(folder.path() / "2", scenario_with(set));
+  EXPECT_EQ(one.events, two.events);
+  const Bytes events = read_file(folder.path() / "1" / kEventsFile, 1U << 20U).value();
+  std::size_t evaluations = 0;
+  for (const std::string& line : split(as_text(events), '\n')) {
+    if (line.empty()) continue;
+    const Json event = parse_json(line).value();
+    if (event["event"] != "evaluation") continue;
+    ++evaluations;
+    for (const char* share : {"token_accuracy", "choice_accuracy", "choice_accuracy_by_byte",
+                              "exact_match", "rouge_l"}) {
+      ASSERT_TRUE(event.contains(share)) << share;
+      EXPECT_GE(event[share], 0.0) << share;
+      EXPECT_LE(event[share], 1.0) << share;
+    }
+    EXPECT_GT(event["token_accuracy"], 0.0);
+  }
+  EXPECT_EQ(evaluations, 2U); // of the base and of the shared adapter
+}
+
 // Noise follows from the seed here, so that a run can be repeated; it is priced as in a fleet, and
 // the run ends where the budget does.
 TEST(Simulation, TheBudgetEndsTheRun) {
@@ -165,6 +228,40 @@ TEST(Simulation, TheBudgetEndsTheRun) {
   EXPECT_LE(end->epsilon, 2.0);
   EXPECT_GT(end->epsilon, 0.5);
   EXPECT_NE(end->reason.find("budget"), std::string::npos) << end->reason;
+}
+
+// Six train with the noise that the mean over sixty would have: a tenth on their sum, at the price
+// of sixty, who are drawn ten times as often.
+TEST(Simulation, ANoiseCohortPaysForTheLargerOne) {
+  const TemporaryFolder folder;
+  const std::vector<Override> noisy{{"rounds", "1", ""},
+                                    {"population.devices", "600", ""},
+                                    {"privacy.noise", "central", ""},
+                                    {"privacy.noise_multiplier", "4", ""},
+                                    {"privacy.epsilon", "50", ""},
+                                    {"round.sampling", "poisson", ""},
+                                    {"round.fraction_train", "0.01", ""},
+                                    {"round.weighted_by", "uniform", ""},
+                                    {"round.ring_bits", "32", ""},
+                                    {"round.min_survivors", "3", ""},
+                                    {"training.kind", "none", ""}};
+  const auto epsilon_of = [&](const char* name, const std::vector<Override>& set) {
+    auto made = RunFolder::create(folder.path() / name, Json::object());
+    auto simulation =
+        Simulation::open(parts_of(scenario_with(set)), alone(), std::move(made).value());
+    EXPECT_TRUE(simulation.ok()) << simulation.error().message;
+    const auto end = (*simulation)->run(nullptr, {});
+    EXPECT_TRUE(end.ok()) << end.error().message;
+    return end->epsilon;
+  };
+  const double six = epsilon_of("six", noisy);
+  auto larger = noisy;
+  larger.push_back({"privacy.noise_cohort", "60", ""});
+  const double as_sixty = epsilon_of("sixty", larger);
+  auto sixty = noisy;
+  sixty[6] = {"round.fraction_train", "0.1", ""};
+  EXPECT_GT(as_sixty, six);
+  EXPECT_NEAR(as_sixty, epsilon_of("real", sixty), 1e-9);
 }
 
 // Without training a round is a few elements, whatever it stands for.

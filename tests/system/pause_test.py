@@ -7,10 +7,12 @@ import unittest
 
 from fleet import KILLED, FleetTest, Process
 
+PATIENCE = 90  # seconds, where another machine needs two
+
 
 class PausedWhileItTrains(FleetTest):
     settings = {"round.min_survivors": 2, "training.max_steps": 40, "training.batch_tokens": 512,
-                "round.deadline": "90s"}
+                "round.deadline": "3m"}
 
     def setUp(self):
         super().setUp()
@@ -23,12 +25,12 @@ class PausedWhileItTrains(FleetTest):
     def run_training_device(self, crash_at=None):
         process = Process(self.home / "device0.log",
                           ["client", "run", self.device(0), "--set=personal.enabled=false",
-                           "--set=resources.checkpoint_every=1ms", "--until-release", "1",
-                           "--timeout", "90s"], crash_at)
+                           "--set=resources.checkpoint_every=1ms", "--set=resources.nice=0",
+                           "--until-release", "1", "--timeout", "3m"], crash_at)
         self.processes.append(process)
         return process
 
-    def wait_until(self, true, what, seconds=30):
+    def wait_until(self, true, what, seconds=PATIENCE):
         deadline = time.monotonic() + seconds
         while not true():
             self.assertLess(time.monotonic(), deadline, what)
@@ -39,13 +41,13 @@ class PausedWhileItTrains(FleetTest):
         return path.exists() and json.loads(path.read_text())["phase"] == "training, paused"
 
     def test_it_goes_on_in_the_same_round_after_a_pause_and_a_kill(self):
-        service = self.serve("--rounds", "1", "--timeout", "90s", "--leave-when-fetched")
+        service = self.serve("--rounds", "1", "--timeout", "3m", "--leave-when-fetched")
         self.enroll_all()
-        others = [self.run_device(i, "--until-release", "1", "--timeout", "90s") for i in (1, 2)]
+        others = [self.run_device(i, "--until-release", "1", "--timeout", "3m") for i in (1, 2)]
         device = self.run_training_device()
         self.wait_until(self.kept.exists, "no checkpoint is written")
         self.coppice("client", "pause", self.device(0))
-        device.wait_for("paused (not paused: paused by the owner")
+        device.wait_for("paused (not paused: paused by the owner", PATIENCE)
         self.wait_until(self.is_paused, "the status doesn't say so")
         before = self.kept.read_bytes()
         time.sleep(0.5)
@@ -56,24 +58,24 @@ class PausedWhileItTrains(FleetTest):
         self.wait_until(self.is_paused, "it isn't back in its round")
         self.assertEqual(self.kept.read_bytes(), before)
         self.coppice("client", "resume", self.device(0))
-        device.wait_for("goes on")
+        device.wait_for("goes on", PATIENCE)
         for process in [*others, device]:
-            self.assertEqual(process.wait(), 0, process.output())
-        self.assertEqual(service.wait(), 0)
+            self.assertEqual(process.wait(PATIENCE), 0, process.output())
+        self.assertEqual(service.wait(PATIENCE), 0)
         self.assertEqual(len(self.counted(1)), 3)
         self.assertFalse(self.kept.exists())
 
     def test_killed_in_the_middle_of_its_training_it_still_takes_part(self):
-        service = self.serve("--rounds", "1", "--timeout", "90s", "--leave-when-fetched")
+        service = self.serve("--rounds", "1", "--timeout", "3m", "--leave-when-fetched")
         self.enroll_all()
-        others = [self.run_device(i, "--until-release", "1", "--timeout", "90s") for i in (1, 2)]
+        others = [self.run_device(i, "--until-release", "1", "--timeout", "3m") for i in (1, 2)]
         for point in ("client.training.after:3", "client.training.before:2"):
-            self.assertEqual(self.run_training_device(point).wait(), KILLED)
+            self.assertEqual(self.run_training_device(point).wait(PATIENCE), KILLED)
             self.assertTrue(self.kept.exists())
         device = self.run_training_device()
         for process in [*others, device]:
-            self.assertEqual(process.wait(), 0, process.output())
-        self.assertEqual(service.wait(), 0)
+            self.assertEqual(process.wait(PATIENCE), 0, process.output())
+        self.assertEqual(service.wait(PATIENCE), 0)
         self.assertEqual(len(self.counted(1)), 3)
         self.assertFalse(self.kept.exists())
 

@@ -5,10 +5,12 @@
 #include <ATen/core/grad_mode.h>
 #include <ATen/ops/addcmul.h>
 #include <ATen/ops/arange.h>
+#include <ATen/ops/argmax.h>
 #include <ATen/ops/baddbmm.h>
 #include <ATen/ops/bmm.h>
 #include <ATen/ops/empty.h>
 #include <ATen/ops/empty_like.h>
+#include <ATen/ops/eq.h>
 #include <ATen/ops/gelu.h>
 #include <ATen/ops/log_softmax.h>
 #include <ATen/ops/matmul.h>
@@ -201,8 +203,13 @@ Loss cross_entropy(const at::Tensor& hidden, const at::Tensor& head, double cap,
   const at::NoGradGuard no_gradient;
   const std::int64_t rows = hidden.size(0);
   const std::int64_t chunk = std::max<std::int64_t>(kLossValues / head.size(0), 1);
-  Loss loss{.nats = at::empty({rows}, hidden.options().dtype(at::kFloat)), .dhidden = {}};
-  if (weights.defined()) loss.dhidden = at::empty_like(hidden);
+  Loss loss{
+      .nats = at::empty({rows}, hidden.options().dtype(at::kFloat)), .correct = {}, .dhidden = {}};
+  if (weights.defined()) {
+    loss.dhidden = at::empty_like(hidden);
+  } else {
+    loss.correct = at::empty({rows}, hidden.options().dtype(at::kBool));
+  }
   for (std::int64_t begin = 0; begin < rows; begin += chunk) {
     const std::int64_t count = std::min(chunk, rows - begin);
     const auto part = [&](const at::Tensor& of) { return of.narrow(0, begin, count); };
@@ -210,7 +217,11 @@ Loss cross_entropy(const at::Tensor& hidden, const at::Tensor& head, double cap,
     at::Tensor p = at::log_softmax(values.values, -1, at::kFloat);
     const at::Tensor target = part(targets).unsqueeze(1);
     part(loss.nats).copy_(p.gather(1, target).squeeze(1).neg_());
-    if (!weights.defined()) continue;
+    if (!weights.defined()) {
+      // The logits', of which argmax takes the first highest: log p may round two of them to one.
+      part(loss.correct).copy_(at::eq(at::argmax(values.values, -1), part(targets)));
+      continue;
+    }
     // The gradient of -log p(target) by a logit: its p, less 1 at the target.
     p.exp_();
     p.scatter_(1, target, p.gather(1, target).sub_(1));

@@ -54,10 +54,12 @@ at::Tensor rms_norm(const at::Tensor& x, const at::Tensor& weight, double epsilo
 // activation(gate) * up
 at::Tensor gated(Activation activation, const at::Tensor& gate, const at::Tensor& up);
 
-// -log p(target) of each row, (n) float32, and the gradient of sum(weight * nats), (n, d); no
-// weights, no gradient. `head` (V, d); cap as OutputHead's.
+// -log p(target) of each row, (n) float32, and the gradient of sum(weight * nats), (n, d). Without
+// weights there is no gradient, but whether Score::correct counts a row, (n) bool. `head` (V, d);
+// cap as OutputHead's.
 struct Loss {
   at::Tensor nats;
+  at::Tensor correct;
   at::Tensor dhidden;
 };
 Loss cross_entropy(const at::Tensor& hidden, const at::Tensor& head, double cap,

@@ -90,10 +90,11 @@ Result<std::vector<Score>> PackedEngine::score(std::span<const AdapterUse> adapt
           at::index_select(hidden[0], 0, to_device(layout.rows, compute)), transformer_.head(),
           transformer_.head_cap(), to_device(layout.targets, compute), {});
       const at::Tensor nats = loss.nats.cpu();
+      const at::Tensor correct = loss.correct.cpu();
       for (std::size_t i = 0; i < layout.places.size(); ++i) {
-        Score& score = scores[layout.places[i]];
-        score.nats += double{nats.const_data_ptr<float>()[i]};
-        ++score.tokens;
+        scores[layout.places[i]] += {.nats = double{nats.const_data_ptr<float>()[i]},
+                                     .tokens = 1,
+                                     .correct = correct.const_data_ptr<bool>()[i] ? 1U : 0U};
       }
     }
     return scores;

@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <cmath>
 #include <cstring>
+#include <limits>
 #include <map>
 
 #include "adapters/gguf_adapter.h"
@@ -89,6 +90,66 @@ void expect_greedy(Engine& engine, std::span<const AdapterUse> adapters,
   ASSERT_NE(parted.first, tokens.end());
   EXPECT_LT(std::abs(last[*parted.first] - last[*parted.second]), 2 * kLogitTolerance)
       << "parted after " << parted.second - expected.begin() << " tokens";
+}
+
+// How many of the tokens that follow the rows of logits are the highest: at least, and at most,
+// where a target and its rival may differ by `tolerance` and still be told apart wrongly.
+struct Correct {
+  std::uint64_t least = 0;
+  std::uint64_t most = 0;
+};
+Correct count_correct(std::span<const float> logits, std::span<const TokenId> ids,
+                      float tolerance) {
+  const std::size_t width = logits.size() / ids.size();
+  Correct count;
+  for (std::size_t i = 0; i + 1 < ids.size(); ++i) {
+    const auto row = logits.subspan(i * width, width);
+    const auto target = static_cast<std::size_t>(ids[i + 1]);
+    // Its lead over the best of those before it and those after it.
+    float before = std::numeric_limits<float>::infinity();
+    float after = before;
+    for (std::size_t id = 0; id < width; ++id) {
+      float& lead = id < target ? before : after;
+      if (id != target) lead = std::min(lead, row[target] - row[id]);
+    }
+    if (before > tolerance && after >= tolerance) ++count.least;
+    if (before > -tolerance && after >= -tolerance) ++count.most;
+  }
+  return count;
+}
+
+// As its own logits have it to the bit, and other programs' to their rounding.
+TEST_F(Golden, CountsTheTokensThatTheLogitsPutFirst) {
+  const Json golden = json("models/babyllama361.golden.json");
+  const auto ids = ids_of(golden["sequence"]["ids"]);
+  const auto engine = engine_for(model("babyllama361.gguf"));
+  const Sequence sequence = whole_sequence(ids);
+  const Score score = engine->score({}, {&sequence, 1}).value()[0];
+  EXPECT_EQ(score.tokens, ids.size() - 1);
+  const Correct own = count_correct(engine->logits({}, ids).value(), ids, 0);
+  EXPECT_EQ(own.least, own.most);
+  EXPECT_EQ(score.correct, own.most);
+  const Correct theirs =
+      count_correct(floats("models/babyllama361.golden_logits.f32"), ids, 2 * kLogitTolerance);
+  EXPECT_GE(score.correct, theirs.least);
+  EXPECT_LE(score.correct, theirs.most);
+  EXPECT_GT(theirs.least, 0U);
+}
+
+TEST_F(Golden, CountsOnlyTargets) {
+  const auto base = model("coppice-4m.q4_0.gguf");
+  const auto engine = engine_for(base);
+  const auto ids = ids_of(json("models/coppice-4m.q4_0.golden/golden.json")["ids"]);
+  const Adapter adapter = coppice_adapter(*base);
+  const std::vector<AdapterUse> adapters = {{.adapter = &adapter}};
+  // Each token a target of one of two, so that both together are the whole.
+  std::vector<Sequence> halves(2, whole_sequence(ids));
+  for (std::size_t i = 1; i < ids.size(); ++i) halves[i % 2].targets[i] = 0;
+  const auto scores = engine->score(adapters, halves).value();
+  const Correct own = count_correct(engine->logits(adapters, ids).value(), ids, 0);
+  EXPECT_EQ(scores[0].correct + scores[1].correct, own.most);
+  EXPECT_GT(scores[0].correct, 0U);
+  EXPECT_GT(scores[1].correct, 0U);
 }
 
 TEST_F(Golden, BabyllamaGivesItsLogitsLossesAndText) {

@@ -51,6 +51,14 @@ TEST(Kernels, SumsOfAnyLengthAreRight) {
   }
 }
 
+TEST(Kernels, TheFirstOfEqualMaximaIsTheMaximum) {
+  const std::vector<float> row{1, 3, -0.0F, 3, 2};
+  const float top = maximum(row.data(), row.size());
+  for (std::size_t i = 0; i < row.size(); ++i) {
+    EXPECT_EQ(is_first_maximum(row.data(), i, top), i == 1) << i;
+  }
+}
+
 double silu(double x) { return x / (1 + std::exp(-x)); }
 double gelu_tanh(double x) {
   return x / 2 * (1 + std::tanh(std::sqrt(2 / std::acos(-1.0)) * (x + 0.044715 * x * x * x)));

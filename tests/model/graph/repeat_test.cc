@@ -51,6 +51,7 @@ Outcome everything(const std::shared_ptr<const BaseModel>& base, unsigned thread
   const auto scores = engine->score(adapters, batch.sequences).value();
   for (const Score& score : scores) {
     outcome.scores.push_back(score.nats);
+    outcome.scores.push_back(static_cast<double>(score.correct));
   }
   outcome.logits = engine->logits(adapters, batch.sequences[0].tokens).value();
   GenerateRequest request{

@@ -20,7 +20,8 @@ struct Rows {
     const std::size_t block = block_type_info(type).block_bytes;
     data.resize(rows * bytes + 64);
     for (std::uint8_t& byte : data) byte = static_cast<std::uint8_t>(random.below(256));
-    for (std::size_t at = 0; at < rows * bytes; at += block) {
+    const std::size_t scale_at = type == BlockType::kTQ2_0 ? block - sizeof(std::uint16_t) : 0;
+    for (std::size_t at = scale_at; at < rows * bytes; at += block) {
       const std::uint16_t scale = float_to_half(0.01F + 0.02F * random.uniform_float());
       std::memcpy(data.data() + at, &scale, sizeof scale);
     }
@@ -36,8 +37,9 @@ struct Rows {
 // every level, for row lengths with and without a rest.
 TEST(Int8Products, AreTheProductsOfTheRoundedActivations) {
   constexpr std::size_t kRows = 5;
-  for (const BlockType type : {BlockType::kQ4_0, BlockType::kQ8_0}) {
+  for (const BlockType type : {BlockType::kQ4_0, BlockType::kQ8_0, BlockType::kTQ2_0}) {
     for (const std::size_t columns : {32U, 96U, 128U, 352U, 1536U}) {
+      if (columns % block_type_info(type).block_elements != 0) continue;
       const Rows rows(type, kRows, columns);
       Int8Row rounded;
       rounded.assign(rows.x.data(), columns);

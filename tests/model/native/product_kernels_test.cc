@@ -24,7 +24,12 @@ std::vector<Case> cases() {
     const char* name = cpu_level_name(level).data();
     all.push_back({name, &product_kernels(level, Precision::kFloat32)});
     all.push_back({name, &product_kernels(level, Precision::kBfloat16)});
+    all.push_back({name, &product_kernels(level, Precision::kSplit)});
   }
+#if defined(__x86_64__)
+  // Where they aren't chosen too.
+  if (has_bfloat16_products()) all.push_back({"avx512-bf16", &levels::kAvx512Bfloat16});
+#endif
   return all;
 }
 
@@ -48,8 +53,12 @@ struct Matrix {
   std::vector<float> values;
 };
 
-// A sum of n products of numbers up to 1, each rounded by 2^-24 of the sum so far.
-double tolerance(std::size_t depth) { return static_cast<double>(depth + 2) * 0x1p-22; }
+// A sum of n products of numbers up to 1, each rounded by 2^-24 of the sum so far; of split ones,
+// three sums in turn, and low times low is left out: 2^-9 2^-9.
+double tolerance(const ProductKernels& kernels, std::size_t depth) {
+  const bool split = kernels.precision == Precision::kSplit;
+  return static_cast<double>(depth + 2) * (split ? 0x1p-18 : 0x1p-22);
+}
 
 TEST(ProductKernels, AnyShapeIsTheProduct) {
   for (const Case& c : cases()) {
@@ -78,7 +87,7 @@ TEST(ProductKernels, AnyShapeIsTheProduct) {
               for (std::size_t d = 0; j < columns && d < 6; ++d) {
                 expected += double{a2.values[i * 6 + d]} * double{b2.values[d * columns + j]};
               }
-              ASSERT_NEAR(out[i * 70 + j], expected, tolerance(depth + 6))
+              ASSERT_NEAR(out[i * 70 + j], expected, tolerance(k, depth + 6))
                   << c.name << " " << rows << " x " << columns << " x " << depth;
             }
           }
@@ -112,6 +121,7 @@ TEST(ProductKernels, ARowIsTheSameAloneAndAmongOthers) {
 TEST(ProductKernels, TransposesAreTransposes) {
   for (const Case& c : cases()) {
     const ProductKernels& k = *c.kernels;
+    if (k.transpose == nullptr) continue;
     for (const std::size_t rows : {1U, 16U, 19U, 48U}) {
       const std::size_t columns = 37;
       std::vector<float> source(rows * columns);
@@ -137,6 +147,27 @@ TEST(ProductKernels, Bfloat16RoundsToNearestEvenAtEveryLevel) {
   reference.from_float(values.data(), values.size(), expected.data());
   for (const Case& c : cases()) {
     if (c.kernels->precision != Precision::kBfloat16) continue;
+    c.kernels->from_float(values.data(), values.size(), found.data());
+    EXPECT_EQ(found, expected) << c.name;
+  }
+}
+
+// Splitting keeps 16 bits of 24, and does it alike at every level.
+TEST(ProductKernels, SplitElementsAreWithin2ToTheMinus17OfTheirFloats) {
+  const ProductKernels& reference = product_kernels(CpuLevel::kScalar, Precision::kSplit);
+  KeyedRandom random({.experiment = 9, .purpose = RandomPurpose::kTest});
+  std::vector<float> values(75);
+  for (float& value : values) value = std::exp(20 * random.uniform_float() - 10);
+  const std::size_t bytes = reference.padded(values.size()) * reference.element_bytes;
+  std::vector<std::byte> expected(bytes), found(bytes);
+  reference.from_float(values.data(), values.size(), expected.data());
+  std::vector<float> back(values.size());
+  reference.to_float(expected.data(), values.size(), back.data());
+  for (std::size_t i = 0; i < values.size(); ++i) {
+    EXPECT_NEAR(back[i], values[i], 0x1p-17F * values[i]);
+  }
+  for (const Case& c : cases()) {
+    if (c.kernels->precision != Precision::kSplit) continue;
     c.kernels->from_float(values.data(), values.size(), found.data());
     EXPECT_EQ(found, expected) << c.name;
   }
