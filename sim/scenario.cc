@@ -51,7 +51,9 @@ constexpr KeySpec kSimulationKeys[] = {
     {"data", "sha256", kString, "", "The source's SHA-256, checked; empty: any."},
     {"data", "user_column", kString, "",
      "Column or field that names the client; several joined by commas."},
-    {"data", "text_column", kString, "text", "Column that holds the text."},
+    {"data", "text_column", kString, "",
+     "Column or field that holds the text; empty: text of TSV, and of JSONL rows as devices take "
+     "them."},
     {"data", "label_column", kString, "", "Column or field that partitions go by."},
     {"data", "partition", kChoice, "by-user", "How text is dealt to clients.", -INFINITY, INFINITY,
      "by-user|iid|dirichlet|pathological|shards|quantity|drift"},
@@ -130,6 +132,7 @@ DataSettings data_of(const Settings& settings) {
   data.sha256 = settings.get_string("data.sha256");
   data.user_column = settings.get_string("data.user_column");
   data.text_column = settings.get_string("data.text_column");
+  if (data.source == DataSource::kTsv && data.text_column.empty()) data.text_column = "text";
   data.label_column = settings.get_string("data.label_column");
   data.alpha = settings.get_float("data.alpha");
   data.labels_per_client = static_cast<std::uint32_t>(settings.get_int("data.labels_per_client"));

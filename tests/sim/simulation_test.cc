@@ -203,7 +203,7 @@ TEST(Simulation, InstructionRowsAreAnsweredAlikeByAnyNumberOfWorkers) {
     }
     EXPECT_GT(event["token_accuracy"], 0.0);
   }
-  EXPECT_EQ(evaluations, 2U); // of the base and of the shared adapter
+  EXPECT_EQ(evaluations, 3U); // of the base, and of the shared adapter before and after the round
 }
 
 // Noise follows from the seed here, so that a run can be repeated; it is priced as in a fleet, and
