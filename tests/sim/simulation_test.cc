@@ -201,7 +201,6 @@ TEST(Simulation, InstructionRowsAreAnsweredAlikeByAnyNumberOfWorkers) {
       EXPECT_GE(event[share], 0.0) << share;
       EXPECT_LE(event[share], 1.0) << share;
     }
-    EXPECT_GT(event["token_accuracy"], 0.0);
   }
   EXPECT_EQ(evaluations, 3U); // of the base, and of the shared adapter before and after the round
 }
