@@ -37,7 +37,8 @@ std::vector<std::string> conditions_that_differ(const Json& before, const Json& 
   std::vector<std::string> names;
   for (const char* key : {"base_sha256", "data_sha256", "adapter_sha256", "instruction_level",
                           "engine", "program_version", "scenario_sha256"}) {
-    if (before.contains(key) && now.contains(key) && before[key] != now[key]) names.push_back(key);
+    if (before.contains(key) && now.contains(key) && before[key] != now[key])
+      names.emplace_back(key);
   }
   return names;
 }
