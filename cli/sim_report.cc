@@ -83,6 +83,7 @@ Result<ExitCode> report(Context& context, const ReportOptions& options) {
                  cat("at most ", kMostReportRuns, " runs are told apart on one page; name fewer")};
   }
   std::vector<RunRecord> runs;
+  runs.reserve(options.folders.size());
   for (const std::string& folder : options.folders) runs.push_back(COPPICE_TRY(read_run(folder)));
   const ReportRuns named = named_runs(runs);
   const std::vector<std::string> written = COPPICE_TRY(write_report_files(options.files, runs));
