@@ -256,8 +256,11 @@ Result<std::vector<ClientScore>> Evaluation::score_clients(const Adapter& shared
   for (const std::uint64_t client : keyed_order(kClientOrder)) {
     const std::uint32_t wanted = scenario_.report.clients;
     if (wanted > 0 && clients.size() == wanted) break;
-    const ExampleSet examples = tokenize_pieces(COPPICE_TRY(data_.pieces(client)), base_);
-    if (!examples.report.empty() && !examples.gate.empty()) clients.push_back(client);
+    const std::vector<Piece> pieces = COPPICE_TRY(data_.pieces(client));
+    const auto has = [&](Split split) {
+      return std::ranges::find(pieces, split, &Piece::split) != pieces.end();
+    };
+    if (has(Split::kReport) && has(Split::kGate)) clients.push_back(client);
   }
   std::ranges::sort(clients);
   const auto numbers = COPPICE_TRY(share_out(

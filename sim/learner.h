@@ -28,12 +28,8 @@ struct Assignment {
 struct Learned {
   EncodedDelta encoded;
   std::optional<std::vector<float>> delta; // before the clip, of a few devices a round, for figures
-  double norm = 0;                         // L2 of the delta, before the clip
-  double loss_before = 0;                  // nats a token on the client's gate text
-  double loss_after = 0;
-  std::uint64_t examples = 0;
-  std::uint64_t tokens = 0; // trained
-  bool elsewhere = false;   // by another rank: zeros here, and the ranks' sums are added up
+  std::uint64_t tokens = 0;                // trained
+  bool elsewhere = false; // by another rank: zeros here, and the ranks' sums are added up
 };
 
 class Learner {

@@ -35,10 +35,8 @@ std::shared_ptr<const AdapterSpec> smallest_spec() {
 
 std::vector<std::string> conditions_that_differ(const Json& before, const Json& now) {
   std::vector<std::string> names;
-  for (const char* key : {"base_sha256", "data_sha256", "adapter_sha256", "instruction_level",
-                          "engine", "program_version", "scenario_sha256"}) {
-    if (before.contains(key) && now.contains(key) && before[key] != now[key])
-      names.emplace_back(key);
+  for (const auto& [key, value] : now.items()) {
+    if (before.contains(key) && before[key] != value) names.push_back(key);
   }
   return names;
 }

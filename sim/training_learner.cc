@@ -2,7 +2,6 @@
 #include "sim/training_learner.h"
 
 #include <algorithm>
-#include <cmath>
 #include <map>
 
 #include "client/local_trainer.h"
@@ -38,12 +37,6 @@ Result<Learned> learn(Engine& engine, const ClientData& data, std::uint64_t clie
   const RoundTrainer::Job job{plan, start, assignment.deadline, nullptr};
   RoundTrainer::RoundDelta made =
       COPPICE_TRY(train_round(engine, examples, job, random_client(assignment.id), now, on_step));
-  double squares = 0;
-  for (const float value : made.delta) squares += double{value} * double{value};
-  learned.norm = std::sqrt(squares);
-  learned.loss_before = made.loss_before;
-  learned.loss_after = made.loss_after;
-  learned.examples = made.examples;
   learned.delta = made.delta;
   learned.encoded = COPPICE_TRY(encode_delta(plan, assignment.id, std::move(made.delta),
                                              {.loss_before = made.loss_before,
