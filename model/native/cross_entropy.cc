@@ -9,8 +9,8 @@
 namespace coppice::native {
 namespace {
 
-// Rows at once: as many as have logits of 16 MiB, but enough that packing the head pays.
-constexpr std::size_t kChunkBytes = std::size_t{16} << 20U;
+// Rows at once: as many as have logits of 4 MiB, but enough that packing the head pays.
+constexpr std::size_t kChunkBytes = std::size_t{4} << 20U;
 constexpr std::size_t kFewestRows = 64;
 
 std::size_t chunk_rows(std::size_t vocabulary, std::size_t rows) {

@@ -90,12 +90,13 @@ struct PassMemory {
   // Of the latter, without the adapters' part.
   static std::uint64_t bytes_of(const ModelConfig& config, const EngineKernels& kernels,
                                 std::size_t tokens);
-  const ProductKernels* forward;     // what the way there multiplies with; LayerLora must fit
-  Buffer wide;                       // (T, max(q + 2 kv, 2 f, d)) floats
-  Buffer narrow;                     // (T, d) floats
-  Buffer input;                      // (T, max(d, q)) elements: a product's input
-  Buffer gated;                      // (T, f) elements: act(gate) * up
-  Buffer gradient;                   // (T, max(2 f, q + 2 kv)) elements: a product's gradient
+  const ProductKernels* forward; // what the way there multiplies with; LayerLora must fit
+  Buffer wide;                   // (T, max(q + 2 kv, 2 f, d)) floats
+  Buffer narrow;                 // (T, d) floats
+  Buffer input;                  // (T, max(d, q)) elements: a product's input
+  // (T, f) elements: act(gate) * up; when that is done with, on the way back, in its place
+  // (T, max(2 f, q + 2 kv)) elements: a product's gradient.
+  Buffer gated;
   Buffer row_gradient;               // (T, max(d, q)) elements
   Buffer cached_keys, cached_values; // (old and new tokens, kv) floats, with a cache
   LoraHidden h, dh;

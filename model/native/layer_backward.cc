@@ -137,7 +137,7 @@ void Layer::backward(const PassShape& pass, const LayerLora& lora, const LayerAc
   if (lora.group(Group::kDown).trains()) gate(kept, gated);
   const FloatRows d_gated = floats(memory.wide, config_.feed_forward);
   project_back(Group::kDown, lora, gated, dy, &d_gated, memory);
-  const ElementRows d_gate_up = elements(memory.gradient, 2 * std::size_t{config_.feed_forward});
+  const ElementRows d_gate_up = elements(memory.gated, 2 * std::size_t{config_.feed_forward});
   gate_back(kept, d_gated, d_gate_up);
   const ElementRows normed = elements(memory.input, d);
   const Norm norm2{&weights_.feed_forward_norm, kept.normed2, kept.factors2};
@@ -159,7 +159,7 @@ void Layer::backward(const PassShape& pass, const LayerLora& lora, const LayerAc
   });
   const FloatRows dqkv = floats(memory.wide, kept.qkv.columns);
   attention_back(pass, kept, *memory.forward, d_out, dqkv);
-  const ElementRows d_projected = elements(memory.gradient, kept.qkv.columns);
+  const ElementRows d_projected = elements(memory.gated, kept.qkv.columns);
   finish_qkv_back(pass, dqkv, kept, d_projected);
   const Norm norm1{&weights_.attention_norm, kept.normed1, kept.factors1};
   if (lora.group(Group::kQkv).trains()) weighted(norm1, normed);

@@ -163,7 +163,8 @@ PassMemory::PassMemory(const ModelConfig& config, const EngineKernels& kernels, 
     : PassMemory(config, kernels.precise, tokens) {
   const PassColumns columns(config);
   const ProductKernels& fast = kernels.fast;
-  gradient = Buffer(tokens * fast.padded(columns.gradient()) * fast.element_bytes);
+  const std::size_t gradient = fast.padded(columns.gradient()) * fast.element_bytes;
+  gated.reserve(tokens * gradient);
   row_gradient = Buffer(tokens * fast.padded(columns.narrow()) * fast.element_bytes);
 }
 
@@ -171,10 +172,10 @@ std::uint64_t PassMemory::bytes_of(const ModelConfig& config, const EngineKernel
                                    std::size_t tokens) {
   const PassColumns columns(config);
   const std::uint64_t floats = columns.wide() + columns.narrow();
-  const std::uint64_t precise = columns.narrow() + columns.f;
-  const std::uint64_t fast = columns.narrow() + columns.gradient();
-  return tokens * (floats * sizeof(float) + precise * kernels.precise.element_bytes +
-                   fast * kernels.fast.element_bytes);
+  const std::uint64_t gated = std::max<std::uint64_t>(
+      columns.f * kernels.precise.element_bytes, columns.gradient() * kernels.fast.element_bytes);
+  return tokens * (floats * sizeof(float) + gated +
+                   columns.narrow() * (kernels.precise.element_bytes + kernels.fast.element_bytes));
 }
 
 } // namespace coppice::native

@@ -52,10 +52,9 @@ TrainingPlan plan_for(const ModelConfig& config, const EngineKernels& kernels,
   TrainingPlan plan{.pass_tokens = tokens, .layers = config.layers};
   (void)LayerActivations::at(config, kernels.fast, tokens, nullptr, &plan.kept_layer_bytes);
   const std::uint64_t row = std::uint64_t{config.width} * sizeof(float);
-  const std::uint64_t row_elements = std::uint64_t{config.width} * kernels.precise.element_bytes;
   plan.input_bytes = tokens * row;
-  // The residual stream and its gradient; the same of the rows that predict, with their norm.
-  const std::uint64_t rows = tokens * (3 * row + row_elements + sizeof(float));
+  // The residual stream and its gradient; the norm's factors of the rows that predict.
+  const std::uint64_t rows = tokens * (2 * row + sizeof(float));
   const std::uint64_t hidden =
       tokens * request.lora_width *
       (2 * sizeof(float) + kernels.precise.element_bytes + 3 * kernels.fast.element_bytes);

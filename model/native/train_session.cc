@@ -61,7 +61,7 @@ class PassRunner {
   std::size_t reserved_tokens_ = 0;
   Buffer kept_;   // activations of the kept layers, and one place for the others
   Buffer inputs_; // of the others, float32
-  Buffer x_, dx_, normed_, d_normed_, factors_, logits_;
+  Buffer x_, dx_, factors_, logits_;
   std::unique_ptr<PassMemory> memory_;
 };
 
@@ -98,9 +98,10 @@ LayerActivations PassRunner::activations(std::size_t layer, std::size_t tokens) 
 
 double PassRunner::loss(const Pass& pass, const FloatRows& x, const FloatRows& dx, float weight) {
   const std::size_t width = transformer_.config().width;
+  // Places of the pass, which no layer is at now.
   const ElementRows normed =
-      element_rows(transformer_.kernels().precise, normed_, pass.rows.size(), width);
-  const FloatRows d_normed = float_rows(d_normed_, pass.rows.size(), width);
+      element_rows(transformer_.kernels().precise, memory_->input, pass.rows.size(), width);
+  const FloatRows d_normed = float_rows(memory_->narrow, pass.rows.size(), width);
   factors_.reserve(pass.rows.size() * sizeof(float));
   transformer_.final_norm(x, pass.rows, transformer_.kernels().precise, normed, factors_.floats());
   std::vector<double> nats(pass.rows.size());
