@@ -69,8 +69,9 @@ class Device(unittest.TestCase):
         text.write_text("".join(
             f"On day {day} the ferry carried {day * 7} sacks across the river.\n\n"
             for day in range(1, 41)), encoding="utf-8")
+        # Small steps: an emulator computes a thousandth as fast.
         self.coppice(program, "train", "-m", model, "--data", text, "--out", self.dir / "mine.gguf",
-                     "--steps", "3")
+                     "--steps", "2", "--batch-tokens", "64", "--window", "64")
         made = self.coppice(program, "generate", "-m", model, "--adapter", self.dir / "mine.gguf",
                             "-p", "The ferry", "-n", "8", "--temp", "0")
         self.assertIn("The ferry", made)
