@@ -1,0 +1,19 @@
+// SPDX-License-Identifier: Apache-2.0
+// The makers of the table's strategies; each is in the file of its name.
+#pragma once
+
+#include "aggregator/strategy.h"
+
+namespace coppice {
+
+std::unique_ptr<Strategy> fedavg(const StrategySettings& settings);
+std::unique_ptr<Strategy> fednova(const StrategySettings& settings);
+std::unique_ptr<Strategy> fedprox(const StrategySettings& settings);
+std::unique_ptr<Strategy> ffa(const StrategySettings& settings);
+std::unique_ptr<Strategy> rolora(const StrategySettings& settings);
+
+// `inner`, whose step is taken for a gradient where the settings name a server optimizer.
+std::unique_ptr<Strategy> with_server_optimizer(std::unique_ptr<Strategy> inner,
+                                                const StrategySettings& settings);
+
+} // namespace coppice

@@ -1,0 +1,84 @@
+// SPDX-License-Identifier: Apache-2.0
+// The table of strategies. A new one is a file, a declaration in strategies.h, and a line here.
+#include <algorithm>
+#include <array>
+
+#include "aggregator/strategies/strategies.h"
+#include "base/text.h"
+
+namespace coppice {
+namespace {
+
+struct Alias {
+  std::string_view theirs, ours;
+};
+// Flower's classes, and names in common use.
+constexpr Alias kAliases[] = {
+    {"FedAvg", "fedavg"}, {"FedIT", "fedavg"},  {"FedProx", "fedprox"},
+    {"FFA-LoRA", "ffa"},  {"RoLoRA", "rolora"}, {"FedNova", "fednova"},
+};
+
+std::span<const StrategyEntry> entries() {
+  static constexpr std::array kTable{
+      StrategyEntry{"fedavg", Need::kSum, "McMahan et al. 2017; FedIT: Zhang et al. 2024",
+                    "the weighted mean of A and of B", "", fedavg},
+      StrategyEntry{"ffa", Need::kSum, "FFA-LoRA: Sun et al. 2024", "A frozen, the mean of B", "",
+                    ffa},
+      StrategyEntry{"rolora", Need::kSum, "RoLoRA: Chen et al. 2025",
+                    "B in one round, A in the next", "", rolora},
+      StrategyEntry{"fedprox", Need::kSum, "Li et al. 2020",
+                    "fedavg, with devices held near the received adapter", "", fedprox},
+      StrategyEntry{"fednova", Need::kSum, "Wang et al. 2020",
+                    "deltas count by step, whoever took more", "", fednova},
+  };
+  return kTable;
+}
+
+Error unknown(std::string_view name) {
+  std::vector<std::string> names;
+  for (const StrategyEntry& entry : entries()) names.emplace_back(entry.name);
+  const std::string nearest = nearest_name(name, names);
+  return {ErrorCode::kInvalidArgument, cat("unknown strategy '", name, "'; ",
+                                           nearest.empty() ? cat("known: ", join(names, ", "))
+                                                           : cat("did you mean '", nearest, "'?"))};
+}
+
+} // namespace
+
+const char* need_name(Need need) {
+  switch (need) {
+    case Need::kSum: return "Sum";
+    case Need::kMultiPassSum: return "MultiPassSum";
+    case Need::kGroupSum: return "GroupSum";
+    case Need::kIndividual: return "Individual";
+  }
+  return "unknown";
+}
+
+std::span<const StrategyEntry> all_strategies() { return entries(); }
+
+std::string_view strategy_name(std::string_view name) {
+  for (const Alias& alias : kAliases) {
+    if (name == alias.theirs) return alias.ours;
+  }
+  return name;
+}
+
+Result<std::unique_ptr<Strategy>> make_strategy(const StrategySettings& settings,
+                                                bool secure_aggregation) {
+  const std::string_view name = strategy_name(settings.name);
+  const auto entry = std::ranges::find(entries(), name, &StrategyEntry::name);
+  if (entry == entries().end()) return unknown(settings.name);
+  std::unique_ptr<Strategy> strategy = entry->make(settings);
+  if (secure_aggregation && strategy->need() != Need::kSum) {
+    return Error{ErrorCode::kFailedPrecondition,
+                 cat("strategy '", name, "' needs ",
+                     strategy->need() == Need::kIndividual ? "every device's own delta"
+                                                           : "the sums of groups of devices",
+                     ", and secure aggregation hides exactly that; choose a strategy of need Sum, "
+                     "or switch one of them off")};
+  }
+  return with_server_optimizer(std::move(strategy), settings);
+}
+
+} // namespace coppice
