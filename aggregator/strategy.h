@@ -79,7 +79,9 @@ struct StrategyEntry {
   std::string_view options; // keys of [strategy] that it looks at: "trim|radius"
   std::unique_ptr<Strategy> (*make)(const StrategySettings& settings);
 };
-std::span<const StrategyEntry> all_strategies();
+std::span<const StrategyEntry> all_strategies(); // ours, then custom_strategies()
+// Those of a program that defines this function itself; the library's has none.
+std::span<const StrategyEntry> custom_strategies();
 // What settings.name stands for, within its server optimizer and bucket. Other programs' names are
 // understood ("FedTrimmedAvg"). kInvalidArgument, with the nearest name; kFailedPrecondition, with
 // the reason, where the need and secure aggregation can't be combined.

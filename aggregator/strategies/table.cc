@@ -18,7 +18,7 @@ constexpr Alias kAliases[] = {
     {"FFA-LoRA", "ffa"},  {"RoLoRA", "rolora"}, {"FedNova", "fednova"},
 };
 
-std::span<const StrategyEntry> entries() {
+std::span<const StrategyEntry> ours() {
   static constexpr std::array kTable{
       StrategyEntry{"fedavg", Need::kSum, "McMahan et al. 2017; FedIT: Zhang et al. 2024",
                     "the weighted mean of A and of B", "", fedavg},
@@ -36,7 +36,7 @@ std::span<const StrategyEntry> entries() {
 
 Error unknown(std::string_view name) {
   std::vector<std::string> names;
-  for (const StrategyEntry& entry : entries()) names.emplace_back(entry.name);
+  for (const StrategyEntry& entry : all_strategies()) names.emplace_back(entry.name);
   const std::string nearest = nearest_name(name, names);
   return {ErrorCode::kInvalidArgument, cat("unknown strategy '", name, "'; ",
                                            nearest.empty() ? cat("known: ", join(names, ", "))
@@ -55,7 +55,14 @@ const char* need_name(Need need) {
   return "unknown";
 }
 
-std::span<const StrategyEntry> all_strategies() { return entries(); }
+std::span<const StrategyEntry> all_strategies() {
+  static const std::vector<StrategyEntry> all = [] {
+    std::vector<StrategyEntry> both(ours().begin(), ours().end());
+    both.insert(both.end(), custom_strategies().begin(), custom_strategies().end());
+    return both;
+  }();
+  return all;
+}
 
 std::string_view strategy_name(std::string_view name) {
   for (const Alias& alias : kAliases) {
@@ -67,8 +74,8 @@ std::string_view strategy_name(std::string_view name) {
 Result<std::unique_ptr<Strategy>> make_strategy(const StrategySettings& settings,
                                                 bool secure_aggregation) {
   const std::string_view name = strategy_name(settings.name);
-  const auto entry = std::ranges::find(entries(), name, &StrategyEntry::name);
-  if (entry == entries().end()) return unknown(settings.name);
+  const auto entry = std::ranges::find(all_strategies(), name, &StrategyEntry::name);
+  if (entry == all_strategies().end()) return unknown(settings.name);
   std::unique_ptr<Strategy> strategy = entry->make(settings);
   if (secure_aggregation && strategy->need() != Need::kSum) {
     return Error{ErrorCode::kFailedPrecondition,
