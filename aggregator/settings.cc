@@ -140,7 +140,7 @@ Recipe recipe_of(const Settings& settings) {
 
 StrategySettings strategy_of(const Settings& settings) {
   StrategySettings strategy;
-  strategy.name = settings.get_string("round.strategy");
+  strategy.name = strategy_name(settings.get_string("round.strategy")); // ours
   const std::string optimizer = settings.get_string("strategy.server_optimizer");
   if (optimizer == "momentum") strategy.server_optimizer = ServerOptimizerKind::kMomentum;
   if (optimizer == "adam") strategy.server_optimizer = ServerOptimizerKind::kAdam;

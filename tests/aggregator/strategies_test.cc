@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <gmock/gmock.h>
 
+#include <map>
 #include <numeric>
 #include <set>
 
@@ -129,6 +130,60 @@ TEST(FedNova, DevicesThatTookMoreStepsPullNoHarder) {
   sum.delta = filled(2 * tau); // g = 1 for both: the mean of 5 steps of 1
   EXPECT_THAT(fednova->step({plan, {&sum, 1}, current}, state).value(),
               Each(::testing::DoubleNear(5, 1e-12)));
+}
+
+// 16 honest updates within 0.01 of 1 and three hostile ones a thousand times as far on the other
+// side: what chooses or takes middles stays among the honest, what bounds lengths lets three of
+// nineteen pull back by no more than their number.
+TEST(Robust, AMinorityFarOutDoesNotDecideTheStep) {
+  std::vector<RoundSum> groups;
+  for (int i = 0; i < 16; ++i) groups.push_back(sum_of(filled(2 * (0.99 + 0.00125 * i)), 2, 1));
+  for (int i = 0; i < 3; ++i) groups.push_back(sum_of(filled(-1000), 1, 1));
+  const Adapter current(spec());
+  double mean = 0;
+  for (const RoundSum& sum : groups) mean += sum.delta[0] / sum.weight / 19;
+  EXPECT_LT(mean, -100) << "the attack would win against the plain mean";
+  const std::map<std::string, double> least{
+      {"median", 0.99}, {"trimmed-mean", 0.99}, {"krum", 0.99},       {"multi-krum", 0.99},
+      {"bulyan", 0.99}, {"rfa", 0.9},           {"norm-bound", 0.68}, {"centered-clip", 0.68}};
+  for (const auto& [name, floor] : least) {
+    const auto rule = strategy(name);
+    const RoundPlan plan = plan_of(*rule);
+    EXPECT_EQ(plan.sum.groups, plan.sum.cohort) << name;
+    StrategyState state{.rounds = 1, .vectors = {}};
+    const auto step = rule->step({plan, groups, current}, state);
+    ASSERT_TRUE(step.ok()) << name << ": " << step.error().message;
+    EXPECT_THAT(*step, Each(::testing::AllOf(::testing::Ge(floor), ::testing::Le(1.02)))) << name;
+  }
+}
+
+TEST(Robust, TooFewUpdatesAbandonTheRoundInsteadOfReleasingAGuess) {
+  const auto bulyan = strategy("bulyan", {.byzantine_fraction = 0.4});
+  std::vector<RoundSum> groups(5, sum_of(filled(1), 1, 1));
+  const Adapter current(spec());
+  StrategyState state;
+  EXPECT_EQ(bulyan->step({plan_of(*bulyan), groups, current}, state).error().code,
+            ErrorCode::kFailedPrecondition);
+}
+
+TEST(Robust, BucketsAreGroupsWhoseMeansCountAsUpdates) {
+  const auto rule = strategy("median", {.bucket = 3});
+  EXPECT_EQ(rule->need(), Need::kGroupSum);
+  EXPECT_EQ(plan_of(*rule).sum.groups, 3U); // of 8 devices
+}
+
+// The step of momentum after two rounds of the same mean, by hand: 1, then 0.9 + 1.
+TEST(ServerOptimizer, GoesAroundAnyStrategyAndKeepsItsMomentum) {
+  const auto momentum = strategy("ffa", {.server_optimizer = ServerOptimizerKind::kMomentum});
+  const RoundPlan plan = plan_of(*momentum);
+  EXPECT_FALSE(plan.recipe.train_a);
+  std::vector<RoundSum> groups{sum_of(filled(3), 3)};
+  const Adapter current(spec());
+  StrategyState state{.rounds = 1, .vectors = {}};
+  EXPECT_THAT(momentum->step({plan, groups, current}, state).value(), Each(1.0));
+  state = StrategyState::decode(state.encode()).value();
+  state.rounds = 2;
+  EXPECT_THAT(momentum->step({plan, groups, current}, state).value(), Each(1.9));
 }
 
 TEST(StrategyState, ReadsBackAsItWasWrittenAndRefusesWhatIsCut) {
