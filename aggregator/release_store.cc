@@ -37,6 +37,7 @@ Result<void> StateStore::commit_initial(const ReleaseContent& release) {
 Result<void> StateStore::commit_revert(const ReleaseContent& release) {
   auto transaction = COPPICE_TRY(database_.begin());
   COPPICE_TRY(insert_release(release));
+  COPPICE_TRY(database_.execute("DELETE FROM strategy")); // it was about releases that are no more
   crash_point("aggregator.revert.before");
   return transaction.commit();
 }
@@ -56,6 +57,10 @@ Result<void> StateStore::commit_release(const ReleaseContent& release, const Rou
   if (!end.noise_state.empty()) {
     auto noise = COPPICE_TRY(database_.prepare("INSERT OR REPLACE INTO noise VALUES (1, ?)"));
     COPPICE_TRY(noise.bind(1, ByteSpan(end.noise_state)).run());
+  }
+  if (!end.strategy_state.empty()) {
+    auto kept = COPPICE_TRY(database_.prepare("INSERT OR REPLACE INTO strategy VALUES (1, ?)"));
+    COPPICE_TRY(kept.bind(1, ByteSpan(end.strategy_state)).run());
   }
   crash_point("aggregator.release.before");
   COPPICE_TRY(transaction.commit());

@@ -7,6 +7,7 @@
 
 #include "base/append.h"
 #include "base/text.h"
+#include "crypto/hash.h"
 
 namespace coppice {
 
@@ -30,14 +31,43 @@ AggregatorRound::AggregatorRound(RoundPlan plan, const std::vector<ClientId>& me
       primitives_(&primitives) {
   for (const ClientId& member : members) members_.emplace(member, MemberState::kOffered);
   COPPICE_CHECK(members_.size() == members.size());
+  assign_groups();
+}
+
+// Who is in which follows from the plan and the members, whose order nobody can choose.
+void AggregatorRound::assign_groups() {
+  const std::uint32_t groups = plan_.sum.groups;
+  if (groups == 1) return;
+  std::vector<std::pair<Sha256, ClientId>> drawn;
+  for (const auto& [client, state] : members_) {
+    Sha256Hasher hasher;
+    hasher.update(plan_hash_.span());
+    hasher.update(client.span());
+    drawn.emplace_back(hasher.finish(), client);
+  }
+  std::ranges::sort(drawn);
+  for (std::size_t i = 0; i < drawn.size(); ++i) {
+    group_of_[drawn[i].second] = static_cast<std::uint32_t>(i % groups);
+  }
+}
+
+std::vector<std::uint32_t> AggregatorRound::counted_by_group() const {
+  std::vector<std::uint32_t> counts(plan_.sum.groups);
+  const RunningSum* const running = sum();
+  if (running == nullptr) return counts;
+  for (const auto& [client, upload] : running->counted) {
+    counts[group_of_.empty() ? 0 : group_of_.at(client)] += 1;
+  }
+  return counts;
 }
 
 Result<AggregatorRound> AggregatorRound::resume(StoredRound stored, Millis deadline,
                                                 const SecAggPrimitives& primitives) {
   AggregatorRound round(std::move(stored.plan), std::move(stored.members), deadline, primitives);
-  RunningSum sum{std::move(stored.sum), std::move(stored.counted), {}};
-  if (sum.elements.empty()) sum.elements.assign(round.ring_elements_, 0);
-  COPPICE_CHECK(sum.elements.size() == round.ring_elements_);
+  RunningSum sum{std::move(stored.sum), std::move(stored.counted), {}, {}, round.plan_.sum.groups};
+  const std::size_t elements = round.plan_.sum.groups * round.ring_elements_;
+  if (sum.elements.empty()) sum.elements.assign(elements, 0);
+  COPPICE_CHECK(sum.elements.size() == elements);
   for (const auto& [client, upload] : sum.counted) round.members_[client] = MemberState::kCounted;
   if (round.plan_.sum.secure_aggregation) {
     if (stored.secagg.empty()) {
@@ -103,7 +133,8 @@ AggregatorRound::Actions AggregatorRound::on(const PlanCommitted&, Millis) {
     phase_ = Agreeing{};
   } else {
     Collecting collecting;
-    collecting.sum.elements.assign(ring_elements_, 0);
+    collecting.sum.groups = plan_.sum.groups;
+    collecting.sum.elements.assign(plan_.sum.groups * ring_elements_, 0);
     phase_ = std::move(collecting);
   }
   Actions actions;
@@ -174,7 +205,11 @@ AggregatorRound::Actions AggregatorRound::on(UploadArrived&& event, Millis) {
     member->second = MemberState::kLost;
     return {RefuseUpload{event.client, "the upload has another shape than the plan"}};
   }
-  add_upload(plan_.slots, collecting->sum.elements, event.elements);
+  const std::uint32_t group = group_of_.empty() ? 0 : group_of_.at(event.client);
+  add_upload(plan_.slots,
+             std::span(collecting->sum.elements).subspan(group * ring_elements_, ring_elements_),
+             event.elements);
+  collecting->sum.touched.insert(group);
   collecting->sum.uncommitted.emplace(event.client, event.upload);
   member->second = MemberState::kReported;
   return {CommitSum{}};
@@ -194,6 +229,7 @@ AggregatorRound::Actions AggregatorRound::on(const SumCommitted&, Millis now) {
     members_[client] = MemberState::kCounted;
   }
   collecting->sum.uncommitted.clear();
+  collecting->sum.touched.clear();
   return and_then(std::move(actions), close_if_done(now));
 }
 

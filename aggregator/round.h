@@ -18,6 +18,7 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <set>
 #include <span>
 #include <string>
 #include <variant>
@@ -49,9 +50,16 @@ constexpr bool is_awaited(MemberState state) {
 
 // What a phase with uploads in it knows of them.
 struct RunningSum {
-  std::vector<std::uint32_t> elements;    // one a ring element, all slots in order
+  // One a ring element, all slots in order; a sum for each of the plan's groups, one after another.
+  std::vector<std::uint32_t> elements;
   std::map<ClientId, Sha256> counted;     // committed: client, upload
   std::map<ClientId, Sha256> uncommitted; // added, waiting for the commit under way
+  std::set<std::uint32_t> touched;        // groups that these are in
+  std::uint32_t groups = 1;
+  std::span<const std::uint32_t> group(std::uint32_t number) const {
+    const std::size_t size = elements.size() / groups;
+    return std::span(elements).subspan(number * size, size);
+  }
 };
 
 struct Planned {};  // the plan's commit is under way
@@ -197,6 +205,8 @@ class AggregatorRound {
   const RunningSum* sum() const;
   const SecAggServer* secagg() const { return secagg_ ? &*secagg_ : nullptr; }
   std::size_t count(MemberState state) const;
+  // Counted devices of each of the plan's groups, in phases with a sum.
+  std::vector<std::uint32_t> counted_by_group() const;
   // Whom the present phase waits for: their keys, nonces, shares, uploads, or what unmasks the sum.
   std::vector<ClientId> awaited() const;
   bool over() const;
@@ -218,6 +228,7 @@ class AggregatorRound {
   Actions on(const AbortRequested&, Millis now);
   Actions on(const Tick&, Millis now);
 
+  void assign_groups();
   Actions close_if_done(Millis now);
   bool awaits(const ClientId& client, MemberState state) const;
   // round_secagg.cc
@@ -233,6 +244,7 @@ class AggregatorRound {
   std::size_t ring_elements_ = 0;
   Millis deadline_;
   std::map<ClientId, MemberState> members_;
+  std::map<ClientId, std::uint32_t> group_of_; // with several groups
   RoundPhase phase_ = Planned{};
   const SecAggPrimitives* primitives_;
   std::optional<SecAggServer> secagg_; // from the plan's commit on, where the plan has it

@@ -3,8 +3,10 @@
 
 #include <algorithm>
 #include <cmath>
+#include <numeric>
 
 #include "adapters/adapter_file.h"
+#include "adapters/factor_choice.h"
 #include "base/text.h"
 #include "crypto/hash.h"
 #include "protocol/plan_encoding.h"
@@ -88,20 +90,28 @@ Result<double> planned_noise_multiplier(const FleetFacts& facts, const Aggregato
   return plan.privacy.noise_multiplier;
 }
 
-Result<RoundOutcome> finish_round(const RoundPlan& plan, const Strategy& strategy,
-                                  std::span<const std::uint32_t> ring_sum,
-                                  std::uint32_t participants, const Adapter& current) {
+namespace {
+
+// The metric slots of all groups together; the weight and the deltas are each group's own.
+struct MetricSums {
+  std::vector<MetricMean> means;
+  double reports = 1; // divides
+  void add(std::size_t place, const Slot& slot, double sum) {
+    if (place == means.size()) means.push_back({slot.name, slot.lowest});
+    means[place].mean += sum / reports;
+  }
+};
+
+Result<RoundSum> decode_group(const RoundPlan& plan, const AdapterSpec& spec,
+                              std::span<const std::uint32_t> elements, MetricSums& metrics) {
   RoundSum sum;
-  sum.participants = participants;
-  std::vector<MetricMean> metrics;
-  const double reports = plan.privacy.noise == NoiseKind::kNone ? std::max(1U, participants)
-                                                                : plan.privacy.expected_cohort;
   std::size_t at = 0;
+  std::size_t metric = 0;
   for (const Slot& slot : plan.slots) {
-    if (slot.elements > ring_sum.size() - at) {
+    if (slot.elements > elements.size() - at) {
       return Error{ErrorCode::kInternal, "the sum is shorter than the plan's slots"};
     }
-    const auto part = ring_sum.subspan(at, slot.elements);
+    const auto part = elements.subspan(at, slot.elements);
     at += slot.elements;
     if (slot.kind == SlotKind::kDelta && encodes_whole_vector(plan)) continue;
     const auto decoded = ring_decode(part, slot.bits, slot.scale);
@@ -111,20 +121,46 @@ Result<RoundOutcome> finish_round(const RoundPlan& plan, const Strategy& strateg
         break;
       case SlotKind::kWeight: sum.weight = decoded.at(0); break;
       case SlotKind::kMetric:
-        metrics.push_back({slot.name, slot.lowest + decoded.at(0) / reports});
+        if (slot.name == kMetricSteps) sum.weighted_steps = decoded.at(0);
+        metrics.add(metric++, slot, decoded.at(0));
         break;
     }
   }
   if (encodes_whole_vector(plan)) {
-    sum.delta = decode_delta_sum(ring_sum.first(plan.delta_elements()), delta_encoding_of(plan, 1));
+    sum.delta = decode_delta_sum(elements.first(plan.delta_elements()), delta_encoding_of(plan, 1));
   }
-  // With noise the divisors are the expected cohort, never who came.
-  if (plan.privacy.noise != NoiseKind::kNone) sum.weight = plan.privacy.expected_cohort;
-  const auto step = COPPICE_TRY(strategy.step(sum, current));
+  sum.delta = all_values(spec, {plan.recipe.share_a, plan.recipe.share_b}, std::move(sum.delta));
+  return sum;
+}
+
+} // namespace
+
+Result<RoundOutcome> finish_round(const RoundPlan& plan, const Strategy& strategy,
+                                  const CountedSums& sums, const Adapter& current,
+                                  StrategyState& state) {
+  const bool noise = plan.privacy.noise != NoiseKind::kNone;
+  const std::uint32_t participants =
+      std::accumulate(sums.participants.begin(), sums.participants.end(), 0U);
+  MetricSums metrics;
+  metrics.reports = noise ? plan.privacy.expected_cohort : std::max(1U, participants);
+  std::vector<RoundSum> groups;
+  const std::size_t elements = sums.elements.size() / std::max<std::size_t>(1, plan.sum.groups);
+  for (std::uint32_t group = 0; group < plan.sum.groups; ++group) {
+    if (sums.participants[group] == 0 && plan.sum.groups > 1) continue; // nobody came
+    groups.push_back(COPPICE_TRY(decode_group(
+        plan, current.spec(), sums.elements.subspan(group * elements, elements), metrics)));
+    groups.back().participants = sums.participants[group];
+    // With noise the divisors are the expected cohort, never who came.
+    if (noise) groups.back().weight = plan.privacy.expected_cohort;
+  }
+  StrategyState next_state = state;
+  next_state.rounds += 1;
+  const auto step = COPPICE_TRY(strategy.step({plan, groups, current}, next_state));
   EncodedStep encoded = COPPICE_TRY(encode_step(current.spec(), step));
   Adapter next = current;
   COPPICE_TRY(apply_step(next, encoded));
-  return RoundOutcome{std::move(next), std::move(encoded), std::move(sum), std::move(metrics)};
+  state = std::move(next_state);
+  return RoundOutcome{std::move(next), std::move(encoded), participants, std::move(metrics.means)};
 }
 
 ReleaseContent make_release(const ReleaseInputs& inputs, const Adapter& adapter,

@@ -55,14 +55,22 @@ struct MetricMean {
 struct RoundOutcome {
   Adapter adapter; // the next shared adapter: the *encoded* step applied to the present one
   EncodedStep step;
-  RoundSum sum;
+  std::uint32_t participants = 0;
   std::vector<MetricMean> metrics;
 };
 
-// Decodes the ring sum, lets the strategy make its step, encodes it and applies the encoded step.
+// What a round ended with: a ring sum for each of its plan's groups, one after another, and how
+// many devices are in each.
+struct CountedSums {
+  std::span<const std::uint32_t> elements;
+  std::span<const std::uint32_t> participants;
+};
+
+// Decodes the sums, lets the strategy make its step, encodes it and applies the encoded step.
+// `state` is what the strategy keeps; unchanged where this fails.
 Result<RoundOutcome> finish_round(const RoundPlan& plan, const Strategy& strategy,
-                                  std::span<const std::uint32_t> ring_sum,
-                                  std::uint32_t participants, const Adapter& current);
+                                  const CountedSums& sums, const Adapter& current,
+                                  StrategyState& state);
 
 // What a release of `adapter` looks like; `step` may be null (version 0).
 struct ReleaseInputs {

@@ -41,8 +41,7 @@ Result<std::unique_ptr<AggregatorService>> AggregatorService::open(FleetFolder f
 }
 
 Result<void> AggregatorService::start() {
-  strategy_ =
-      COPPICE_TRY(find_strategy(settings_.round.strategy, settings_.round.secure_aggregation));
+  strategy_ = COPPICE_TRY(make_strategy(settings_.strategy, settings_.round.secure_aggregation));
   registry_.emplace(COPPICE_TRY(ClientRegistry::open(store_.database())));
   COPPICE_TRY(load_current_release());
   COPPICE_TRY(open_privacy());

@@ -168,7 +168,8 @@ class AggregatorService {
   ServiceObserver observer_;
   std::atomic<bool> stopping_{false};
 
-  const Strategy* strategy_ = nullptr;
+  std::unique_ptr<Strategy> strategy_;
+  StrategyState strategy_state_;
   std::optional<AggregatorRound> round_;
   SignedPlan signed_plan_;
   Millis round_started_;

@@ -48,6 +48,7 @@ Result<void> AggregatorService::load_current_release() {
   // Devices know only the newest key set: what is sent is signed by it.
   release_ = sign_release(folder_.keys().signing, release_facts_);
   adapter_ = COPPICE_TRY(parse_adapter(stored.adapter));
+  strategy_state_ = COPPICE_TRY(StrategyState::decode(COPPICE_TRY(store_.strategy_state())));
   content_cache_.clear();
   content_cache_[release_facts_.adapter_hash] =
       std::make_shared<const Bytes>(std::move(stored.adapter));
@@ -230,8 +231,9 @@ Result<RoundEvent> AggregatorService::make_release_now() {
       plan.privacy.noise == NoiseKind::kBanded ? COPPICE_TRY(store_.noise_state()) : Bytes{};
   Bytes noise_state =
       COPPICE_TRY(add_noise_to_sum(ledger_, settings_.privacy, plan, stored, source, elements));
-  auto outcome = finish_round(plan, *strategy_, elements,
-                              static_cast<std::uint32_t>(sum.counted.size()), *adapter_);
+  const auto participants = round_->counted_by_group();
+  StrategyState kept = strategy_state_;
+  auto outcome = finish_round(plan, *strategy_, {elements, participants}, *adapter_, kept);
   if (!outcome.ok()) return RoundEvent{FinalizeFailed{outcome.error().message}};
   const ReleaseInputs inputs{.facts = folder_.facts(),
                              .epoch = store_.epoch(),
@@ -241,7 +243,7 @@ Result<RoundEvent> AggregatorService::make_release_now() {
                              .round = round_->plan().round,
                              .plan_hash = round_->plan_hash(),
                              .participants = plan.privacy.noise == NoiseKind::kNone
-                                                 ? outcome->sum.participants
+                                                 ? outcome->participants
                                                  : plan.privacy.expected_cohort,
                              .cumulative_epsilon = plan.privacy.cumulative_epsilon,
                              .reverted_to = {},
@@ -251,12 +253,14 @@ Result<RoundEvent> AggregatorService::make_release_now() {
   StateStore::RoundEnd end{.round = plan.round,
                            .metrics = metrics_json(outcome->metrics),
                            .noise_state = std::move(noise_state),
+                           .strategy_state = kept.encode(),
                            .wall = clock_.wall()};
   // By the plan, not by the settings: they may have changed since it began.
   if (plan.privacy.noise != NoiseKind::kNone) {
     end.spend = spend_of(ledger_, settings_.privacy, plan, clock_.wall());
   }
   COPPICE_TRY(store_.commit_release(content, end));
+  strategy_state_ = std::move(kept);
   if (end.spend) ledger_ = COPPICE_TRY(PrivacyLedger::of(COPPICE_TRY(store_.spends())));
   metrics_ = std::move(outcome->metrics);
   COPPICE_TRY(adapt_clip());

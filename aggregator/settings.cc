@@ -55,6 +55,26 @@ constexpr KeySpec kFleetKeys[] = {
     {"round", "rotate", kBool, "false",
      "Spread deltas over all coordinates, so that large cohorts need fewer ring bits."},
 
+    {"strategy", "server_optimizer", kChoice, "none",
+     "What takes the devices' mean delta for a gradient.", -INFINITY, INFINITY,
+     "none|momentum|adam|yogi|adagrad"},
+    {"strategy", "server_learning_rate", kFloat, "0",
+     "Its step size; 0: its own default (docs/strategies.md).", 0, 1e3},
+    {"strategy", "server_momentum", kFloat, "0.9", "Of momentum.", 0, 0.999999},
+    {"strategy", "beta1", kFloat, "0.9", "Of adam and yogi.", 0, 0.999999},
+    {"strategy", "beta2", kFloat, "0.99", "Of adam and yogi.", 0, 0.999999},
+    {"strategy", "tau", kFloat, "0.001", "Adaptivity of adam, yogi and adagrad.", 1e-12, 1e3},
+    {"strategy", "trim", kFloat, "0.2", "Share that trimmed-mean leaves out at each end.", 0, 0.49},
+    {"strategy", "byzantine_fraction", kFloat, "0.2",
+     "Share of a round's updates that may be hostile: what krum, multi-krum and bulyan allow for.",
+     0, 0.49},
+    {"strategy", "keep", kInt, "0", "Updates that multi-krum averages; 0: all but the hostile.", 0,
+     1e5},
+    {"strategy", "radius", kFloat, "0",
+     "Norm that norm-bound shortens updates to; 0: the median norm.", 0, 1e9},
+    {"strategy", "bucket", kInt, "1",
+     "Devices whose mean counts as one update, for strategies that look at each.", 1, 1e5},
+
     {"privacy", "noise", kChoice, "none",
      "Who adds noise: central (the aggregator), skellam or discrete-gaussian (each device a "
      "share), "
@@ -118,6 +138,27 @@ Recipe recipe_of(const Settings& settings) {
   return recipe;
 }
 
+StrategySettings strategy_of(const Settings& settings) {
+  StrategySettings strategy;
+  strategy.name = strategy_name(settings.get_string("round.strategy")); // ours
+  const std::string optimizer = settings.get_string("strategy.server_optimizer");
+  if (optimizer == "momentum") strategy.server_optimizer = ServerOptimizerKind::kMomentum;
+  if (optimizer == "adam") strategy.server_optimizer = ServerOptimizerKind::kAdam;
+  if (optimizer == "yogi") strategy.server_optimizer = ServerOptimizerKind::kYogi;
+  if (optimizer == "adagrad") strategy.server_optimizer = ServerOptimizerKind::kAdagrad;
+  strategy.server_learning_rate = settings.get_float("strategy.server_learning_rate");
+  strategy.server_momentum = settings.get_float("strategy.server_momentum");
+  strategy.beta1 = settings.get_float("strategy.beta1");
+  strategy.beta2 = settings.get_float("strategy.beta2");
+  strategy.tau = settings.get_float("strategy.tau");
+  strategy.trim = settings.get_float("strategy.trim");
+  strategy.byzantine_fraction = settings.get_float("strategy.byzantine_fraction");
+  strategy.keep = static_cast<std::uint32_t>(settings.get_int("strategy.keep"));
+  strategy.radius = settings.get_float("strategy.radius");
+  strategy.bucket = static_cast<std::uint32_t>(settings.get_int("strategy.bucket"));
+  return strategy;
+}
+
 PrivacySettings privacy_of(const Settings& settings) {
   PrivacySettings privacy;
   const std::string noise = settings.get_string("privacy.noise");
@@ -176,13 +217,15 @@ Result<void> check(const AggregatorSettings& settings) {
     return refuse("network.lease must be longer than network.heartbeat");
   }
   COPPICE_TRY(RingBits::make(settings.round.ring_bits));
-  COPPICE_TRY(find_strategy(settings.round.strategy, settings.round.secure_aggregation));
+  COPPICE_TRY(make_strategy(settings.strategy, settings.round.secure_aggregation));
   return {};
 }
 
 // AdamW moves an element by about the learning rate a step, so the sum of the rates bounds what
 // training does; twice that leaves room for its first steps, where the second moment is small.
-double automatic_bound(const Recipe& recipe) {
+// SGD moves it by what the gradient is; the delta's own clip is the only bound then.
+double automatic_bound(const Recipe& recipe, double clip_norm) {
+  if (recipe.optimizer == LocalOptimizer::kSgd) return clip_norm;
   const double steps =
       recipe.max_steps > 0
           ? recipe.max_steps
@@ -204,7 +247,7 @@ Result<AggregatorSettings> aggregator_settings(const Settings& settings) {
   made.lora.target_modules = settings.get_strings("lora.target_modules");
   made.lora.use_rslora = settings.get_bool("lora.use_rslora");
   made.training = recipe_of(settings);
-  made.round.strategy = settings.get_string("round.strategy");
+  made.strategy = strategy_of(settings);
   made.round.min_survivors = count("round.min_survivors");
   made.round.goal_fraction = settings.get_float("round.goal_fraction");
   made.round.deadline = settings.get_duration("round.deadline");
@@ -212,7 +255,8 @@ Result<AggregatorSettings> aggregator_settings(const Settings& settings) {
   made.round.secure_aggregation = settings.get_bool("round.secure_aggregation");
   made.round.clip_norm = settings.get_float("round.clip_norm");
   made.round.element_bound = settings.get_float("round.element_bound");
-  if (made.round.element_bound == 0) made.round.element_bound = automatic_bound(made.training);
+  if (made.round.element_bound == 0)
+    made.round.element_bound = automatic_bound(made.training, made.round.clip_norm);
   made.round.ring_bits = count("round.ring_bits");
   made.round.max_weight = count("round.max_weight");
   made.round.graph.corrupt = settings.get_float("round.corrupt_fraction");

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "aggregator/cohort.h"
+#include "aggregator/strategy.h"
 #include "config/settings.h"
 #include "protocol/round_plan.h"
 #include "protocol/transport.h"
@@ -21,7 +22,6 @@ struct LoraSettings { // PEFT's names; fixed at `aggregator init`
 };
 
 struct RoundSettings {
-  std::string strategy;
   std::uint32_t min_survivors = 2;
   double goal_fraction = 1.0; // of the cohort: reports after which the round closes early
   Millis deadline{0};
@@ -58,6 +58,7 @@ struct AggregatorSettings {
   LoraSettings lora;
   Recipe training;
   RoundSettings round;
+  StrategySettings strategy;
   PrivacySettings privacy;
   CohortSettings cohort;
   RetentionSettings retention;

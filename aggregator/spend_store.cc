@@ -48,6 +48,12 @@ Result<std::vector<SpendRecord>> StateStore::spends() {
   return records;
 }
 
+Result<Bytes> StateStore::strategy_state() {
+  auto read = COPPICE_TRY(database_.prepare("SELECT state FROM strategy WHERE id = 1"));
+  if (!COPPICE_TRY(read.step())) return Bytes{};
+  return Bytes(read.blob(0).begin(), read.blob(0).end());
+}
+
 Result<Bytes> StateStore::noise_state() {
   auto read = COPPICE_TRY(database_.prepare("SELECT state FROM noise WHERE id = 1"));
   if (!COPPICE_TRY(read.step())) return Bytes{};

@@ -8,7 +8,7 @@
 namespace coppice {
 namespace {
 
-constexpr std::int64_t kSchemaVersion = 2;
+constexpr std::int64_t kSchemaVersion = 3;
 constexpr const char* kSchema = R"sql(
 CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
 CREATE TABLE rounds (
@@ -45,6 +45,16 @@ CREATE TABLE spends (
   times INTEGER NOT NULL, base BLOB NOT NULL, epsilon TEXT NOT NULL, proven INTEGER NOT NULL,
   spent INTEGER NOT NULL);
 CREATE TABLE noise (id INTEGER PRIMARY KEY CHECK (id = 1), state BLOB NOT NULL);
+)sql";
+// Version 3: a sum for each group of the running round's devices; what the strategy keeps.
+constexpr const char* kSchema3 = R"sql(
+ALTER TABLE sums RENAME TO sums_2;
+CREATE TABLE sums (
+  round INTEGER NOT NULL REFERENCES rounds ON DELETE CASCADE, part INTEGER NOT NULL,
+  sum BLOB NOT NULL, epoch INTEGER NOT NULL, PRIMARY KEY (round, part)) WITHOUT ROWID;
+INSERT INTO sums SELECT round, 0, sum, epoch FROM sums_2;
+DROP TABLE sums_2;
+CREATE TABLE strategy (id INTEGER PRIMARY KEY CHECK (id = 1), state BLOB NOT NULL);
 )sql";
 
 Result<std::uint64_t> parse_number(std::string_view text, std::string_view what) {
@@ -107,6 +117,7 @@ Result<void> StateStore::migrate(const fs::path& directory) {
   auto transaction = COPPICE_TRY(database_.begin());
   if (version < 1) COPPICE_TRY(database_.execute(kSchema));
   if (version < 2) COPPICE_TRY(database_.execute(kSchema2));
+  if (version < 3) COPPICE_TRY(database_.execute(kSchema3));
   COPPICE_TRY(database_.execute(cat("PRAGMA user_version = ", kSchemaVersion).c_str()));
   return transaction.commit();
 }
@@ -191,11 +202,15 @@ Result<void> StateStore::commit_plan(const SignedPlan& plan, const RoundPlan& de
 
 Result<void> StateStore::write_sum(RoundId round, const RunningSum& sum) {
   COPPICE_TRY(check_epoch());
-  auto write = COPPICE_TRY(database_.prepare("INSERT OR REPLACE INTO sums VALUES (?, ?, ?)"));
-  COPPICE_TRY(write.bind(1, round.value)
-                  .bind(2, as_bytes(std::span<const std::uint32_t>(sum.elements)))
-                  .bind(3, epoch_.value)
-                  .run());
+  for (const std::uint32_t group : sum.touched) {
+    const auto part = sum.group(group);
+    auto write = COPPICE_TRY(database_.prepare("INSERT OR REPLACE INTO sums VALUES (?, ?, ?, ?)"));
+    COPPICE_TRY(write.bind(1, round.value)
+                    .bind(2, std::uint64_t{group})
+                    .bind(3, as_bytes(part))
+                    .bind(4, epoch_.value)
+                    .run());
+  }
   for (const auto& [client, upload] : sum.uncommitted) {
     auto add = COPPICE_TRY(database_.prepare("INSERT INTO uploads VALUES (?, ?, ?, ?)"));
     COPPICE_TRY(add.bind(1, round.value)
@@ -277,12 +292,18 @@ Result<std::optional<StoredRound>> StateStore::running_round(StoredPlan* signed_
   while (COPPICE_TRY(members.step())) {
     stored.members.push_back(COPPICE_TRY(ClientId::from_span(members.blob(0), "member")));
   }
-  auto sum = COPPICE_TRY(database_.prepare("SELECT sum FROM sums WHERE round = ?"));
+  auto sum = COPPICE_TRY(database_.prepare("SELECT part, sum FROM sums WHERE round = ?"));
   sum.bind(1, stored.plan.round.value);
-  if (COPPICE_TRY(sum.step())) {
-    const ByteSpan raw = sum.blob(0);
-    stored.sum.resize(raw.size() / sizeof(std::uint32_t));
-    std::memcpy(stored.sum.data(), raw.data(), stored.sum.size() * sizeof(std::uint32_t));
+  const std::uint32_t groups = stored.plan.sum.groups;
+  while (COPPICE_TRY(sum.step())) {
+    const std::uint64_t group = sum.number(0);
+    const ByteSpan raw = sum.blob(1);
+    const std::size_t elements = raw.size() / sizeof(std::uint32_t);
+    if (stored.sum.empty()) stored.sum.resize(groups * elements); // groups without a row are zero
+    if (group >= groups || stored.sum.size() != groups * elements) {
+      return Error{ErrorCode::kCorrupt, "the state's running sum doesn't fit its plan"};
+    }
+    std::memcpy(stored.sum.data() + group * elements, raw.data(), raw.size());
   }
   auto secagg = COPPICE_TRY(database_.prepare("SELECT state FROM secagg WHERE round = ?"));
   secagg.bind(1, stored.plan.round.value);

@@ -3,7 +3,7 @@
 //
 // Each commit_*() is one transaction, durable on return, and fails (kFailedPrecondition) if another
 // process has opened the state since (the epoch moved on). Nothing is written outside a
-// transaction. Retention is bounded by prune(). Schema version 2; newer is refused, older is
+// transaction. Retention is bounded by prune(). Schema version 3; newer is refused, older is
 // migrated after an automatic copy beside it. For one thread.
 #pragma once
 
@@ -89,14 +89,16 @@ class StateStore {
     RoundId round;
     std::string metrics; // JSON
     std::optional<SpendRecord> spend{};
-    Bytes noise_state{}; // BandedNoise::serialize(); empty: unchanged
+    Bytes noise_state{};    // BandedNoise::serialize(); empty: unchanged
+    Bytes strategy_state{}; // StrategyState::encode(); empty: unchanged
     Millis wall;
   };
   Result<void> commit_release(const ReleaseContent& release, const RoundEnd& end);
   // Rounds that a restored state can't prove unspent.
   Result<void> commit_charge(const SpendRecord& spend);
   Result<std::vector<SpendRecord>> spends();
-  Result<Bytes> noise_state(); // empty if there is none
+  Result<Bytes> noise_state();    // empty if there is none
+  Result<Bytes> strategy_state(); // likewise
   // Members of rounds after `round`: with banded noise they may not take part again yet.
   Result<std::vector<ClientId>> participants_after(RoundId round);
   // The round that was running when the process ended, if any.

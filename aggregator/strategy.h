@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 // A strategy: how deltas become the next shared adapter.
 //
-// Two halves: what it asks of the round (prepare: recipe, slots, cohort), and what it does with the
-// sum (step). Trainers on devices know recipes and never strategies' names. All strategies stand in
-// one explicit table, strategies.cc; each is one short file. Stateless and thread-safe.
+// Two halves: what it asks of the round (prepare: recipe, slots, groups), and what it does with the
+// sums (step). Trainers on devices know recipes and never strategies' names. All strategies stand
+// in one explicit table, strategies/table.cc; each is one short file of that folder, with its paper
+// and equation. A user's own is such a file and a line there (examples/custom_strategy).
 #pragma once
 
 #include <memory>
@@ -12,6 +13,7 @@
 #include <vector>
 
 #include "adapters/adapter.h"
+#include "aggregator/strategy_state.h"
 #include "protocol/round_plan.h"
 
 namespace coppice {
@@ -20,34 +22,72 @@ namespace coppice {
 enum class Need { kSum, kMultiPassSum, kGroupSum, kIndividual };
 const char* need_name(Need need);
 
-// The decoded sum over the round's survivors.
+// What takes the devices' mean delta for a gradient (Reddi et al. 2021, algorithm 2).
+enum class ServerOptimizerKind { kNone, kMomentum, kAdam, kYogi, kAdagrad };
+
+// [round] strategy and [strategy]: a strategy looks at those that its row of the table names.
+struct StrategySettings {
+  std::string name = "fedavg";
+  ServerOptimizerKind server_optimizer = ServerOptimizerKind::kNone;
+  double server_learning_rate = 0; // 0: the optimizer's own
+  double server_momentum = 0.9;
+  double beta1 = 0.9;
+  double beta2 = 0.99;
+  double tau = 1e-3;
+  double trim = 0.2;               // share that is left out at each end
+  double byzantine_fraction = 0.2; // of a round's devices, or groups of them
+  std::uint32_t keep = 0;          // of multi-krum; 0: all but the byzantine
+  double radius = 0;               // norm that updates are shortened to; 0: the median norm
+  std::uint32_t bucket = 1;        // devices whose mean counts as one update
+  bool operator==(const StrategySettings&) const = default;
+};
+
+// The decoded sum over the survivors of a round, or of one of its groups.
 struct RoundSum {
-  std::vector<double> delta; // sum of weight * clipped delta, in ring order of the delta slots
+  std::vector<double> delta; // sum of weight * clipped delta, in the order of Adapter::values();
+                             // zeros where the recipe shares nothing
   double weight = 0;         // sum of weights
+  double weighted_steps = 0; // sum of weight * optimizer steps, with Recipe::normalize_by_steps
   std::uint32_t participants = 0;
 };
 
+struct RoundInput {
+  const RoundPlan& plan;
+  std::span<const RoundSum> groups; // those that somebody came to; one for Need::kSum
+  const Adapter& current;
+};
+
+// Stateless: what it keeps is in StrategyState. Thread-safe.
 class Strategy {
  public:
   virtual ~Strategy() = default;
-  virtual const char* name() const = 0;
-  virtual const char* paper() const = 0;
   virtual Need need() const = 0;
-  // Sets the plan's recipe fields that this strategy owns; everything else is the configuration's.
+  // Sets the plan's fields that this strategy owns; everything else is the configuration's. The
+  // cohort is known.
   virtual void prepare(RoundPlan& plan) const = 0;
-  // Next shared adapter minus `current`, in ring order. Refuses a sum without weight.
-  virtual Result<std::vector<double>> step(const RoundSum& sum, const Adapter& current) const = 0;
+  // Next shared adapter minus `current`, in the order of Adapter::values(). kFailedPrecondition
+  // where the round's sums don't do: it is abandoned then.
+  virtual Result<std::vector<double>> step(const RoundInput& round, StrategyState& state) const = 0;
 };
 
+// A line of the table.
 struct StrategyEntry {
-  const char* name;
-  const Strategy& strategy;
+  std::string_view name;
+  Need need;
+  std::string_view paper;
+  std::string_view rule;    // what it does, in a few words
+  std::string_view options; // keys of [strategy] that it looks at: "trim|radius"
+  std::unique_ptr<Strategy> (*make)(const StrategySettings& settings);
 };
-std::span<const StrategyEntry> all_strategies();
-// kInvalidArgument, with the nearest name; kFailedPrecondition, with the reason, where the need and
-// secure aggregation can't be combined.
-Result<const Strategy*> find_strategy(std::string_view name, bool secure_aggregation);
-
-const Strategy& fedavg(); // aggregator/fedavg.cc
+std::span<const StrategyEntry> all_strategies(); // ours, then custom_strategies()
+// Those of a program that defines this function itself; the library's has none.
+std::span<const StrategyEntry> custom_strategies();
+// What settings.name stands for, within its server optimizer and bucket. Other programs' names are
+// understood ("FedTrimmedAvg"). kInvalidArgument, with the nearest name; kFailedPrecondition, with
+// the reason, where the need and secure aggregation can't be combined.
+Result<std::unique_ptr<Strategy>> make_strategy(const StrategySettings& settings,
+                                                bool secure_aggregation);
+// Ours for a name of another program; the name itself otherwise.
+std::string_view strategy_name(std::string_view name);
 
 } // namespace coppice

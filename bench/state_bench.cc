@@ -51,6 +51,7 @@ void commit_sum(benchmark::State& state) {
   }
   RunningSum sum;
   sum.elements.assign(kParameters, 7);
+  sum.touched = {0};
   std::uint64_t client = 0;
   for (auto _ : state) {
     sum.uncommitted = {{numbered_client(++client), Sha256{}}};

@@ -92,6 +92,7 @@ constexpr CommandRow kCommands[] = {
     {"sim", add_sim_resume_command},
     {"sim", add_sim_report_command},
     {"sim", add_sim_trace_command},
+    {"", add_strategies_command},
     {"", add_sim_protocol_command},
     {"", add_doctor_command},
 };

@@ -75,6 +75,11 @@ Result<LoadedScenario> load(const Source& source) {
     only.push_back(cat("privacy.noise_cohort = ", loaded.scenario.noise_cohort,
                        ": the noise is that of a larger cohort than trained"));
   }
+  const AttackSettings& attack = loaded.scenario.attack;
+  if (attack.kind != AttackKind::kNone) {
+    only.push_back(cat("attack.kind = ", attack_name(attack.kind), ": about ",
+                       fixed(100 * attack.fraction, 0), " % of the devices are hostile"));
+  }
   loaded.manifest["simulation_only"] = std::move(only);
   const unsigned cores = std::max(1U, std::thread::hardware_concurrency());
   loaded.manifest["workers"] = loaded.scenario.workers > 0 ? loaded.scenario.workers : cores;

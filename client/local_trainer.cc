@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "client/local_trainer.h"
 
+#include "adapters/factor_choice.h"
+
 namespace coppice {
 namespace {
 
@@ -55,8 +57,20 @@ Result<RoundTrainer::RoundDelta> train_round(Engine& engine, const ExampleSet& e
                        .on_step = std::move(on_step),
                        .checkpoint = job.checkpoint};
   const TrainOutcome outcome = COPPICE_TRY(train_adapter(engine, examples, std::move(request)));
-  return RoundTrainer::RoundDelta{COPPICE_TRY(delta_between(outcome.adapter, job.start)),
-                                  outcome.gate_before, outcome.gate_after, outcome.examples};
+  const Recipe& recipe = job.plan.recipe;
+  const std::vector<float> moved = COPPICE_TRY(delta_between(outcome.adapter, job.start));
+  RoundTrainer::RoundDelta made{
+      .delta = chosen_values<float>(job.start.spec(), {recipe.share_a, recipe.share_b}, moved),
+      .loss_before = outcome.gate_before,
+      .loss_after = outcome.gate_after,
+      .examples = outcome.examples,
+      .steps = outcome.steps};
+  if (recipe.normalize_by_steps && outcome.steps > 0) {
+    const double factor =
+        static_cast<double>(planned_steps(recipe)) / static_cast<double>(outcome.steps);
+    for (float& value : made.delta) value = static_cast<float>(value * factor);
+  }
+  return made;
 }
 
 Result<Engine*> Workshop::engine() {

@@ -59,7 +59,10 @@ Result<double> gate_loss(Engine& engine, const std::vector<AdapterUse>& frozen,
 }
 
 OptimizerSettings optimizer_of(const Recipe& recipe) {
-  return {.learning_rate = recipe.learning_rate,
+  return {.kind = recipe.optimizer == LocalOptimizer::kSgd ? OptimizerKind::kSgd
+                                                           : OptimizerKind::kAdamW,
+          .momentum = recipe.momentum,
+          .learning_rate = recipe.learning_rate,
           .weight_decay = recipe.weight_decay,
           .max_gradient_norm = recipe.max_gradient_norm,
           .proximal_mu = recipe.proximal_mu,
@@ -287,12 +290,6 @@ Error TrainingRun::stopped(Error error) {
 }
 
 } // namespace
-
-std::uint64_t planned_steps(const Recipe& recipe) {
-  if (recipe.max_steps > 0) return recipe.max_steps;
-  if (recipe.max_tokens == 0 || recipe.batch_tokens == 0) return 0;
-  return std::max<std::uint64_t>(1, recipe.max_tokens / recipe.batch_tokens);
-}
 
 float schedule_factor(const Recipe& recipe, std::uint64_t step, std::uint64_t steps) {
   if (step < recipe.warmup_steps) {

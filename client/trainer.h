@@ -67,10 +67,6 @@ Result<TrainOutcome> train_adapter(Engine& engine, const ExampleSet& examples,
 // The learning rate's factor at `step` of `steps` (0: unknown, then constant after the warm-up).
 float schedule_factor(const Recipe& recipe, std::uint64_t step, std::uint64_t steps);
 
-// Optimizer steps that the recipe asks for; 0: bounded by time alone. Early stopping may end
-// sooner.
-std::uint64_t planned_steps(const Recipe& recipe);
-
 // What a round needs of training: the agent's worker calls it, tests and benchmarks put others in
 // its place.
 class RoundTrainer {
@@ -84,10 +80,11 @@ class RoundTrainer {
     std::optional<Checkpointing> checkpoint{};
   };
   struct RoundDelta {
-    std::vector<float> delta;
+    std::vector<float> delta; // of what the recipe shares, in the order of the plan's delta slots
     double loss_before = 0;
     double loss_after = 0;
     std::uint64_t examples = 0;
+    std::uint64_t steps = 0;
   };
   virtual Result<RoundDelta> train(const Job& job) = 0;
 };

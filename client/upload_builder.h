@@ -22,6 +22,7 @@ struct RoundMetrics {
   double loss_after = 0;
   bool release_kept = false;
   std::uint64_t examples = 0;
+  std::uint64_t steps = 0;
 };
 
 struct EncodedDelta {

@@ -21,8 +21,11 @@ inline constexpr KeySpec kRecipeKeys[] = {
     {"lora", "use_rslora", SettingType::kBool, "false",
      "Scale by alpha / sqrt(r) instead (rsLoRA)."},
 
-    {"training", "learning_rate", SettingType::kFloat, "0.002", "AdamW's step size on devices.",
-     1e-7, 1.0},
+    {"training", "optimizer", SettingType::kChoice, "adamw", "What devices train with.", -INFINITY,
+     INFINITY, "adamw|sgd"},
+    {"training", "momentum", SettingType::kFloat, "0", "Of SGD.", 0, 0.999999},
+    {"training", "learning_rate", SettingType::kFloat, "0.002",
+     "The optimizer's step size on devices.", 1e-7, 100.0},
     {"training", "lr_scheduler_type", SettingType::kChoice, "cosine",
      "How the step size goes over a round.", -INFINITY, INFINITY, "cosine|constant"},
     {"training", "warmup_steps", SettingType::kInt, "2", "Steps of linear warm-up.", 0, 1e6},
@@ -36,7 +39,8 @@ inline constexpr KeySpec kRecipeKeys[] = {
      1 << 20, "", "tokens"},
     {"training", "max_length", SettingType::kInt, "128", "Longest sequence trained on.", 8, 1 << 20,
      "", "tokens"},
-    {"training", "weight_decay", SettingType::kFloat, "0", "AdamW's decoupled weight decay.", 0, 1},
+    {"training", "weight_decay", SettingType::kFloat, "0", "Weight decay: AdamW's is decoupled.", 0,
+     1},
     {"training", "max_grad_norm", SettingType::kFloat, "1",
      "L2 bound of a step's gradient; 0: none.", 0, 1e6},
     {"training", "proximal_mu", SettingType::kFloat, "0",
@@ -71,6 +75,10 @@ void read_recipe(const Settings& settings, Recipe& recipe) {
   recipe.early_stop_patience = count("training.early_stopping_patience");
   recipe.evaluate_every = count("training.eval_steps");
   recipe.seed = static_cast<std::uint64_t>(settings.get_int("training.seed"));
+  recipe.momentum = number("training.momentum");
+  using Optimizer = decltype(recipe.optimizer);
+  recipe.optimizer =
+      settings.get_string("training.optimizer") == "sgd" ? Optimizer::kSgd : Optimizer::kAdamW;
   using Kind = decltype(recipe.schedule);
   recipe.schedule = settings.get_string("training.lr_scheduler_type") == "constant"
                         ? Kind::kConstant

@@ -53,9 +53,14 @@ void AdapterOptimizer::update(std::span<const float> gradient, float rate_factor
                       .step_size = static_cast<float>(rate / bias(settings_.beta1)),
                       .root_bias = static_cast<float>(std::sqrt(bias(settings_.beta2))),
                       .epsilon = settings_.epsilon};
+  const SgdStep sgd{.rate = static_cast<float>(rate),
+                    .momentum = settings_.momentum,
+                    .decay = settings_.weight_decay};
   std::size_t offset = 0;
   const auto slot = [&](std::size_t elements, bool trained) {
-    if (trained) {
+    if (trained && settings_.kind == OptimizerKind::kSgd) {
+      sgd_update(sgd, &gradient[offset], elements, &first_[offset], &values[offset]);
+    } else if (trained) {
       adam_update(adam, &gradient[offset], elements, &first_[offset], &second_[offset],
                   &values[offset]);
     }

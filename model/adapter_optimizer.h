@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// AdamW on one client's adapter (Loshchilov and Hutter 2019, algorithm 2, as PyTorch computes it),
-// with the proximal pull and clipping of OptimizerSettings. Shared by the engines.
+// AdamW or SGD on one client's adapter, as PyTorch computes them (AdamW: Loshchilov and Hutter
+// 2019, algorithm 2), with the proximal pull and clipping of OptimizerSettings. Shared by the
+// engines.
 //
 // Values and gradients are in the order of Adapter::values(). Thread-compatible.
 #pragma once
@@ -37,7 +38,7 @@ class AdapterOptimizer {
   std::shared_ptr<const AdapterSpec> spec_;
   OptimizerSettings settings_;
   std::vector<float> start_; // with a proximal pull
-  std::vector<float> first_; // moments
+  std::vector<float> first_; // moments; of SGD the first is its momentum
   std::vector<float> second_;
   std::uint64_t steps_ = 0;
 };

@@ -45,8 +45,13 @@ struct Score {
   }
 };
 
-// AdamW as in PyTorch (Loshchilov and Hutter 2019), on the trainable adapter only.
+enum class OptimizerKind : std::uint8_t { kAdamW, kSgd };
+
+// As in PyTorch, on the trainable adapter only: AdamW (Loshchilov and Hutter 2019), or SGD with
+// momentum, whose weight decay is added to the gradient.
 struct OptimizerSettings {
+  OptimizerKind kind = OptimizerKind::kAdamW; // the same for all clients of a session
+  float momentum = 0.0F;                      // of SGD
   float learning_rate = 1e-3F;
   float beta1 = 0.9F;
   float beta2 = 0.999F;
@@ -95,10 +100,10 @@ struct TrainingPlan {
 // All that a client's next step depends on beside its job and batch. Values are in the order of
 // Adapter::values(); the spans belong to whoever gave them.
 struct TrainState {
-  std::span<const float> values;       // of the trained adapter
-  std::span<const float> first_moment; // AdamW's
-  std::span<const float> second_moment;
-  std::uint64_t steps = 0; // of the optimizer
+  std::span<const float> values;        // of the trained adapter
+  std::span<const float> first_moment;  // AdamW's; of SGD its momentum
+  std::span<const float> second_moment; // of SGD zeros
+  std::uint64_t steps = 0;              // of the optimizer
 };
 
 // Training of K clients side by side over one base (K = 1 on a device).

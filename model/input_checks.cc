@@ -25,10 +25,13 @@ Result<void> check_optimizer(const OptimizerSettings& settings) {
   if (!in_unit(settings.beta1) || !in_unit(settings.beta2)) {
     return invalid("AdamW's betas must be at least 0 and below 1");
   }
+  if (!in_unit(settings.momentum)) {
+    return invalid("the momentum must be at least 0 and below 1");
+  }
   if (!not_negative(settings.epsilon) || !not_negative(settings.weight_decay) ||
       !not_negative(settings.max_gradient_norm) || !not_negative(settings.proximal_mu)) {
     return invalid(
-        "AdamW's epsilon, weight decay, gradient norm and proximal mu must be 0 or more");
+        "the optimizer's epsilon, weight decay, gradient norm and proximal mu must be 0 or more");
   }
   if (!settings.train_a && !settings.train_b) {
     return invalid("neither A nor B is trained; set train_a or train_b");
@@ -117,6 +120,9 @@ Result<void> check_jobs(const std::vector<TrainJob>& jobs, const BaseModel& base
   for (const TrainJob& job : jobs) {
     if (job.start.spec() != jobs[0].start.spec()) {
       return invalid("jobs that train together need adapters of one spec");
+    }
+    if (job.optimizer.kind != jobs[0].optimizer.kind) {
+      return invalid("jobs that train together need optimizers of one kind");
     }
     for (const AdapterUse& use : job.frozen) COPPICE_TRY(check_fits(use.adapter->spec(), base));
     COPPICE_TRY(check_optimizer(job.optimizer));

@@ -338,4 +338,12 @@ COPPICE_LEVELS void adam_update(const AdamStep& step, const float* gradient, std
   }
 }
 
+COPPICE_LEVELS void sgd_update(const SgdStep& step, const float* gradient, std::size_t n,
+                               float* buffer, float* values) {
+  for (std::size_t i = 0; i < n; ++i) {
+    buffer[i] = buffer[i] * step.momentum + (gradient[i] + step.decay * values[i]);
+    values[i] -= step.rate * buffer[i];
+  }
+}
+
 } // namespace coppice

@@ -85,4 +85,13 @@ struct AdamStep {
 void adam_update(const AdamStep& step, const float* gradient, std::size_t n, float* first,
                  float* second, float* values);
 
+// One step of SGD with momentum, as PyTorch computes it: m = momentum m + g + decay w; w -= rate m.
+struct SgdStep {
+  float rate = 0;
+  float momentum = 0;
+  float decay = 0;
+};
+void sgd_update(const SgdStep& step, const float* gradient, std::size_t n, float* buffer,
+                float* values);
+
 } // namespace coppice

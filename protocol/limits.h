@@ -8,7 +8,8 @@
 
 namespace coppice::limits {
 
-inline constexpr std::uint16_t kProtocolVersion = 2;       // 2: secure aggregation, noise
+// 2: secure aggregation, noise; 3: SGD, halves that stay, sums by groups
+inline constexpr std::uint16_t kProtocolVersion = 3;
 inline constexpr std::uint16_t kOldestProtocolVersion = 1; // the previous one
 
 inline constexpr std::size_t kChunkBytes = 256 * 1024; // of uploads and releases

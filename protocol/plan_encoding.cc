@@ -56,7 +56,8 @@ double largest_slot_scale(const Slot& slot, const SumTerms& sum) {
 }
 
 // Names, kinds and elements of the slots, without bounds and scales, or the first thing too large.
-Result<std::vector<Slot>> slot_shapes(const AdapterSpec& spec, bool count_clipped) {
+Result<std::vector<Slot>> slot_shapes(const AdapterSpec& spec, const Recipe& recipe,
+                                      const SumTerms& sum, bool count_clipped) {
   COPPICE_TRY(spec.validate());
   if (spec.parameters() > limits::kParameters) {
     return refused("slots", "hold ", spec.parameters(), " parameters, at most ",
@@ -76,12 +77,16 @@ Result<std::vector<Slot>> slot_shapes(const AdapterSpec& spec, bool count_clippe
     slots.back().highest = metric.highest;
   };
   for (const AdapterTarget& target : spec.targets) {
-    add(target.tensor + ".lora_a", SlotKind::kDelta, target.a_elements());
-    add(target.tensor + ".lora_b", SlotKind::kDelta, target.b_elements());
+    if (recipe.share_a) add(target.tensor + ".lora_a", SlotKind::kDelta, target.a_elements());
+    if (recipe.share_b) add(target.tensor + ".lora_b", SlotKind::kDelta, target.b_elements());
   }
   add("weight", SlotKind::kWeight, 1);
   for (const Metric& metric : kMetrics) add_metric(metric);
   if (count_clipped) add_metric(kClipped);
+  if (recipe.normalize_by_steps) {
+    const double most = static_cast<double>(planned_steps(recipe)) * sum.max_weight;
+    add_metric({kMetricSteps, 0, std::max(1.0, most)});
+  }
   if (slots.size() > limits::kSlots) {
     return refused("slots", "number ", slots.size(), ", at most ", limits::kSlots,
                    " are allowed; adapt fewer modules");
@@ -285,7 +290,7 @@ Result<std::vector<Slot>> make_slots(const AdapterSpec& spec, RingBits bits, dou
   if (!positive(element_bound)) {
     return refused("element bound", "is ", element_bound, "; it must be above 0");
   }
-  std::vector<Slot> slots = COPPICE_TRY(slot_shapes(spec, false));
+  std::vector<Slot> slots = COPPICE_TRY(slot_shapes(spec, Recipe{}, sum, false));
   for (Slot& slot : slots) COPPICE_TRY(fill_slot(slot, sum, bits, element_bound));
   return slots;
 }
@@ -295,7 +300,7 @@ Result<void> choose_encoding(RoundPlan& plan, const AdapterSpec& spec, const Enc
   plan.encoding = {.rotate = wish.rotate,
                    .rotation_seed = wish.rotate ? wish.rotation_seed : 0,
                    .count_clipped = wish.count_clipped};
-  plan.slots = COPPICE_TRY(slot_shapes(spec, wish.count_clipped));
+  plan.slots = COPPICE_TRY(slot_shapes(spec, plan.recipe, plan.sum, wish.count_clipped));
   for (Slot& slot : plan.slots) {
     if (wish.whole_vector && slot.kind == SlotKind::kDelta) continue;
     COPPICE_TRY(fill_slot(slot, plan.sum, wish.bits, wish.element_bound));
@@ -309,7 +314,8 @@ Result<void> choose_encoding(RoundPlan& plan, const AdapterSpec& spec, const Enc
 }
 
 Result<void> check_encoding(const RoundPlan& plan, const AdapterSpec& spec) {
-  const std::vector<Slot> shapes = COPPICE_TRY(slot_shapes(spec, plan.encoding.count_clipped));
+  const std::vector<Slot> shapes =
+      COPPICE_TRY(slot_shapes(spec, plan.recipe, plan.sum, plan.encoding.count_clipped));
   if (plan.slots.size() != shapes.size()) {
     return refused("slots", "number ", plan.slots.size(), "; the adapter's are ", shapes.size());
   }

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "protocol/round_plan.h"
 
+#include <algorithm>
+
 #include "crypto/hash.h"
 #include "protocol/archive.h"
 
@@ -77,6 +79,14 @@ void serialize_version_2(Archive& archive, RoundPlan& plan) {
   for (Slot& slot : plan.slots) archive(slot.noise_variance);
 }
 
+// What version 3 adds, after that.
+template <typename Archive>
+void serialize_version_3(Archive& archive, RoundPlan& plan) {
+  archive(enum_field(plan.recipe.optimizer, LocalOptimizer::kSgd), plan.recipe.momentum,
+          plan.recipe.normalize_by_steps, plan.recipe.share_a, plan.recipe.share_b,
+          plan.sum.groups);
+}
+
 template <typename Archive>
 void serialize(Archive& archive, RoundPlan& plan) {
   archive(ProtocolVersionField{plan.protocol_version}, plan.fleet, plan.key_set, plan.epoch,
@@ -87,6 +97,13 @@ void serialize(Archive& archive, RoundPlan& plan) {
   const NoiseKind highest = plan.protocol_version >= 2 ? NoiseKind::kBanded : NoiseKind::kNone;
   archive(enum_field(plan.privacy.noise, highest), plan.privacy.cumulative_epsilon, plan.deadline);
   if (plan.protocol_version >= 2) serialize_version_2(archive, plan);
+  if (plan.protocol_version >= 3) serialize_version_3(archive, plan);
+}
+
+std::uint64_t planned_steps(const Recipe& recipe) {
+  if (recipe.max_steps > 0) return recipe.max_steps;
+  if (recipe.max_tokens == 0 || recipe.batch_tokens == 0) return 0;
+  return std::max<std::uint64_t>(1, recipe.max_tokens / recipe.batch_tokens);
 }
 
 std::size_t RoundPlan::delta_elements() const {
@@ -102,8 +119,13 @@ std::size_t RoundPlan::ring_elements() const {
 }
 
 std::uint16_t RoundPlan::needed_version() const {
-  RoundPlan plain = *this; // with version 2's fields as a decoded plan of version 1 has them
   const RoundPlan fresh;
+  if (recipe.optimizer != fresh.recipe.optimizer || recipe.momentum != fresh.recipe.momentum ||
+      recipe.normalize_by_steps || sum.groups != fresh.sum.groups || !recipe.share_a ||
+      !recipe.share_b) {
+    return 3;
+  }
+  RoundPlan plain = *this; // with version 2's fields as a decoded plan of version 1 has them
   plain.sum.corrupt_fraction = fresh.sum.corrupt_fraction;
   plain.sum.dropout_fraction = fresh.sum.dropout_fraction;
   plain.sum.server = fresh.sum.server;

@@ -47,12 +47,15 @@ inline constexpr const char* kMetricReleaseKept = "release_kept"; // 1 if the la
 inline constexpr const char* kMetricExamples = "examples";        // training windows
 inline constexpr const char* kMetricClipped =
     "clipped"; // 1 if the clip shortened the delta; optional
+inline constexpr const char* kMetricSteps =
+    "weighted_steps"; // optimizer steps times weight, with Recipe::normalize_by_steps
 
 // In required_features of every plan with `sum.secure_aggregation`.
 inline constexpr const char* kFeatureSecureAggregation = "secure-aggregation";
 
 enum class Schedule : std::uint8_t { kConstant = 0, kCosine = 1 };
 enum class WeightBy : std::uint8_t { kUniform = 0, kExamples = 1 };
+enum class LocalOptimizer : std::uint8_t { kAdamW = 0, kSgd = 1 };
 
 // How to train. Strategies differ here; trainers know recipes and never strategies' names.
 struct Recipe {
@@ -74,8 +77,21 @@ struct Recipe {
   WeightBy weight_by = WeightBy::kExamples;
   std::uint32_t examples_per_weight = 1; // weight = clamp(examples / this, 1, max_weight)
   std::uint64_t seed = 0;                // of batches and rounding, with round and client
+  LocalOptimizer optimizer = LocalOptimizer::kAdamW;
+  float momentum = 0; // of SGD
+  // The delta goes out divided by the steps that made it, and times the most that there can be
+  // (FedNova, Wang et al. 2020): devices of unequal speed pull equally.
+  bool normalize_by_steps = false;
+  // Factors that have slots. One that is trained without one stays on the device, which goes on
+  // with its own in the next round.
+  bool share_a = true;
+  bool share_b = true;
   bool operator==(const Recipe&) const = default;
 };
+
+// Optimizer steps that the recipe asks for; 0: bounded by time alone. Early stopping may end
+// sooner.
+std::uint64_t planned_steps(const Recipe& recipe);
 
 struct SumTerms {
   std::uint32_t goal = 0;          // reports after which the round may close
@@ -88,8 +104,12 @@ struct SumTerms {
   double corrupt_fraction = 0.1;
   double dropout_fraction = 0.1; // of the roster, after it is closed
   ServerModel server = ServerModel::kSemiMalicious;
+  // Sums that the aggregator makes apart, each over its share of the devices: as many as `cohort`
+  // shows it each device's own delta.
+  std::uint32_t groups = 1;
   bool operator==(const SumTerms&) const = default;
 
+  std::uint32_t smallest_group() const { return cohort / groups; }
   GraphAssumptions graph() const {
     return {.corrupt = corrupt_fraction, .dropout = dropout_fraction, .server = server};
   }

@@ -34,8 +34,15 @@ Result<void> check_recipe(const Recipe& recipe) {
                    recipe.batch_tokens);
   }
   if (!recipe.train_a && !recipe.train_b) return refused("recipe", "trains neither A nor B");
+  if (!recipe.share_a && !recipe.share_b) return refused("recipe", "shares neither A nor B");
+  if (!(recipe.momentum >= 0 && recipe.momentum < 1)) {
+    return refused("recipe.momentum", "is ", recipe.momentum, "; it must be from 0 to below 1");
+  }
   if (recipe.examples_per_weight == 0) {
     return refused("recipe.examples_per_weight", "is 0; it divides");
+  }
+  if (recipe.normalize_by_steps && planned_steps(recipe) == 0) {
+    return refused("recipe.normalize_by_steps", "needs max_steps or max_tokens");
   }
   return {};
 }
@@ -77,6 +84,14 @@ Result<void> check_sum_terms(const SumTerms& sum) {
     return refused("sum.max_weight", "is ", sum.max_weight, "; it must be from 1 to ",
                    limits::kMaxWeight);
   }
+  if (sum.groups == 0 || sum.groups > sum.cohort) {
+    return refused("sum.groups", "is ", sum.groups, "; it must be from 1 to the cohort's ",
+                   sum.cohort);
+  }
+  if (sum.groups > 1 && sum.secure_aggregation) {
+    return refused("sum.groups", "is ", sum.groups,
+                   ", and under secure aggregation there is one sum");
+  }
   return {};
 }
 
@@ -89,9 +104,9 @@ Result<void> RoundPlan::validate(const AdapterSpec& spec) const {
   if (round.value == 0) return refused("round", "is 0; rounds count from 1");
   COPPICE_TRY(check_sum_terms(sum));
   COPPICE_TRY(check_features(*this));
+  COPPICE_TRY(check_recipe(recipe));
   COPPICE_TRY(check_encoding(*this, spec));
   COPPICE_TRY(check_noise(*this));
-  COPPICE_TRY(check_recipe(recipe));
   if (!positive(clip_norm)) return refused("clip_norm", "is ", clip_norm, "; it must be above 0");
   if (!not_negative(privacy.cumulative_epsilon)) {
     return refused("privacy.cumulative_epsilon", "is ", privacy.cumulative_epsilon);

@@ -174,7 +174,8 @@ Result<void> RoundPlay::carry_out(const RoundAction& action, std::deque<RoundEve
     for (const auto& [client, upload] : sum.counted) {
       played_.counted.push_back(member_of(client)->device);
     }
-    const auto version = finish_(sum.elements, static_cast<std::uint32_t>(sum.counted.size()));
+    const auto participants = round_->counted_by_group();
+    const auto version = finish_({sum.elements, participants});
     if (version.ok()) {
       events.emplace_back(ReleaseCommitted{*version});
     } else {

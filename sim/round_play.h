@@ -19,6 +19,7 @@
 #include <vector>
 
 #include "aggregator/round.h"
+#include "aggregator/round_maker.h"
 #include "client/round.h"
 #include "sim/event_queue.h"
 #include "sim/learner.h"
@@ -74,8 +75,7 @@ Sha256 upload_name(RoundId round, DeviceNumber device);
 class RoundPlay {
  public:
   // Called when the sum is there: makes the release. An error abandons the round.
-  using Finish = std::function<Result<AdapterVersion>(std::span<const std::uint32_t> sum,
-                                                      std::uint32_t participants)>;
+  using Finish = std::function<Result<AdapterVersion>(const CountedSums& sums)>;
   // Called for each upload that the sum takes in.
   using OnCounted = std::function<void(DeviceNumber, const Learned&)>;
 

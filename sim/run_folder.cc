@@ -90,6 +90,7 @@ Bytes encode_state(const RunState& state, const Population& population) {
   writer.put<std::uint64_t>(state.spends.size());
   for (const SpendRecord& spend : state.spends) put_spend(writer, spend);
   put_bytes(writer, state.noise);
+  put_bytes(writer, state.strategy);
   writer.put(state.clip_norm);
   writer.put(state.bytes_up);
   writer.put(state.bytes_down);
@@ -124,6 +125,7 @@ Result<RunState> decode_state(ByteSpan bytes, Population& population) {
   for (std::uint64_t i = 0; i < spends; ++i)
     state.spends.push_back(COPPICE_TRY(take_spend(reader)));
   state.noise = COPPICE_TRY(take_bytes(reader, "noise"));
+  state.strategy = COPPICE_TRY(take_bytes(reader, "strategy"));
   state.clip_norm = COPPICE_TRY(reader.take<double>("clip norm"));
   state.bytes_up = COPPICE_TRY(reader.take<std::uint64_t>("bytes up"));
   state.bytes_down = COPPICE_TRY(reader.take<std::uint64_t>("bytes down"));

@@ -24,6 +24,7 @@ struct RunState {
   Bytes adapter; // serialize_adapter()'s
   std::vector<SpendRecord> spends;
   Bytes noise;          // of correlated noise
+  Bytes strategy;       // StrategyState::encode()'s
   double clip_norm = 0; // where it adapts
   std::uint64_t bytes_up = 0;
   std::uint64_t bytes_down = 0;

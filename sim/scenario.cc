@@ -113,6 +113,8 @@ constexpr KeySpec kSimulationKeys[] = {
 
 std::vector<KeySpec> all_keys() {
   std::vector<KeySpec> keys(std::begin(kSimulationKeys), std::end(kSimulationKeys));
+  const auto attack = attack_keys();
+  keys.insert(keys.end(), attack.begin(), attack.end());
   const auto fleet = aggregator_keys();
   keys.insert(keys.end(), fleet.begin(), fleet.end());
   std::ranges::copy_if(client_keys(), std::back_inserter(keys),
@@ -263,6 +265,7 @@ Result<Scenario> scenario_of(const Settings& settings) {
   scenario.population = COPPICE_TRY(population_of(settings));
   scenario.report = report_of(settings);
   scenario.personal = personal_settings(settings);
+  scenario.attack = COPPICE_TRY(attack_of(settings));
   scenario.fleet = COPPICE_TRY(aggregator_settings(settings));
   COPPICE_TRY(check(scenario));
   return scenario;

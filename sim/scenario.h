@@ -13,6 +13,7 @@
 
 #include "aggregator/settings.h"
 #include "client/settings.h"
+#include "sim/attack_settings.h"
 #include "sim/virtual_time.h"
 
 namespace coppice {
@@ -128,6 +129,7 @@ struct Scenario {
   PopulationSettings population;
   ReportSettings report;
   PersonalSettings personal;
+  AttackSettings attack;
   AggregatorSettings fleet;
 };
 

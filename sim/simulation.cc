@@ -66,8 +66,8 @@ Result<std::unique_ptr<Simulation>> Simulation::open(SimulationParts parts, Rank
 
 Result<void> Simulation::prepare() {
   const Scenario& scenario = parts_.scenario;
-  strategy_ = COPPICE_TRY(
-      find_strategy(scenario.fleet.round.strategy, scenario.fleet.round.secure_aggregation));
+  strategy_ =
+      COPPICE_TRY(make_strategy(scenario.fleet.strategy, scenario.fleet.round.secure_aggregation));
   facts_.fleet = sha256(virtual_fleet_key().public_key().span());
   facts_.test = true;
   if (parts_.base) {
@@ -358,10 +358,7 @@ Result<void> Simulation::play_round(const std::atomic<bool>* stop, const OnRound
        .members = members_,
        .identities = parts_.identities,
        .starts = began},
-      *learner_,
-      [&](std::span<const std::uint32_t> sum, std::uint32_t participants) {
-        return finish(*plan, sum, participants);
-      },
+      *learner_, [&](const CountedSums& sums) { return finish(*plan, sums); },
       [&](DeviceNumber device, const Learned& learned) {
         if (learned.delta) deltas_.emplace_back(device, *learned.delta);
         tokens_ += learned.tokens;
@@ -434,15 +431,16 @@ Result<void> Simulation::share_figures() {
 }
 
 // As the service does when it makes a release, in its order: noise, price, step, next clip.
-Result<AdapterVersion> Simulation::finish(const RoundPlan& plan, std::span<const std::uint32_t> sum,
-                                          std::uint32_t participants) {
+Result<AdapterVersion> Simulation::finish(const RoundPlan& plan, const CountedSums& sums) {
   const AggregatorSettings& settings = parts_.scenario.fleet;
-  std::vector<std::uint32_t> elements(sum.begin(), sum.end());
+  std::vector<std::uint32_t> elements(sums.elements.begin(), sums.elements.end());
   if (ranks_.place().size > 1) {
     COPPICE_TRY(ranks_.sum(elements));
     std::size_t at = 0;
-    for (const Slot& slot : plan.slots) {
-      for (std::uint32_t i = 0; i < slot.elements; ++i) elements[at++] &= slot.bits.mask();
+    for (std::uint32_t group = 0; group < plan.sum.groups; ++group) {
+      for (const Slot& slot : plan.slots) {
+        for (std::uint32_t i = 0; i < slot.elements; ++i) elements[at++] &= slot.bits.mask();
+      }
     }
   }
   KeyedBytes source({.experiment = parts_.scenario.seed,
@@ -452,7 +450,10 @@ Result<AdapterVersion> Simulation::finish(const RoundPlan& plan, std::span<const
                      .step = kNoiseBytes});
   state_.noise = COPPICE_TRY(
       add_noise_to_sum(ledger_, settings.privacy, plan, state_.noise, source, elements));
-  outcome_ = COPPICE_TRY(finish_round(plan, *strategy_, elements, participants, *adapter_));
+  StrategyState kept = COPPICE_TRY(StrategyState::decode(state_.strategy));
+  outcome_ =
+      COPPICE_TRY(finish_round(plan, *strategy_, {elements, sums.participants}, *adapter_, kept));
+  state_.strategy = kept.encode();
   if (has_noise(settings)) {
     state_.spends.push_back(spend_of(ledger_, settings.privacy, priced_, millis(state_.time)));
     ledger_ = COPPICE_TRY(PrivacyLedger::of(state_.spends));

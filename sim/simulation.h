@@ -82,8 +82,7 @@ class Simulation {
   double stand_for_more(PlanInputs& inputs) const;
   Result<RoundWeights> weights_of(const RoundPlan& plan) const;
   Result<void> play_round(const std::atomic<bool>* stop, const OnRound& on_round);
-  Result<AdapterVersion> finish(const RoundPlan& plan, std::span<const std::uint32_t> sum,
-                                std::uint32_t participants);
+  Result<AdapterVersion> finish(const RoundPlan& plan, const CountedSums& sums);
   Result<void> share_figures();
   Result<void> write_round(const RoundPlan& plan, Nanos began, const PlayedRound& played);
   Result<void> evaluate();
@@ -94,7 +93,7 @@ class Simulation {
   Ranks& ranks_;
   std::optional<RunFolder> folder_;
   FleetFacts facts_;
-  const Strategy* strategy_ = nullptr;
+  std::unique_ptr<Strategy> strategy_;
   std::unique_ptr<ClientData> data_;
   std::optional<Population> population_;
   std::unique_ptr<EngineTeam> team_;

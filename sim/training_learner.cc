@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <map>
 
+#include "adapters/factor_choice.h"
 #include "client/local_trainer.h"
 
 namespace coppice {
@@ -37,12 +38,13 @@ Result<Learned> learn(Engine& engine, const ClientData& data, std::uint64_t clie
   const RoundTrainer::Job job{plan, start, assignment.deadline, nullptr};
   RoundTrainer::RoundDelta made =
       COPPICE_TRY(train_round(engine, examples, job, random_client(assignment.id), now, on_step));
-  learned.delta = made.delta;
+  learned.delta = all_values(start.spec(), {plan.recipe.share_a, plan.recipe.share_b}, made.delta);
   learned.encoded = COPPICE_TRY(encode_delta(plan, assignment.id, std::move(made.delta),
                                              {.loss_before = made.loss_before,
                                               .loss_after = made.loss_after,
                                               .release_kept = false,
-                                              .examples = made.examples}));
+                                              .examples = made.examples,
+                                              .steps = made.steps}));
   return learned;
 }
 

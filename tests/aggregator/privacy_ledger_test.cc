@@ -106,6 +106,9 @@ TEST(SpendStore, AStateOfSchemaOneIsCopiedAndMigrated) {
     ASSERT_TRUE(store.set("paused", "1").ok());
     ASSERT_TRUE(store.database()
                     .execute("DROP TABLE secagg; DROP TABLE spends; DROP TABLE noise; "
+                             "DROP TABLE strategy; DROP TABLE sums; "
+                             "CREATE TABLE sums (round INTEGER PRIMARY KEY REFERENCES rounds "
+                             "ON DELETE CASCADE, sum BLOB NOT NULL, epoch INTEGER NOT NULL);"
                              "PRAGMA user_version = 1")
                     .ok());
   }

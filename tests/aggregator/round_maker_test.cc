@@ -20,12 +20,17 @@ AggregatorSettings settings() {
   return aggregator_settings(loaded.value()).value();
 }
 
+const Strategy& average() {
+  static const auto strategy = make_strategy({}, false).value();
+  return *strategy;
+}
+
 std::shared_ptr<const AdapterSpec> spec() {
   return std::make_shared<const AdapterSpec>(samples::spec());
 }
 
 Result<RoundPlan> plan_for(std::uint32_t cohort, const AggregatorSettings& from = settings()) {
-  return make_plan({.fleet = samples::hash(1), .base_hash = samples::hash(0x10)}, from, fedavg(),
+  return make_plan({.fleet = samples::hash(1), .base_hash = samples::hash(0x10)}, from, average(),
                    *spec(),
                    {.round = {3},
                     .epoch = {2},
@@ -81,8 +86,8 @@ void check_planned_noise(const PlannedNoise& wanted) {
   }
   from.round.min_survivors = 30;
   inputs.privacy.noise_multiplier =
-      planned_noise_multiplier(facts, from, fedavg(), *spec(), inputs).value();
-  const RoundPlan plan = make_plan(facts, from, fedavg(), *spec(), inputs).value();
+      planned_noise_multiplier(facts, from, average(), *spec(), inputs).value();
+  const RoundPlan plan = make_plan(facts, from, average(), *spec(), inputs).value();
   Spend spend{mechanism_of(plan), wanted.times};
   EXPECT_LE(spent_epsilon({&spend, 1}, 1e-6).value(), wanted.epsilon);
   spend.times += 1;
@@ -103,7 +108,7 @@ TEST(RoundMaker, WhereNoRingHoldsThePlannedNoiseItSaysSo) {
   from.privacy = {.noise = NoiseKind::kCentral, .epsilon = 1e-4, .delta = 1e-6, .rounds = 1000};
   PlanInputs inputs{.round = {3}, .epoch = {2}, .key_set = {1}, .cohort = 40};
   inputs.privacy = {.noise = NoiseKind::kCentral, .delta = 1e-6, .expected_cohort = 40};
-  const auto refused = planned_noise_multiplier({}, from, fedavg(), *spec(), inputs);
+  const auto refused = planned_noise_multiplier({}, from, average(), *spec(), inputs);
   ASSERT_FALSE(refused.ok());
   EXPECT_THAT(refused.error().message, HasSubstr("16 bits"));
 }
@@ -132,22 +137,6 @@ TEST(RoundMaker, ARingTooSmallForTheCohortIsRefusedWithTheNumbers) {
   ASSERT_FALSE(refused.ok());
   EXPECT_EQ(refused.error().code, ErrorCode::kInvalidArgument);
   EXPECT_THAT(refused.error().message, HasSubstr("16"));
-}
-
-TEST(FedAvg, TheStepIsTheWeightedMeanOfTheDeltas) {
-  const Adapter current(spec());
-  RoundSum sum;
-  sum.delta.assign(current.values().size(), 0);
-  sum.delta[0] = 3 * 0.5 + 1 * -0.25; // weights 3 and 1
-  sum.weight = 4;
-  const auto step = fedavg().step(sum, current).value();
-  EXPECT_DOUBLE_EQ(step[0], 0.3125);
-  EXPECT_DOUBLE_EQ(step[1], 0);
-  sum.weight = 0;
-  EXPECT_EQ(fedavg().step(sum, current).error().code, ErrorCode::kFailedPrecondition);
-  sum.weight = 1;
-  sum.delta.pop_back();
-  EXPECT_EQ(fedavg().step(sum, current).error().code, ErrorCode::kInvalidArgument);
 }
 
 // Each device's element is off by less than one ring unit of its weighted value, so the mean is off
@@ -191,8 +180,9 @@ TEST(RoundMaker, TheReleaseIsTheFloatReferenceWithinTheRoundingOfRingAndStep) {
     losses += static_cast<double>(device) * 0.125;
     add_upload(plan.slots, sum, upload);
   }
-  const auto outcome = finish_round(plan, fedavg(), sum, 5, current).value();
-  EXPECT_EQ(outcome.sum.weight, weights); // exact: scale 1
+  const std::vector<std::uint32_t> five{5};
+  StrategyState state;
+  const auto outcome = finish_round(plan, average(), {sum, five}, current, state).value();
   const double scale = plan.slots.front().scale;
   const double bound = plan.slots.front().highest;
   const double tolerance = 5 / (scale * weights) + bound / 32767 / 2 + 1.2e-7 * 2;
@@ -215,7 +205,9 @@ TEST(RoundMaker, DevicesThatApplyTheEncodedStepHoldTheSameBits) {
   std::size_t ring_size = 0;
   for (const Slot& slot : plan.slots) ring_size += slot.elements;
   std::vector<std::uint32_t> sum(ring_size, 3);
-  const auto outcome = finish_round(plan, fedavg(), sum, 2, current).value();
+  const std::vector<std::uint32_t> two{2};
+  StrategyState state;
+  const auto outcome = finish_round(plan, average(), {sum, two}, current, state).value();
   Adapter device = current;
   ASSERT_TRUE(apply_step(device, parse_step(serialize_step(outcome.step), *spec()).value()).ok());
   EXPECT_EQ(serialize_adapter(device), serialize_adapter(outcome.adapter));

@@ -22,7 +22,7 @@ TEST(AggregatorSettings, TheDefaultsAreValid) {
   const auto settings = with({});
   ASSERT_TRUE(settings.ok()) << settings.error().message;
   EXPECT_EQ(settings->lora.r, 8U);
-  EXPECT_EQ(settings->round.strategy, "fedavg");
+  EXPECT_EQ(settings->strategy.name, "fedavg");
   EXPECT_EQ(settings->training.weight_by, WeightBy::kExamples);
   // Twice the sum of the learning rates: 2 x 0.002 x 16.
   EXPECT_NEAR(settings->round.element_bound, 0.064, 1e-6);
@@ -71,14 +71,6 @@ TEST(AggregatorSettings, UniformWeightsAndOtherBudgetsPass) {
   ASSERT_TRUE(settings.ok());
   EXPECT_EQ(settings->training.weight_by, WeightBy::kUniform);
   EXPECT_NEAR(settings->round.element_bound, 2 * 0.002 * 4, 1e-9); // 4 steps of 300 tokens
-}
-
-TEST(Strategies, EachNameOfTheTableIsFoundAndItsOwn) {
-  ASSERT_FALSE(all_strategies().empty());
-  for (const StrategyEntry& entry : all_strategies()) {
-    EXPECT_STREQ(entry.name, entry.strategy.name());
-    EXPECT_EQ(find_strategy(entry.name, false).value(), &entry.strategy);
-  }
 }
 
 } // namespace

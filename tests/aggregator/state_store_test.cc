@@ -30,7 +30,7 @@ class StateStoreTest : public ::testing::Test {
     return store.commit_plan(signed_plan, made, {client_number(1), client_number(2)}, Millis{5});
   }
   static RunningSum sum_of(std::vector<std::uint8_t> before, std::vector<std::uint8_t> fresh) {
-    RunningSum sum{{1, 2, 0xffffffffU}, {}, {}};
+    RunningSum sum{{1, 2, 0xffffffffU}, {}, {}, {0}};
     for (const std::uint8_t i : before) sum.counted.emplace(client_number(i), upload_name(i));
     for (const std::uint8_t i : fresh) sum.uncommitted.emplace(client_number(i), upload_name(i));
     return sum;
@@ -85,6 +85,28 @@ TEST_F(StateStoreTest, ACloseIsRememberedAndMayBeCommittedTwice) {
   StoredPlan ignored;
   EXPECT_TRUE(store.running_round(&ignored).value()->closed);
   EXPECT_TRUE(store.commit_close(RoundId{1}, sum_of({1}, {})).ok());
+}
+
+TEST_F(StateStoreTest, ASumForEachGroupComesBackAndGroupsWithoutOneAreZero) {
+  const auto begin_in_groups = [](StateStore& store) {
+    RoundPlan made = plan(1);
+    made.sum.groups = 3;
+    made.protocol_version = made.needed_version();
+    return store.commit_plan({made.encode(), {}}, made, {client_number(1)}, Millis{5});
+  };
+  {
+    StateStore store = open();
+    ASSERT_TRUE(begin_in_groups(store).ok());
+    RunningSum sum{{0, 0, 1, 2, 3, 4}, {}, {{client_number(1), upload_name(1)}}, {2}, 3};
+    ASSERT_TRUE(store.commit_sum(RoundId{1}, sum).ok());
+    sum.elements = {7, 7, 1, 2, 3, 4}; // group 0 isn't touched: nothing of it is written
+    sum.uncommitted = {{client_number(2), upload_name(2)}};
+    sum.touched = {1};
+    ASSERT_TRUE(store.commit_sum(RoundId{1}, sum).ok());
+  }
+  StateStore store = open();
+  StoredPlan ignored;
+  EXPECT_THAT(store.running_round(&ignored).value()->sum, ElementsAre(0, 0, 1, 2, 3, 4));
 }
 
 TEST_F(StateStoreTest, AnUploadIsCountedOnceOrTheWholeCommitFails) {
@@ -160,7 +182,7 @@ TEST_F(StateStoreTest, RestoredFromABackupNumbersGoOnlyUp) {
 }
 
 TEST_F(StateStoreTest, ANewerSchemaIsRefusedAndLeftAlone) {
-  { ASSERT_TRUE(open().database().execute("PRAGMA user_version = 3").ok()); }
+  { ASSERT_TRUE(open().database().execute("PRAGMA user_version = 99").ok()); }
   const auto refused = StateStore::open(folder_.path());
   ASSERT_FALSE(refused.ok());
   EXPECT_EQ(refused.error().code, ErrorCode::kUnsupported);

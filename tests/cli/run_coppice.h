@@ -57,9 +57,10 @@ inline std::string quoted(const std::string& word) {
 
 // `environment` as a shell writes it before a command: "NO_COLOR=1".
 inline Ran run_coppice(const std::vector<std::string>& arguments,
-                       const std::string& environment = "") {
+                       const std::string& environment = "",
+                       const std::string& program = "coppice") {
   const TestFolder folder;
-  std::string line = environment + " " + quoted(std::string(COPPICE_BINARY_DIR) + "/coppice");
+  std::string line = environment + " " + quoted(cat(COPPICE_BINARY_DIR, "/", program));
   for (const std::string& argument : arguments) line += " " + quoted(argument);
   line += " >" + quoted((folder / "out").string()) + " 2>" + quoted((folder / "err").string()) +
           " </dev/null";

@@ -297,8 +297,10 @@ TEST_F(TrainerTest, ARoundsDeltaIsWhatTrainingAdded) {
 }
 
 TEST_F(TrainerTest, AConstantTrainerSendsItsValueEverywhere) {
-  const auto delta = constant_trainer(0.001F)->train({{}, zeros(), {}, nullptr}).value();
-  EXPECT_EQ(delta.delta, std::vector<float>(zeros().values().size(), 0.001F));
+  RoundPlan plan;
+  plan.slots = {{.name = "t.lora_a", .elements = 5}, {.name = "weight", .kind = SlotKind::kWeight}};
+  const auto delta = constant_trainer(0.001F)->train({plan, zeros(), {}, nullptr}).value();
+  EXPECT_EQ(delta.delta, std::vector<float>(5, 0.001F));
 }
 
 } // namespace

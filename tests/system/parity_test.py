@@ -2,7 +2,8 @@
 """The simulator gives the bits that a fleet of real processes gives.
 
 Eight devices train on texts of their own, under secure aggregation and with everything that a fleet
-has by default. Then the simulator plays the same rounds, with their ids, texts and settings.
+has by default, or with another strategy. Then the simulator plays the same rounds, with their ids,
+texts and settings.
 """
 
 import random
@@ -23,13 +24,14 @@ def paragraphs(number):
         for _ in range(14 + 3 * number))
 
 
-class AFleetAndItsSimulation(FleetTest):
+class PlayedTwice:
     devices = DEVICES
-    secure = True
+    strategy = {}
     settings = {"training.max_steps": 3, "training.batch_tokens": 64, "training.max_length": 64,
                 "training.seed": 7, "round.goal_fraction": 1, "round.examples_per_weight": 10}
 
     def make_fleet(self):
+        self.settings = {**self.settings, **self.strategy}
         super().make_fleet()
         for number in range(DEVICES):
             folder = self.home / "texts" / f"device{number}"
@@ -62,12 +64,27 @@ class AFleetAndItsSimulation(FleetTest):
                "data.path": self.home / "texts", "lora.r": 1, "lora.target_modules": "q_proj",
                "round.min_available_nodes": DEVICES, "round.min_train_nodes": DEVICES,
                "round.deadline": "60s", "round.min_survivors": 3, "report.clients": 1,
-               "personal.max_steps": 1, "report.global_bytes": "1kB", **self.settings}
+               "personal.max_steps": 1, "report.global_bytes": "1kB",
+               "round.secure_aggregation": str(self.secure).lower(), **self.settings}
         run = self.coppice("sim", "run", self.home / "scenario.toml", "--out", self.home / "run",
                            "--identities", self.home / "ids",
                            *[f"--set={name}={value}" for name, value in own.items()])
         self.assertEqual(run["release_sha256"], released)
         self.assertEqual(len(set(released)), ROUNDS)
+
+
+class AFleetAndItsSimulation(PlayedTwice, FleetTest):
+    secure = True
+
+
+class FactorsThatTakeTurnsUnderMomentum(PlayedTwice, FleetTest):
+    secure = True
+    strategy = {"round.strategy": "rolora", "strategy.server_optimizer": "momentum"}
+
+
+class ASumForEachDevice(PlayedTwice, FleetTest):
+    secure = False
+    strategy = {"round.strategy": "median"}
 
 
 if __name__ == "__main__":

@@ -94,12 +94,13 @@ std::vector<double> PackOptimizer::prepare(std::span<const Turn> turns,
   return all;
 }
 
-void PackOptimizer::step(std::span<const Turn> turns, const at::Tensor& gradient) {
+void PackOptimizer::adamw(std::span<const Turn> turns, const at::Tensor& gradient,
+                          at::Tensor& values, at::Tensor& first, at::Tensor& second) {
   std::vector<float> keep, weight1, weight2, size, root, epsilon;
   bool decays = false;
   for (const Turn& turn : turns) {
     const OptimizerSettings& of = settings_[turn.client];
-    const auto number = static_cast<double>(++steps_[turn.client]);
+    const auto number = static_cast<double>(steps_[turn.client]);
     const auto bias = [&](float beta) { return 1.0 - std::pow(double{beta}, number); };
     const double rate = double{of.learning_rate} * double{turn.rate_factor};
     keep.push_back(static_cast<float>(1.0 - rate * double{of.weight_decay}));
@@ -110,15 +111,37 @@ void PackOptimizer::step(std::span<const Turn> turns, const at::Tensor& gradient
     epsilon.push_back(of.epsilon);
     decays = decays || of.weight_decay > 0;
   }
-  at::Tensor values = rows(values_, turns), first = rows(first_, turns),
-             second = rows(second_, turns);
-  const at::Tensor before = is_a_.defined() ? values.clone() : at::Tensor();
   first.lerp_(gradient, column(weight1));
   second.lerp_(gradient.square(), column(weight2));
   at::Tensor change = second.sqrt().mul_(column(root)).add_(column(epsilon));
   change.reciprocal_().mul_(first).mul_(column(size));
   if (decays) values.mul_(column(keep));
   values.sub_(change);
+}
+
+void PackOptimizer::sgd(std::span<const Turn> turns, const at::Tensor& gradient, at::Tensor& values,
+                        at::Tensor& first) const {
+  std::vector<float> momentum, decay, rate;
+  for (const Turn& turn : turns) {
+    const OptimizerSettings& of = settings_[turn.client];
+    momentum.push_back(of.momentum);
+    decay.push_back(of.weight_decay);
+    rate.push_back(of.learning_rate * turn.rate_factor);
+  }
+  first.mul_(column(momentum)).add_(gradient).add_(values * column(decay));
+  values.sub_(first * column(rate));
+}
+
+void PackOptimizer::step(std::span<const Turn> turns, const at::Tensor& gradient) {
+  for (const Turn& turn : turns) ++steps_[turn.client];
+  at::Tensor values = rows(values_, turns), first = rows(first_, turns),
+             second = rows(second_, turns);
+  const at::Tensor before = is_a_.defined() ? values.clone() : at::Tensor();
+  if (settings_.front().kind == OptimizerKind::kSgd) {
+    sgd(turns, gradient, values, first);
+  } else {
+    adamw(turns, gradient, values, first, second);
+  }
   if (before.defined()) values.copy_(at::where(trained(turns), values, before));
   if (all_have(turns)) return;
   const at::Tensor where = clients_of(turns);

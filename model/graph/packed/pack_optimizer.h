@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// AdamW on all clients of a pack at once: the counterpart of model/adapter_optimizer.h, over (K, P)
-// tensors. Each client has its own settings, its own steps and its own rate.
+// AdamW or SGD on all clients of a pack at once: the counterpart of model/adapter_optimizer.h, over
+// (K, P) tensors. Each client has its own settings, but for the kind, its own steps and its own
+// rate.
 #pragma once
 
 #include <ATen/core/Tensor.h>
@@ -41,6 +42,11 @@ class PackOptimizer {
   void restore(std::size_t client, const TrainState& state); // which was checked
 
  private:
+  // Of the clients that have a turn, in place.
+  void adamw(std::span<const Turn> turns, const at::Tensor& gradient, at::Tensor& values,
+             at::Tensor& first, at::Tensor& second);
+  void sgd(std::span<const Turn> turns, const at::Tensor& gradient, at::Tensor& values,
+           at::Tensor& first) const;
   bool all_have(std::span<const Turn> turns) const { return turns.size() == settings_.size(); }
   at::Tensor clients_of(std::span<const Turn> turns) const; // their numbers
   // The rows of a (K, P) tensor: itself if all clients have a turn.

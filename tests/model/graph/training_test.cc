@@ -63,13 +63,14 @@ TEST(Training, GradientsOfClientsTogetherEqualThoseAlone) {
   }
 }
 
-// AdamW in float64, from Loshchilov and Hutter's algorithm 2 with PyTorch's order of operations.
-struct ReferenceAdamW {
+// In float64: AdamW from Loshchilov and Hutter's algorithm 2 with PyTorch's order of operations,
+// and SGD from the documentation of torch.optim.SGD (dampening 0, no Nesterov).
+struct ReferenceOptimizer {
   OptimizerSettings settings;
   std::vector<double> start, values, first, second;
   int steps = 0;
 
-  explicit ReferenceAdamW(const Adapter& adapter, const OptimizerSettings& optimizer)
+  explicit ReferenceOptimizer(const Adapter& adapter, const OptimizerSettings& optimizer)
       : settings(optimizer),
         start(adapter.values().begin(), adapter.values().end()),
         values(start),
@@ -90,6 +91,12 @@ struct ReferenceAdamW {
     ++steps;
     for (std::size_t i = 0; i < gradient.size(); ++i) {
       const double g = gradient[i] * clip;
+      if (settings.kind == OptimizerKind::kSgd) {
+        const double decayed = g + double{settings.weight_decay} * values[i];
+        first[i] = double{settings.momentum} * first[i] + decayed;
+        values[i] -= rate * first[i];
+        continue;
+      }
       values[i] -= rate * double{settings.weight_decay} * values[i];
       first[i] = beta1 * first[i] + (1 - beta1) * g;
       second[i] = beta2 * second[i] + (1 - beta2) * g * g;
@@ -100,12 +107,12 @@ struct ReferenceAdamW {
   }
 };
 
-void expect_adamw(const OptimizerSettings& settings) {
+void expect_as_reference(const OptimizerSettings& settings) {
   const auto base = float_tiny_model();
   const auto engine = engine_for(base);
   const Adapter start = random_adapter(*base, 3, 6);
   const auto session = engine->start_training({job_of(start, settings)}).value();
-  ReferenceAdamW reference(start, settings);
+  ReferenceOptimizer reference(start, settings);
   for (std::uint64_t step = 0; step < 5; ++step) {
     const float factor = 1.0F - 0.1F * static_cast<float>(step);
     const Batch batch{.sequences = {random_sequence(*base, 24, step)},
@@ -123,10 +130,20 @@ void expect_adamw(const OptimizerSettings& settings) {
   }
 }
 
-TEST(Training, StepsAreAdamW) { expect_adamw({.learning_rate = 1e-2F}); }
+TEST(Training, StepsAreAdamW) { expect_as_reference({.learning_rate = 1e-2F}); }
+
+TEST(Training, StepsAreSgdWithMomentumAndDecay) {
+  expect_as_reference({.kind = OptimizerKind::kSgd, .learning_rate = 0.1F});
+  expect_as_reference({.kind = OptimizerKind::kSgd,
+                       .momentum = 0.9F,
+                       .learning_rate = 0.05F,
+                       .weight_decay = 0.1F,
+                       .max_gradient_norm = 0.05F,
+                       .proximal_mu = 0.5F});
+}
 
 TEST(Training, StepsDecayClipAndPullTowardsTheStart) {
-  expect_adamw(
+  expect_as_reference(
       {.learning_rate = 1e-2F,
        .beta1 = 0.8F,
        .beta2 = 0.95F,

@@ -1,0 +1,121 @@
+// SPDX-License-Identifier: Apache-2.0
+// The table of strategies. A new one is a file, a declaration in strategies.h, and a line here.
+#include <algorithm>
+#include <array>
+
+#include "aggregator/strategies/strategies.h"
+#include "base/text.h"
+
+namespace coppice {
+namespace {
+
+struct Alias {
+  std::string_view theirs, ours;
+};
+// Flower's classes, and names in common use.
+constexpr Alias kAliases[] = {
+    {"FedAvg", "fedavg"}, {"FedIT", "fedavg"},  {"FedProx", "fedprox"},
+    {"FFA-LoRA", "ffa"},  {"RoLoRA", "rolora"}, {"FedNova", "fednova"},
+};
+
+std::span<const StrategyEntry> ours() {
+  static constexpr std::array kTable{
+      StrategyEntry{"fedavg", Need::kSum, "McMahan et al. 2017; FedIT: Zhang et al. 2024",
+                    "the weighted mean of A and of B", "", fedavg},
+      StrategyEntry{"ffa", Need::kSum, "FFA-LoRA: Sun et al. 2024", "A frozen, the mean of B", "",
+                    ffa},
+      StrategyEntry{"rolora", Need::kSum, "RoLoRA: Chen et al. 2025",
+                    "B in one round, A in the next", "", rolora},
+      StrategyEntry{"fedprox", Need::kSum, "Li et al. 2020",
+                    "fedavg, with devices held near the received adapter", "", fedprox},
+      StrategyEntry{"fednova", Need::kSum, "Wang et al. 2020",
+                    "deltas count by step, whoever took more", "", fednova},
+      StrategyEntry{"fedavgm", Need::kSum, "Hsu, Qi, Brown 2019", "fedavg with server momentum",
+                    "server_learning_rate|server_momentum", fedavgm},
+      StrategyEntry{"fedadam", Need::kSum, "Reddi et al. 2021", "Adam on the mean delta",
+                    "server_learning_rate|beta1|beta2|tau", fedadam},
+      StrategyEntry{"fedyogi", Need::kSum, "Reddi et al. 2021", "Yogi on the mean delta",
+                    "server_learning_rate|beta1|beta2|tau", fedyogi},
+      StrategyEntry{"fedadagrad", Need::kSum, "Reddi et al. 2021", "Adagrad on the mean delta",
+                    "server_learning_rate|tau", fedadagrad},
+      StrategyEntry{"median", Need::kIndividual, "Yin et al. 2018", "median of each coordinate",
+                    "bucket", median},
+      StrategyEntry{"trimmed-mean", Need::kIndividual, "Yin et al. 2018",
+                    "mean of each coordinate without its ends", "trim|bucket",
+                    trimmed_mean_strategy},
+      StrategyEntry{"krum", Need::kIndividual, "Blanchard et al. 2017",
+                    "the update with the closest neighbours", "byzantine_fraction|bucket",
+                    krum_strategy},
+      StrategyEntry{"multi-krum", Need::kIndividual, "Blanchard et al. 2017",
+                    "the mean of those with close neighbours", "byzantine_fraction|keep|bucket",
+                    multi_krum_strategy},
+      StrategyEntry{"bulyan", Need::kIndividual, "El Mhamdi et al. 2018",
+                    "krum again and again, then trimmed around the median",
+                    "byzantine_fraction|bucket", bulyan_strategy},
+      StrategyEntry{"norm-bound", Need::kIndividual, "Sun et al. 2019",
+                    "the mean of updates shortened to a norm", "radius|bucket",
+                    norm_bound_strategy},
+      StrategyEntry{"rfa", Need::kIndividual, "Pillutla et al. 2022",
+                    "the geometric median, smoothed", "bucket", rfa_strategy},
+      StrategyEntry{"centered-clip", Need::kIndividual, "Karimireddy, He, Jaggi 2021",
+                    "updates clipped around the last step", "radius|bucket",
+                    centered_clip_strategy},
+  };
+  return kTable;
+}
+
+Error unknown(std::string_view name) {
+  std::vector<std::string> names;
+  for (const StrategyEntry& entry : all_strategies()) names.emplace_back(entry.name);
+  const std::string nearest = nearest_name(name, names);
+  return {ErrorCode::kInvalidArgument, cat("unknown strategy '", name, "'; ",
+                                           nearest.empty() ? cat("known: ", join(names, ", "))
+                                                           : cat("did you mean '", nearest, "'?"))};
+}
+
+} // namespace
+
+const char* need_name(Need need) {
+  switch (need) {
+    case Need::kSum: return "Sum";
+    case Need::kMultiPassSum: return "MultiPassSum";
+    case Need::kGroupSum: return "GroupSum";
+    case Need::kIndividual: return "Individual";
+  }
+  return "unknown";
+}
+
+std::span<const StrategyEntry> all_strategies() {
+  static const std::vector<StrategyEntry> all = [] {
+    std::vector<StrategyEntry> both(ours().begin(), ours().end());
+    both.insert(both.end(), custom_strategies().begin(), custom_strategies().end());
+    return both;
+  }();
+  return all;
+}
+
+std::string_view strategy_name(std::string_view name) {
+  for (const Alias& alias : kAliases) {
+    if (name == alias.theirs) return alias.ours;
+  }
+  return name;
+}
+
+Result<std::unique_ptr<Strategy>> make_strategy(const StrategySettings& settings,
+                                                bool secure_aggregation) {
+  const std::string_view name = strategy_name(settings.name);
+  const auto entry = std::ranges::find(all_strategies(), name, &StrategyEntry::name);
+  if (entry == all_strategies().end()) return unknown(settings.name);
+  std::unique_ptr<Strategy> strategy = entry->make(settings);
+  if (secure_aggregation && strategy->need() != Need::kSum) {
+    return Error{ErrorCode::kFailedPrecondition,
+                 cat("strategy '", name, "' needs ",
+                     strategy->need() == Need::kIndividual ? "every device's own delta"
+                                                           : "the sums of groups of devices",
+                     ", and secure aggregation hides exactly that; choose a strategy of need Sum, "
+                     "or switch one of them off")};
+  }
+  return with_server_optimizer(std::move(strategy), settings);
+}
+
+} // namespace coppice

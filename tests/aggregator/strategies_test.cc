@@ -1,0 +1,216 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <gmock/gmock.h>
+
+#include <map>
+#include <numeric>
+#include <set>
+
+#include "adapters/factor_choice.h"
+#include "aggregator/round_maker.h"
+#include "tests/protocol/samples.h"
+
+namespace coppice {
+namespace {
+
+using ::testing::Each;
+using ::testing::HasSubstr;
+
+std::shared_ptr<const AdapterSpec> spec() {
+  return std::make_shared<const AdapterSpec>(samples::spec());
+}
+
+std::unique_ptr<Strategy> strategy(std::string name, StrategySettings settings = {}) {
+  settings.name = std::move(name);
+  return make_strategy(settings, false).value();
+}
+
+RoundPlan plan_of(const Strategy& strategy, std::uint64_t round = 1) {
+  AggregatorSettings settings =
+      aggregator_settings(Settings::load(aggregator_keys(), std::nullopt, {}, {}).value()).value();
+  settings.round.secure_aggregation = false;
+  return make_plan({}, settings, strategy, *spec(), {.round = {round}, .cohort = 8}).value();
+}
+
+RoundSum sum_of(std::vector<double> delta, double weight, std::uint32_t participants = 2) {
+  return {.delta = std::move(delta), .weight = weight, .participants = participants};
+}
+
+std::vector<double> filled(double value) {
+  return std::vector<double>(spec()->parameters(), value);
+}
+
+TEST(Strategies, EachNameOfTheTableIsItsOwnAndMakesAStrategyOfItsNeed) {
+  std::set<std::string_view> names;
+  for (const StrategyEntry& entry : all_strategies()) {
+    EXPECT_TRUE(names.insert(entry.name).second) << entry.name;
+    EXPECT_FALSE(entry.paper.empty()) << entry.name;
+    EXPECT_EQ(strategy(std::string(entry.name))->need(), entry.need) << entry.name;
+  }
+}
+
+TEST(Strategies, AWrongNameIsAnsweredWithTheNearest) {
+  const auto refused = make_strategy({.name = "fedavgg"}, false);
+  ASSERT_FALSE(refused.ok());
+  EXPECT_EQ(refused.error().code, ErrorCode::kInvalidArgument);
+  EXPECT_THAT(refused.error().message, HasSubstr("did you mean 'fedavg'"));
+}
+
+TEST(Strategies, WhatLooksAtSingleDeltasIsRefusedUnderSecureAggregationWithItsReason) {
+  for (const StrategyEntry& entry : all_strategies()) {
+    const auto made = make_strategy({.name = std::string(entry.name)}, true);
+    EXPECT_EQ(made.ok(), entry.need == Need::kSum) << entry.name;
+    if (made.ok()) continue;
+    EXPECT_THAT(made.error().message, HasSubstr("secure aggregation hides"));
+  }
+}
+
+TEST(FedAvg, TheStepIsTheWeightedMeanOfTheDeltas) {
+  const auto fedavg = strategy("fedavg");
+  const RoundPlan plan = plan_of(*fedavg);
+  const Adapter current(spec());
+  StrategyState state;
+  std::vector<double> delta = filled(0);
+  delta[0] = 3 * 0.5 + 1 * -0.25; // weights 3 and 1
+  std::vector<RoundSum> groups{sum_of(delta, 4)};
+  const auto step = fedavg->step({plan, groups, current}, state).value();
+  EXPECT_DOUBLE_EQ(step[0], 0.3125);
+  EXPECT_DOUBLE_EQ(step[1], 0);
+  groups[0].weight = 0;
+  EXPECT_EQ(fedavg->step({plan, groups, current}, state).error().code,
+            ErrorCode::kFailedPrecondition);
+}
+
+// mean(B_i A) = mean(B_i) A: the exactness that freezing one factor buys, on random factors.
+TEST(FfaLora, AStaysAndHasNoSlotSoAnUploadIsShorterAndTheMeanExact) {
+  const auto ffa = strategy("ffa");
+  const RoundPlan plan = plan_of(*ffa);
+  EXPECT_FALSE(plan.recipe.train_a);
+  for (const Slot& slot : plan.slots) EXPECT_EQ(slot.name.find(".lora_a"), std::string::npos);
+  EXPECT_LT(plan.delta_elements(), spec()->parameters());
+  const Adapter current = Adapter::initial(spec(), 7);
+  std::vector<std::uint32_t> sum(plan.ring_elements(), 5);
+  const std::vector<std::uint32_t> participants{2};
+  StrategyState state;
+  const auto outcome = finish_round(plan, *ffa, {sum, participants}, current, state).value();
+  for (std::size_t target = 0; target < current.targets(); ++target) {
+    EXPECT_TRUE(std::ranges::equal(outcome.adapter.a(target), current.a(target)));
+    EXPECT_FALSE(std::ranges::equal(outcome.adapter.b(target), current.b(target)));
+  }
+}
+
+TEST(RoLora, BAndATakeTurnsAndBIsFirst) {
+  const auto rolora = strategy("rolora");
+  for (std::uint64_t round = 1; round <= 4; ++round) {
+    const RoundPlan plan = plan_of(*rolora, round);
+    EXPECT_EQ(plan.recipe.train_b, round % 2 == 1);
+    EXPECT_EQ(plan.recipe.train_a, round % 2 == 0);
+    EXPECT_EQ(plan.protocol_version, 3);
+  }
+}
+
+TEST(FedProx, TheRecipeHoldsDevicesNear) {
+  EXPECT_GT(plan_of(*strategy("fedprox")).recipe.proximal_mu, 0);
+}
+
+// Wang et al. 2020, equation 8, on two devices of 2 and 8 steps: each step of a device moves by the
+// same, so what each did is proportional to its steps, and the normalized mean takes both alike.
+TEST(FedNova, DevicesThatTookMoreStepsPullNoHarder) {
+  const auto fednova = strategy("fednova");
+  const RoundPlan plan = plan_of(*fednova);
+  EXPECT_TRUE(plan.recipe.normalize_by_steps);
+  EXPECT_EQ(plan.slots.back().name, kMetricSteps);
+  const Adapter current(spec());
+  const double tau = static_cast<double>(planned_steps(plan.recipe));
+  // delta_k = g_k tau_k; sent: g_k tau.
+  const double slow = 1, fast = -1;
+  RoundSum sum = sum_of(filled(slow * tau + fast * tau), 2);
+  sum.weighted_steps = 2 + 8;
+  StrategyState state;
+  EXPECT_THAT(fednova->step({plan, {&sum, 1}, current}, state).value(), Each(0.0));
+  sum.delta = filled(2 * tau); // g = 1 for both: the mean of 5 steps of 1
+  EXPECT_THAT(fednova->step({plan, {&sum, 1}, current}, state).value(),
+              Each(::testing::DoubleNear(5, 1e-12)));
+}
+
+// 16 honest updates within 0.01 of 1 and three hostile ones a thousand times as far on the other
+// side: what chooses or takes middles stays among the honest, what bounds lengths lets three of
+// nineteen pull back by no more than their number.
+TEST(Robust, AMinorityFarOutDoesNotDecideTheStep) {
+  std::vector<RoundSum> groups;
+  for (int i = 0; i < 16; ++i) groups.push_back(sum_of(filled(2 * (0.99 + 0.00125 * i)), 2, 1));
+  for (int i = 0; i < 3; ++i) groups.push_back(sum_of(filled(-1000), 1, 1));
+  const Adapter current(spec());
+  double mean = 0;
+  for (const RoundSum& sum : groups) mean += sum.delta[0] / sum.weight / 19;
+  EXPECT_LT(mean, -100) << "the attack would win against the plain mean";
+  const std::map<std::string, double> least{
+      {"median", 0.99}, {"trimmed-mean", 0.99}, {"krum", 0.99},       {"multi-krum", 0.99},
+      {"bulyan", 0.99}, {"rfa", 0.9},           {"norm-bound", 0.68}, {"centered-clip", 0.68}};
+  for (const auto& [name, floor] : least) {
+    const auto rule = strategy(name);
+    const RoundPlan plan = plan_of(*rule);
+    EXPECT_EQ(plan.sum.groups, plan.sum.cohort) << name;
+    StrategyState state{.rounds = 1, .vectors = {}};
+    const auto step = rule->step({plan, groups, current}, state);
+    ASSERT_TRUE(step.ok()) << name << ": " << step.error().message;
+    EXPECT_THAT(*step, Each(::testing::AllOf(::testing::Ge(floor), ::testing::Le(1.02)))) << name;
+  }
+}
+
+TEST(Robust, TooFewUpdatesAbandonTheRoundInsteadOfReleasingAGuess) {
+  const auto bulyan = strategy("bulyan", {.byzantine_fraction = 0.4});
+  std::vector<RoundSum> groups(5, sum_of(filled(1), 1, 1));
+  const Adapter current(spec());
+  StrategyState state;
+  EXPECT_EQ(bulyan->step({plan_of(*bulyan), groups, current}, state).error().code,
+            ErrorCode::kFailedPrecondition);
+}
+
+TEST(Robust, BucketsAreGroupsWhoseMeansCountAsUpdates) {
+  const auto rule = strategy("median", {.bucket = 3});
+  EXPECT_EQ(rule->need(), Need::kGroupSum);
+  EXPECT_EQ(plan_of(*rule).sum.groups, 3U); // of 8 devices
+}
+
+// The step of momentum after two rounds of the same mean, by hand: 1, then 0.9 + 1.
+TEST(ServerOptimizer, GoesAroundAnyStrategyAndKeepsItsMomentum) {
+  const auto momentum = strategy("ffa", {.server_optimizer = ServerOptimizerKind::kMomentum});
+  const RoundPlan plan = plan_of(*momentum);
+  EXPECT_FALSE(plan.recipe.train_a);
+  std::vector<RoundSum> groups{sum_of(filled(3), 3)};
+  const Adapter current(spec());
+  StrategyState state{.rounds = 1, .vectors = {}};
+  EXPECT_THAT(momentum->step({plan, groups, current}, state).value(), Each(1.0));
+  state = StrategyState::decode(state.encode()).value();
+  state.rounds = 2;
+  EXPECT_THAT(momentum->step({plan, groups, current}, state).value(), Each(1.9));
+}
+
+TEST(StrategyState, ReadsBackAsItWasWrittenAndRefusesWhatIsCut) {
+  StrategyState state{.rounds = 3, .vectors = {}};
+  state.at("momentum", 4)[2] = -1.5;
+  const Bytes bytes = state.encode();
+  EXPECT_EQ(StrategyState::decode(bytes).value(), state);
+  EXPECT_EQ(StrategyState::decode({}).value(), StrategyState{});
+  for (std::size_t size = 1; size < bytes.size(); ++size) {
+    EXPECT_FALSE(StrategyState::decode(ByteSpan(bytes).first(size)).ok()) << size;
+  }
+}
+
+TEST(FactorChoice, WhatIsChosenComesBackInItsPlaces) {
+  std::vector<float> all(spec()->parameters());
+  for (std::size_t i = 0; i < all.size(); ++i) all[i] = static_cast<float>(i + 1);
+  for (const FactorChoice choice : {FactorChoice{true, true}, {true, false}, {false, true}}) {
+    const auto chosen = chosen_values<float>(*spec(), choice, all);
+    const auto back = all_values(*spec(), choice, chosen);
+    double sum = 0;
+    for (std::size_t i = 0; i < all.size(); ++i) {
+      EXPECT_TRUE(back[i] == 0 || back[i] == all[i]);
+      sum += static_cast<double>(back[i]);
+    }
+    EXPECT_EQ(sum, std::accumulate(chosen.begin(), chosen.end(), 0.0));
+  }
+}
+
+} // namespace
+} // namespace coppice
