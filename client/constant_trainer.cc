@@ -8,7 +8,7 @@ class ConstantTrainer final : public RoundTrainer {
  public:
   explicit ConstantTrainer(float value) : value_(value) {}
   Result<RoundDelta> train(const Job& job) override {
-    return RoundDelta{std::vector<float>(job.start.values().size(), value_), 0, 0, 1};
+    return RoundDelta{std::vector<float>(job.start->values().size(), value_), 0, 0, 1};
   }
 
  private:
