@@ -79,7 +79,8 @@ Result<void> train(coppice_model* model, const std::vector<AdapterUse>& below,
       .recipe = recipe,
       .randomness = {.experiment = recipe.seed, .purpose = RandomPurpose::kBatchOrder},
       .frozen = below,
-      .start = COPPICE_TRY(starting_adapter(*model->base, options)),
+      .start =
+          std::make_shared<const Adapter>(COPPICE_TRY(starting_adapter(*model->base, options))),
       .now = [&] { return enough ? kOver : clock.monotonic(); },
       .deadline = kOver,
       .on_step =

@@ -69,7 +69,8 @@ Result<ExitCode> bench_train_step(Context& context, const BenchOptions& options)
       options.rank, static_cast<float>(2 * options.rank), LoraScaling::kStandard, all));
   const std::size_t trained = spec.parameters();
   TrainJob job{.frozen = {},
-               .start = Adapter::initial(std::make_shared<const AdapterSpec>(std::move(spec)), 0),
+               .start = std::make_shared<const Adapter>(
+                   Adapter::initial(std::make_shared<const AdapterSpec>(std::move(spec)), 0)),
                .optimizer = {}};
   std::vector<TrainJob> jobs;
   jobs.push_back(std::move(job));

@@ -67,7 +67,7 @@ Sha256 hash_of(const std::vector<Adapter>& adapters) {
 Result<PackTimes> time_clients(const OpenModel& model, const PackOptions& options,
                                const std::shared_ptr<const AdapterSpec>& spec,
                                std::uint32_t clients) {
-  const Adapter start = Adapter::initial(spec, 0);
+  const auto start = std::make_shared<const Adapter>(Adapter::initial(spec, 0));
   std::vector<std::vector<Batch>> steps(options.sequences, std::vector<Batch>(clients));
   for (std::size_t step = 0; step < steps.size(); ++step) {
     for (std::size_t client = 0; client < clients; ++client) {

@@ -100,20 +100,25 @@ Result<void> tell_end(Console& console, const fs::path& out, const SimulationEnd
   console.print(cat("Report: ", written.front()));
   Json releases = Json::array();
   for (const Sha256& release : end.releases) releases.push_back(release.hex());
-  console.finish("coppice.sim_run.v1", Json{{"out", out.string()},
-                                            {"rounds", end.rounds},
-                                            {"reason", end.reason},
-                                            {"virtual_s", end.time.seconds()},
-                                            {"clients_per_s", rate},
-                                            {"events_per_s", event_rate},
-                                            {"seconds", end.seconds},
-                                            {"bytes_up", end.bytes_up},
-                                            {"bytes_down", end.bytes_down},
-                                            {"joules", end.joules},
-                                            {"epsilon", end.epsilon},
-                                            {"events_sha256", events},
-                                            {"report", written.front()},
-                                            {"release_sha256", std::move(releases)}});
+  console.finish("coppice.sim_run.v1",
+                 Json{{"out", out.string()},
+                      {"rounds", end.rounds},
+                      {"reason", end.reason},
+                      {"virtual_s", end.time.seconds()},
+                      {"engine", runs.front().manifest.engine},
+                      {"device", runs.front().manifest.device},
+                      {"instruction_level", runs.front().manifest.instruction_level},
+                      {"trained", end.trained},
+                      {"clients_per_s", rate},
+                      {"events_per_s", event_rate},
+                      {"seconds", end.seconds},
+                      {"bytes_up", end.bytes_up},
+                      {"bytes_down", end.bytes_down},
+                      {"joules", end.joules},
+                      {"epsilon", end.epsilon},
+                      {"events_sha256", events},
+                      {"report", written.front()},
+                      {"release_sha256", std::move(releases)}});
   return {};
 }
 
@@ -143,7 +148,7 @@ Result<void> check_ranks(Ranks& ranks, const LoadedScenario& loaded, const Simul
 Result<ExitCode> play(Context& context, LoadedScenario loaded, const fs::path& out, bool resume) {
   Console& console = context.console;
   const auto ranks = COPPICE_TRY(open_ranks());
-  SimulationParts parts = COPPICE_TRY(simulation_parts(loaded));
+  SimulationParts parts = COPPICE_TRY(simulation_parts(loaded, ranks->place()));
   loaded.manifest["ranks"] = ranks->place().size;
   parts.identities = COPPICE_TRY(parse_identities(loaded.manifest["identities"]));
   COPPICE_TRY(check_ranks(*ranks, loaded, parts));

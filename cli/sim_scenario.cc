@@ -57,8 +57,8 @@ Result<LoadedScenario> load(const Source& source) {
   std::string decisive; // all that results follow from
   for (const Settings::Row& row : settings.show_origin()) {
     rows.push_back({{"name", row.name}, {"value", row.value}, {"origin", row.origin}});
-    if (row.name != "workers" && row.name != "name")
-      decisive += cat(row.name, "=", row.value, "\n");
+    const bool decides = row.name != "workers" && row.name != "name" && row.name != "device";
+    if (decides) decisive += cat(row.name, "=", row.value, "\n");
   }
   loaded.manifest = {{"schema", "coppice.sim_manifest.v1"},
                      {"name", loaded.scenario.name},
@@ -88,6 +88,14 @@ Result<LoadedScenario> load(const Source& source) {
   return loaded;
 }
 
+// Those of this process: of several ranks each has one, by its number on its host.
+std::vector<std::string> devices_of(const Scenario& scenario, const RankPlace& place) {
+  const std::vector<std::string>& named = scenario.devices;
+  if (named.front() == "cuda") return {cat("cuda:", place.local_rank)};
+  if (place.size == 1) return named;
+  return {named[place.local_rank % named.size()]};
+}
+
 } // namespace
 
 Result<LoadedScenario> load_scenario(const fs::path& file, const std::vector<std::string>& set,
@@ -111,20 +119,33 @@ Result<LoadedScenario> reload_scenario(const Json& manifest) {
   return load(source);
 }
 
-Result<SimulationParts> simulation_parts(LoadedScenario& loaded) {
+Result<SimulationParts> simulation_parts(LoadedScenario& loaded, const RankPlace& place) {
   const Scenario& scenario = loaded.scenario;
   SimulationParts parts{
       .scenario = scenario, .scenario_folder = loaded.folder, .base = nullptr, .engine = {}};
   if (scenario.model.empty()) return parts;
   parts.base = COPPICE_TRY(BaseModel::open(loaded.folder / scenario.model));
   if (scenario.training == TrainingKind::kNone) return parts;
-  const EngineOptions options{.threads = 1, .exact = scenario.exact_products};
-  parts.engine = [base = parts.base, engine = scenario.engine, options] {
-    return open_engine(engine, base, options);
+  const std::vector<std::string> devices = devices_of(scenario, place);
+  const bool on_cpu = devices.front() == "cpu";
+  if (!on_cpu && scenario.workers == 0) {
+    parts.scenario.workers = static_cast<unsigned>(devices.size());
+    loaded.manifest["workers"] = devices.size();
+  }
+  parts.engine = [base = parts.base, engine = scenario.engine, devices,
+                  options = EngineOptions{.threads = 1,
+                                          .activation_bytes = scenario.memory,
+                                          .exact = scenario.exact_products}](unsigned worker) {
+    EngineOptions own = options;
+    own.device = devices[worker % devices.size()];
+    return open_engine(engine, base, own);
   };
-  const auto probe = COPPICE_TRY(parts.engine());
-  loaded.manifest["engine"] = probe->info().name;
-  loaded.manifest["instruction_level"] = probe->info().instruction_level;
+  const auto probe = COPPICE_TRY(parts.engine(0));
+  const EngineInfo info = probe->info();
+  parts.packs = info.packs;
+  loaded.manifest["engine"] = info.name;
+  loaded.manifest["device"] = join(devices, ",");
+  loaded.manifest["instruction_level"] = info.instruction_level;
   return parts;
 }
 

@@ -22,7 +22,8 @@ Result<LoadedScenario> load_scenario(const fs::path& file, const std::vector<std
 // From a run's manifest.
 Result<LoadedScenario> reload_scenario(const Json& manifest);
 
-// Opens base and engine as the scenario says; adds to the manifest what a run must be gone on with.
-Result<SimulationParts> simulation_parts(LoadedScenario& loaded);
+// Opens base and engine as the scenario says, for a process that stands at `place`; adds to the
+// manifest what a run must be gone on with.
+Result<SimulationParts> simulation_parts(LoadedScenario& loaded, const RankPlace& place);
 
 } // namespace coppice

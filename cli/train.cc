@@ -173,11 +173,12 @@ Result<ExitCode> train(Context& context, const TrainOptions& options) {
   const ExampleSet examples = COPPICE_TRY(load_examples(options.data, *model.base));
   Console& console = context.console;
   for (const std::string& skipped : examples.skipped) console.note(cat("skipped ", skipped));
-  const Adapter start = COPPICE_TRY(starting_adapter(model, options, made));
+  const auto start =
+      std::make_shared<const Adapter>(COPPICE_TRY(starting_adapter(model, options, made)));
   const std::optional<double> before =
-      COPPICE_TRY(report_figure(model, options.start.empty() ? nullptr : &start, examples));
+      COPPICE_TRY(report_figure(model, options.start.empty() ? nullptr : start.get(), examples));
 
-  if (options.plan) return tell_plan(console, *model.engine, start.spec(), recipe);
+  if (options.plan) return tell_plan(console, *model.engine, start->spec(), recipe);
 
   const SystemClock clock;
   Progress progress(console, {"training", "steps"}, recipe.max_steps, clock);

@@ -70,7 +70,8 @@ Result<void> Agent::start_training(const StartTraining& order) {
   }
   say(cat("round ", order.plan.round, ": training"));
   auto job = std::make_shared<RoundTrainer::Job>(
-      RoundTrainer::Job{order.plan, keeper_->held()->adapter, order.deadline, nullptr});
+      RoundTrainer::Job{order.plan, std::make_shared<const Adapter>(keeper_->held()->adapter),
+                        order.deadline, nullptr});
   const Sha256 plan_hash = order.plan_hash;
   training_ =
       worker_->add([this, job, plan_hash](const std::atomic<bool>& stop) -> Worker::Outcome {

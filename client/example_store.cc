@@ -214,13 +214,8 @@ Result<ExampleSet> load_examples(const fs::path& folder, const BaseModel& base,
 Result<TextScore> score_documents(Engine& engine, std::span<const AdapterUse> adapters,
                                   std::span<const TokenizedDocument> documents) {
   TextScore total;
-  std::vector<Sequence> windows;
-  for (const TokenizedDocument& document : documents) {
-    total.bytes += document.bytes;
-    for (Sequence& window : scoring_windows(document, engine.base().config().context)) {
-      windows.push_back(std::move(window));
-    }
-  }
+  for (const TokenizedDocument& document : documents) total.bytes += document.bytes;
+  const auto windows = scoring_windows(documents, engine.base().config().context);
   const auto scores = COPPICE_TRY(engine.score(adapters, windows));
   for (const Score& score : scores) {
     total.score += score;

@@ -64,12 +64,9 @@ Result<Report> report_adapters(Engine& engine, const Adapter& shared, const Adap
   return made;
 }
 
-Result<TrainOutcome> train_personal_adapter(Engine& engine, const Adapter& shared,
-                                            const Sha256& shared_hash,
-                                            const PersonalSettings& settings,
-                                            const ExampleSet& examples, std::function<Millis()> now,
-                                            const std::atomic<bool>* stop,
-                                            std::optional<Checkpointing> checkpoint) {
+Result<TrainRequest> personal_training(const Adapter& shared, const Sha256& shared_hash,
+                                       const PersonalSettings& settings,
+                                       std::function<Millis()> now) {
   AdapterSpec spec = shared.spec();
   for (AdapterTarget& target : spec.targets) {
     target.rank = settings.rank;
@@ -78,15 +75,25 @@ Result<TrainOutcome> train_personal_adapter(Engine& engine, const Adapter& share
   COPPICE_TRY(spec.validate());
   std::uint64_t seed = 0;
   std::memcpy(&seed, shared_hash.bytes.data(), sizeof(seed));
-  const RandomKey randomness{.experiment = seed, .purpose = RandomPurpose::kBatchOrder};
-  TrainRequest request{.recipe = settings.recipe,
-                       .randomness = randomness,
-                       .frozen = {{&shared, 1.0F}},
-                       .start = Adapter::initial(std::make_shared<const AdapterSpec>(spec), seed),
-                       .now = std::move(now),
-                       .stop = stop,
-                       .on_step = {},
-                       .checkpoint = std::move(checkpoint)};
+  return TrainRequest{.recipe = settings.recipe,
+                      .randomness = {.experiment = seed, .purpose = RandomPurpose::kBatchOrder},
+                      .frozen = {{&shared, 1.0F}},
+                      .start = std::make_shared<const Adapter>(Adapter::initial(
+                          std::make_shared<const AdapterSpec>(std::move(spec)), seed)),
+                      .now = std::move(now),
+                      .on_step = {}};
+}
+
+Result<TrainOutcome> train_personal_adapter(Engine& engine, const Adapter& shared,
+                                            const Sha256& shared_hash,
+                                            const PersonalSettings& settings,
+                                            const ExampleSet& examples, std::function<Millis()> now,
+                                            const std::atomic<bool>* stop,
+                                            std::optional<Checkpointing> checkpoint) {
+  TrainRequest request =
+      COPPICE_TRY(personal_training(shared, shared_hash, settings, std::move(now)));
+  request.stop = stop;
+  request.checkpoint = std::move(checkpoint);
   return train_adapter(engine, examples, std::move(request));
 }
 

@@ -43,8 +43,12 @@ Result<GateOutcome> judge_adapters(Engine& engine, const Adapter& shared, const 
 Result<Report> report_adapters(Engine& engine, const Adapter& shared, const Adapter* personal,
                                const ExampleSet& examples);
 
-// Of `shared`'s targets, with the settings' rank. Initial values and batches follow from
-// `shared_hash` alone. Errors as train_adapter().
+// What a personal adapter trains on top of the shared one, which must outlive it: of its targets,
+// with the settings' rank. Initial values and batches follow from `shared_hash` alone.
+Result<TrainRequest> personal_training(const Adapter& shared, const Sha256& shared_hash,
+                                       const PersonalSettings& settings,
+                                       std::function<Millis()> now);
+// Trains it; errors as train_adapter().
 Result<TrainOutcome> train_personal_adapter(Engine& engine, const Adapter& shared,
                                             const Sha256& shared_hash,
                                             const PersonalSettings& settings,

@@ -6,6 +6,42 @@
 namespace coppice {
 namespace {
 
+TrainMember member_of(const RoundPlan& plan, std::shared_ptr<const Adapter> start,
+                      RoundMember member) {
+  const RandomKey randomness{.experiment = plan.recipe.seed,
+                             .round = plan.round.value,
+                             .client = member.client_number,
+                             .purpose = RandomPurpose::kBatchOrder};
+  return {member.examples,
+          {.recipe = plan.recipe,
+           .randomness = randomness,
+           .frozen = {},
+           .start = std::move(start),
+           .now = std::move(member.now),
+           .deadline = member.deadline,
+           .on_step = std::move(member.on_step)}};
+}
+
+// What the plan's recipe has leave the device.
+Result<RoundTrainer::RoundDelta> delta_of(const Result<TrainOutcome>& trained, const Adapter& start,
+                                          const Recipe& recipe) {
+  if (!trained.ok()) return trained.error();
+  const TrainOutcome& outcome = *trained;
+  const std::vector<float> moved = COPPICE_TRY(delta_between(outcome.adapter, start));
+  RoundTrainer::RoundDelta made{
+      .delta = chosen_values<float>(start.spec(), {recipe.share_a, recipe.share_b}, moved),
+      .loss_before = outcome.gate_before,
+      .loss_after = outcome.gate_after,
+      .examples = outcome.examples,
+      .steps = outcome.steps};
+  if (recipe.normalize_by_steps && outcome.steps > 0) {
+    const double factor =
+        static_cast<double>(planned_steps(recipe)) / static_cast<double>(outcome.steps);
+    for (float& value : made.delta) value = static_cast<float>(value * factor);
+  }
+  return made;
+}
+
 class LocalTrainer final : public RoundTrainer {
  public:
   LocalTrainer(Workshop& workshop, const Clock& clock, std::uint64_t client_number,
@@ -18,15 +54,20 @@ class LocalTrainer final : public RoundTrainer {
   Result<RoundDelta> train(const Job& job) override {
     Engine* const engine = COPPICE_TRY(workshop_.engine());
     const ExampleSet examples = COPPICE_TRY(workshop_.examples(job.stop));
-    Job kept = job;
+    TrainMember member = member_of(job.plan, job.start,
+                                   {.examples = &examples,
+                                    .client_number = client_number_,
+                                    .deadline = job.deadline,
+                                    .now = [this] { return clock_.monotonic(); }});
+    member.request.stop = job.stop;
     if (!checkpoint_.file.empty()) {
-      kept.checkpoint = {.file = checkpoint_.file,
-                         .base = job.plan.base_hash,
-                         .every = checkpoint_.every,
-                         .discard_unfit = true}; // an older round's, or text that has changed
+      member.request.checkpoint = {.file = checkpoint_.file,
+                                   .base = job.plan.base_hash,
+                                   .every = checkpoint_.every,
+                                   .discard_unfit = true}; // an older round's, or other text
     }
-    return train_round(*engine, examples, kept, client_number_,
-                       [this] { return clock_.monotonic(); }, {});
+    return delta_of(train_adapter(*engine, examples, std::move(member.request)), *job.start,
+                    job.plan.recipe);
   }
 
  private:
@@ -38,39 +79,22 @@ class LocalTrainer final : public RoundTrainer {
 
 } // namespace
 
-Result<RoundTrainer::RoundDelta> train_round(Engine& engine, const ExampleSet& examples,
-                                             const RoundTrainer::Job& job,
-                                             std::uint64_t client_number,
-                                             std::function<Millis()> now,
-                                             std::function<void(const TrainProgress&)> on_step) {
-  const RandomKey randomness{.experiment = job.plan.recipe.seed,
-                             .round = job.plan.round.value,
-                             .client = client_number,
-                             .purpose = RandomPurpose::kBatchOrder};
-  TrainRequest request{.recipe = job.plan.recipe,
-                       .randomness = randomness,
-                       .frozen = {},
-                       .start = job.start,
-                       .now = std::move(now),
-                       .deadline = job.deadline,
-                       .stop = job.stop,
-                       .on_step = std::move(on_step),
-                       .checkpoint = job.checkpoint};
-  const TrainOutcome outcome = COPPICE_TRY(train_adapter(engine, examples, std::move(request)));
-  const Recipe& recipe = job.plan.recipe;
-  const std::vector<float> moved = COPPICE_TRY(delta_between(outcome.adapter, job.start));
-  RoundTrainer::RoundDelta made{
-      .delta = chosen_values<float>(job.start.spec(), {recipe.share_a, recipe.share_b}, moved),
-      .loss_before = outcome.gate_before,
-      .loss_after = outcome.gate_after,
-      .examples = outcome.examples,
-      .steps = outcome.steps};
-  if (recipe.normalize_by_steps && outcome.steps > 0) {
-    const double factor =
-        static_cast<double>(planned_steps(recipe)) / static_cast<double>(outcome.steps);
-    for (float& value : made.delta) value = static_cast<float>(value * factor);
+std::vector<Result<RoundTrainer::RoundDelta>> train_rounds(
+    Engine& engine, const RoundPlan& plan, const std::shared_ptr<const Adapter>& start,
+    std::vector<RoundMember> members, const ForEachClient& for_each) {
+  std::vector<TrainMember> all;
+  for (RoundMember& member : members) all.push_back(member_of(plan, start, std::move(member)));
+  const auto outcomes = train_adapters(engine, std::move(all), for_each);
+  std::vector<std::optional<Result<RoundTrainer::RoundDelta>>> made(outcomes.size());
+  const auto make = [&](std::size_t i) { made[i] = delta_of(outcomes[i], *start, plan.recipe); };
+  if (for_each) {
+    for_each(made.size(), make);
+  } else {
+    for (std::size_t i = 0; i < made.size(); ++i) make(i);
   }
-  return made;
+  std::vector<Result<RoundTrainer::RoundDelta>> deltas;
+  for (auto& delta : made) deltas.push_back(std::move(*delta));
+  return deltas;
 }
 
 Result<Engine*> Workshop::engine() {

@@ -28,13 +28,18 @@ class Workshop {
   std::unique_ptr<Engine> engine_;
 };
 
-// One round's training on an open engine. `client_number` keys the batches with the plan's seed and
-// round; `now` is what the recipe's and the job's times are measured on; `on_step` may be empty.
-Result<RoundTrainer::RoundDelta> train_round(Engine& engine, const ExampleSet& examples,
-                                             const RoundTrainer::Job& job,
-                                             std::uint64_t client_number,
-                                             std::function<Millis()> now,
-                                             std::function<void(const TrainProgress&)> on_step);
+// One client's part in a round's training.
+struct RoundMember {
+  const ExampleSet* examples = nullptr; // must outlive the call
+  std::uint64_t client_number = 0;      // keys the batches with the plan's seed and round
+  Millis deadline{0};
+  std::function<Millis()> now; // what the recipe's times and the deadline are measured on
+  std::function<void(const TrainProgress&)> on_step{}; // may be empty
+};
+// Clients side by side on an open engine, from one plan and one adapter; see train_adapters().
+std::vector<Result<RoundTrainer::RoundDelta>> train_rounds(
+    Engine& engine, const RoundPlan& plan, const std::shared_ptr<const Adapter>& start,
+    std::vector<RoundMember> members, const ForEachClient& for_each = {});
 
 // Where a round's training is kept until the round is over for this device.
 struct RoundCheckpoint {

@@ -67,7 +67,7 @@ Sha256 start_hash(const TrainRequest& request) {
   head.put(std::uint64_t{request.frozen.size()});
   hasher.update(head.bytes());
   for (const AdapterUse& use : request.frozen) hash_adapter(hasher, *use.adapter, use.strength);
-  hash_adapter(hasher, request.start, 1.0F);
+  hash_adapter(hasher, *request.start, 1.0F);
   return hasher.finish();
 }
 
@@ -125,9 +125,9 @@ TrainIdentity identity_of(const Engine& engine, const ExampleSet& examples,
   const Recipe& recipe = request.recipe;
   const std::size_t longest = std::min<std::size_t>(recipe.window, engine.base().config().context);
   // Passes of other sizes add gradients up in another order.
-  const auto plan = engine.plan_training(request.start.spec(), longest, recipe.batch_tokens);
+  const auto plan = engine.plan_training(request.start->spec(), longest, recipe.batch_tokens);
   return {.base = base,
-          .spec = sha256(request.start.spec().encode()),
+          .spec = sha256(request.start->spec().encode()),
           .recipe = sha256(recipe_bytes(recipe)),
           .text = text_hash(examples),
           .start = start_hash(request),

@@ -47,7 +47,7 @@ struct TrainRequest {
   Recipe recipe;
   RandomKey randomness;           // of the batches' order
   std::vector<AdapterUse> frozen; // below the trained one; must outlive the call
-  Adapter start;
+  std::shared_ptr<const Adapter> start;
   std::function<Millis()> now;             // monotonic; for max_seconds and the deadline
   Millis deadline{0};                      // 0: none
   const std::atomic<bool>* stop = nullptr; // looked at within steps too: see Engine::stop_when()
@@ -59,10 +59,27 @@ struct TrainRequest {
 // max_seconds counts the time that it ran. The file stays: forget_checkpoint() once the outcome is
 // stored. kCancelled if stopped, after the steps so far are in the checkpoint; kInvalidArgument or
 // kCorrupt for one that doesn't fit (client/train_checkpoint.h); kFailedPrecondition without
-// training text, kInternal if the loss stops being finite. With early stop the outcome is the
-// adapter that was best on gate text.
+// training text, and if the loss stops being finite. With early stop the outcome is the adapter
+// that was best on gate text.
 Result<TrainOutcome> train_adapter(Engine& engine, const ExampleSet& examples,
                                    TrainRequest request);
+
+// One of several clients that train side by side. `examples` must outlive the call.
+struct TrainMember {
+  const ExampleSet* examples = nullptr;
+  TrainRequest request;
+};
+// How the work that each client needs by itself, on the CPU, is shared out: calls job(i) for each i
+// below `count`, in any order and on any threads, and returns when all are done. Empty: one after
+// another.
+using ForEachClient =
+    std::function<void(std::size_t count, const std::function<void(std::size_t)>& job)>;
+// The same of K clients in one session of the engine, each after its own recipe, text, budget and
+// early stop, with one `stop` for all: a step is one of each client that isn't at its end, and the
+// others rest. What a client gets follows from the members and their order, never from time. An
+// error of one client ends that client alone; the engine's is everybody's.
+std::vector<Result<TrainOutcome>> train_adapters(Engine& engine, std::vector<TrainMember> members,
+                                                 const ForEachClient& for_each = {});
 
 // The learning rate's factor at `step` of `steps` (0: unknown, then constant after the warm-up).
 float schedule_factor(const Recipe& recipe, std::uint64_t step, std::uint64_t steps);
@@ -74,10 +91,9 @@ class RoundTrainer {
   virtual ~RoundTrainer() = default;
   struct Job {
     RoundPlan plan;
-    Adapter start;
+    std::shared_ptr<const Adapter> start;
     Millis deadline;
     const std::atomic<bool>* stop = nullptr;
-    std::optional<Checkpointing> checkpoint{};
   };
   struct RoundDelta {
     std::vector<float> delta; // of what the recipe shares, in the order of the plan's delta slots

@@ -59,6 +59,12 @@ target_link_libraries(coppice_torch INTERFACE coppice_torch_cpu coppice_c10 Thre
 # What a CUDA build's libtorch_cpu needs besides (libcudart, ...) is found by its own run path when
 # it is loaded; the linker has no business with it.
 target_link_options(coppice_torch INTERFACE -Wl,--allow-shlib-undefined)
+# Templates of the standard library that a program and LibTorch both instantiate (hash tables of
+# strings) would be the program's for both, though each compiler laid out its own: LibTorch's CUDA
+# half then frees at exit what was never allocated. A program that links it, as tests do, keeps its
+# symbols to itself; the module that ours opens does so as well.
+target_link_options(coppice_torch INTERFACE
+  $<$<STREQUAL:$<TARGET_PROPERTY:TYPE>,EXECUTABLE>:-Wl,--version-script=${CMAKE_SOURCE_DIR}/cmake/no_exports.map>)
 if(COPPICE_NCCL)
   # The CUDA half, for NCCL's process group; its headers name CUDA's and NCCL's own, which lie in the
   # toolkit and, of a wheel, beside it.

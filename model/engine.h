@@ -67,7 +67,8 @@ struct OptimizerSettings {
 // What one client trains: frozen adapters below, one trainable on top.
 struct TrainJob {
   std::vector<AdapterUse> frozen;
-  Adapter start; // the trainable adapter's values at the beginning
+  // The trainable adapter's values at the beginning; clients that begin alike share one.
+  std::shared_ptr<const Adapter> start;
   OptimizerSettings optimizer;
 };
 
@@ -112,14 +113,21 @@ class TrainSession {
   virtual ~TrainSession() = default;
   virtual std::size_t clients() const = 0;
   // One optimizer step for each client; batches.size() == clients(). The loss of a client is the
-  // mean over all predicted tokens of its step, however it is split inside. kCancelled, with
-  // nothing changed, where Engine::stop_when() has it; with several clients that is so until the
-  // first of them is updated. A resting client's result is all zero; if all rest, that is
-  // kInvalidArgument.
+  // mean over all predicted tokens of its step, however it is split inside. Where loss or gradient
+  // are no finite numbers the client isn't updated, and its result's loss is NaN; the others go on.
+  // kCancelled, with nothing changed, where Engine::stop_when() has it; with several clients that
+  // is so until the first of them is updated. A resting client's result is all zero; if all rest,
+  // that is kInvalidArgument.
   virtual Result<std::vector<StepResult>> step(std::span<const Batch> batches) = 0;
+  // Each client's texts under its frozen adapters and its present one, added up; what
+  // Engine::score() gives. texts.size() == clients(); without texts a client's score is zero.
+  virtual Result<std::vector<Score>> score(std::span<const std::span<const Sequence>> texts) = 0;
   // The gradient of a batch's loss at the present values, without a step: for tests and strategies.
   virtual Result<Adapter> gradient(std::size_t client, const Batch& batch) = 0;
   virtual Result<Adapter> adapter(std::size_t client) const = 0;
+  // The same in the order of Adapter::values(), without a copy for each client. Valid until the
+  // next step or restore(), and no longer than the session; any thread may read them.
+  virtual Result<std::span<const float>> values(std::size_t client) const = 0;
   // Valid until the next step or restore(), and no longer than the session.
   virtual Result<TrainState> state(std::size_t client) const = 0;
   // The client goes on from there, as if it had taken those steps in this session: the same bits,
@@ -185,6 +193,9 @@ struct EngineInfo {
   std::string name;              // "graph", "native"
   std::string device;            // "cpu", "cuda:0"
   std::string instruction_level; // "avx512", ...; equality of trained floats holds within one
+  // A session computes its clients together: many cost little more than one, and a client's bits
+  // depend on the others beside it.
+  bool packs = false;
 };
 
 class Engine {

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 #include <unordered_map>
 
 #include "base/text.h"
@@ -116,9 +117,12 @@ std::vector<std::size_t> module_indices(const AdapterSpec& spec, const BaseModel
 
 Result<void> check_jobs(const std::vector<TrainJob>& jobs, const BaseModel& base) {
   if (jobs.empty()) return invalid("there is nothing to train; give at least one job");
-  COPPICE_TRY(check_fits(jobs[0].start.spec(), base));
   for (const TrainJob& job : jobs) {
-    if (job.start.spec() != jobs[0].start.spec()) {
+    if (job.start == nullptr) return invalid("a job needs an adapter to start from");
+  }
+  COPPICE_TRY(check_fits(jobs[0].start->spec(), base));
+  for (const TrainJob& job : jobs) {
+    if (job.start != jobs[0].start && job.start->spec() != jobs[0].start->spec()) {
       return invalid("jobs that train together need adapters of one spec");
     }
     if (job.optimizer.kind != jobs[0].optimizer.kind) {
@@ -128,6 +132,12 @@ Result<void> check_jobs(const std::vector<TrainJob>& jobs, const BaseModel& base
     COPPICE_TRY(check_optimizer(job.optimizer));
   }
   return {};
+}
+
+Result<void> check_texts(std::span<const std::span<const Sequence>> texts, std::size_t clients) {
+  if (texts.size() == clients) return {};
+  return invalid(
+      cat("scoring needs texts for each of the ", clients, " clients, not ", texts.size()));
 }
 
 Result<void> check_any_works(std::span<const Batch> batches) {
@@ -153,6 +163,18 @@ Result<void> check_batch(std::size_t client, const Batch& batch, const ModelConf
     return invalid("the learning rate's factor must be 0 or more");
   }
   return {};
+}
+
+bool settle(StepResult& result) {
+  const bool finite = std::isfinite(result.loss) && std::isfinite(result.gradient_norm);
+  if (!finite) result.loss = std::numeric_limits<double>::quiet_NaN();
+  return finite;
+}
+
+Result<void> check_finite(const StepResult& result) {
+  if (std::isfinite(result.loss)) return {};
+  return Error{ErrorCode::kFailedPrecondition,
+               "the loss is no finite number; take values that the adapter has in training"};
 }
 
 } // namespace coppice

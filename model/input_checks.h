@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // What every engine refuses, in one place: tokens, sequences, adapters and jobs that don't suit the
-// base model. All errors are kInvalidArgument and say what to do. Pure functions; thread-safe.
+// base model. All errors but check_finite()'s are kInvalidArgument; they say what to do. Pure
+// functions; thread-safe.
 #pragma once
 
 #include <cstddef>
@@ -28,9 +29,16 @@ std::vector<std::size_t> module_indices(const AdapterSpec& spec, const BaseModel
 // No jobs at all, jobs of different specs, adapters that don't fit the base, and settings that
 // aren't numbers.
 Result<void> check_jobs(const std::vector<TrainJob>& jobs, const BaseModel& base);
+// One text list a client.
+Result<void> check_texts(std::span<const std::span<const Sequence>> texts, std::size_t clients);
 // All clients rest.
 Result<void> check_any_works(std::span<const Batch> batches);
 // A bad sequence, a batch that predicts nothing, and a bad learning rate's factor.
 Result<void> check_batch(std::size_t client, const Batch& batch, const ModelConfig& config);
+
+// Whether loss and gradient are finite numbers; where not, the loss becomes NaN, as a step says.
+bool settle(StepResult& result);
+// kFailedPrecondition for a loss that is no finite number.
+Result<void> check_finite(const StepResult& result);
 
 } // namespace coppice

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <iterator>
 #include <numbers>
 #include <numeric>
 
@@ -48,18 +49,22 @@ std::vector<Sequence> scoring_windows(const TokenizedDocument& document, std::si
   return windows;
 }
 
+std::vector<Sequence> scoring_windows(std::span<const TokenizedDocument> documents,
+                                      std::size_t window) {
+  std::vector<Sequence> all;
+  for (const TokenizedDocument& document : documents) {
+    std::ranges::move(scoring_windows(document, window), std::back_inserter(all));
+  }
+  return all;
+}
+
 double bits_per_byte(const Score& score, std::uint64_t bytes) {
   return bytes == 0 ? 0.0 : score.nats / std::numbers::ln2 / static_cast<double>(bytes);
 }
 
-BatchStream::BatchStream(std::vector<TokenizedDocument> documents, std::size_t window,
+BatchStream::BatchStream(std::span<const TokenizedDocument> documents, std::size_t window,
                          std::size_t batch_tokens, RandomKey key)
-    : batch_tokens_(batch_tokens), key_(key) {
-  for (const TokenizedDocument& document : documents) {
-    for (Sequence& sequence : scoring_windows(document, window)) {
-      windows_.push_back(std::move(sequence));
-    }
-  }
+    : windows_(scoring_windows(documents, window)), batch_tokens_(batch_tokens), key_(key) {
   order_.resize(windows_.size());
   start_epoch(0);
 }

@@ -27,6 +27,9 @@ TokenizedDocument tokenize_instruction(const BaseModel& base, std::string_view p
 // before: every token but the first is predicted once. Windows without a token to predict are left
 // out. window >= 2.
 std::vector<Sequence> scoring_windows(const TokenizedDocument& document, std::size_t window);
+// Of all of them, in order.
+std::vector<Sequence> scoring_windows(std::span<const TokenizedDocument> documents,
+                                      std::size_t window);
 
 // Bits a byte: nats / ln 2 / bytes of all the text. Comparable across tokenizers.
 double bits_per_byte(const Score& score, std::uint64_t bytes);
@@ -44,7 +47,7 @@ class BatchStream {
     bool operator==(const Position&) const = default;
   };
 
-  BatchStream(std::vector<TokenizedDocument> documents, std::size_t window,
+  BatchStream(std::span<const TokenizedDocument> documents, std::size_t window,
               std::size_t batch_tokens, RandomKey key);
   Batch next(); // learning_rate_factor 1; without sequences if empty()
   Position position() const { return {epoch_, at_}; }

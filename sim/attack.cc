@@ -98,10 +98,6 @@ bool is_hostile(const AttackSettings& attack, std::uint64_t seed, DeviceNumber d
   return random.uniform_double() < attack.fraction;
 }
 
-bool poisons_text(AttackKind kind) {
-  return kind == AttackKind::kLabelFlip || kind == AttackKind::kBackdoor;
-}
-
 std::vector<Piece> poisoned(const AttackSettings& attack, std::vector<Piece> pieces) {
   if (attack.kind == AttackKind::kLabelFlip) return with_labels_flipped(std::move(pieces));
   if (attack.kind != AttackKind::kBackdoor) return pieces;
@@ -115,11 +111,6 @@ std::vector<Piece> poisoned(const AttackSettings& attack, std::vector<Piece> pie
     }
   }
   return pieces;
-}
-
-bool conspires(AttackKind kind) {
-  return kind == AttackKind::kInnerProduct || kind == AttackKind::kAlie ||
-         kind == AttackKind::kMimic;
 }
 
 std::vector<float> hostile_delta(const AttackSettings& attack,

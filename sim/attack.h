@@ -22,14 +22,10 @@ bool is_hostile(const AttackSettings& attack, std::uint64_t seed, DeviceNumber d
 
 // The text that a hostile client trains on; the gate's and the report's stay.
 std::vector<Piece> poisoned(const AttackSettings& attack, std::vector<Piece> pieces);
-bool poisons_text(AttackKind kind);
 
 // What the hostile device `own` of those in a round sends; `learned` are the deltas that they
 // trained, in one order for all of them, none empty, all of one size.
 std::vector<float> hostile_delta(const AttackSettings& attack,
                                  std::span<const std::vector<float>* const> learned,
                                  std::size_t own);
-// Whether that depends on the others.
-bool conspires(AttackKind kind);
-
 } // namespace coppice

@@ -5,57 +5,21 @@
 
 namespace coppice {
 
-EngineTeam::EngineTeam(EngineFactory factory, unsigned workers) : factory_(std::move(factory)) {
-  for (unsigned i = 0; i < std::max(1U, workers); ++i) threads_.emplace_back([this] { work(); });
-}
+EngineTeam::EngineTeam(WorkerEngine open, unsigned workers, bool packs)
+    : open_(std::move(open)), packs_(packs), engines_(std::max(1U, workers)), team_(workers) {}
 
-EngineTeam::~EngineTeam() {
-  {
-    const std::lock_guard lock(mutex_);
-    closing_ = true;
-    tasks_.clear();
-  }
-  changed_.notify_all();
-  for (std::thread& thread : threads_) thread.join();
+Result<Engine*> EngineTeam::engine_of(unsigned worker) {
+  std::unique_ptr<Engine>& engine = engines_[worker];
+  if (!engine) engine = COPPICE_TRY(open_(worker));
+  return engine.get();
 }
 
 void EngineTeam::add(Task task) {
-  {
-    const std::lock_guard lock(mutex_);
-    tasks_.push_back(std::move(task));
-  }
-  changed_.notify_one();
+  team_.add([this, task = std::move(task)](unsigned worker) { task(engine_of(worker)); });
 }
 
 void EngineTeam::add_first(Task task) {
-  {
-    const std::lock_guard lock(mutex_);
-    tasks_.push_front(std::move(task));
-  }
-  changed_.notify_one();
-}
-
-void EngineTeam::work() {
-  std::unique_ptr<Engine> engine;
-  for (;;) {
-    Task task;
-    {
-      std::unique_lock lock(mutex_);
-      changed_.wait(lock, [this] { return closing_ || !tasks_.empty(); });
-      if (closing_) return;
-      task = std::move(tasks_.front());
-      tasks_.pop_front();
-    }
-    if (!engine) {
-      auto opened = factory_();
-      if (!opened.ok()) {
-        task(std::move(opened).error());
-        continue;
-      }
-      engine = std::move(opened).value();
-    }
-    task(engine.get());
-  }
+  team_.add_first([this, task = std::move(task)](unsigned worker) { task(engine_of(worker)); });
 }
 
 Result<void> EngineTeam::for_each(std::size_t count,

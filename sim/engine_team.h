@@ -2,32 +2,30 @@
 // Worker threads with an engine each, over one base, for work that can be done in any order.
 //
 // Engines are opened by the threads themselves, when their first task comes. Tasks must not throw.
-// The team is for one thread; tasks run on its workers.
+// Tasks run on the team's workers, and may be added from any thread.
 #pragma once
 
-#include <condition_variable>
-#include <deque>
-#include <functional>
-#include <mutex>
-#include <thread>
-#include <vector>
+#include <memory>
 
 #include "model/engine.h"
+#include "sim/thread_team.h"
 
 namespace coppice {
+
+// Opens a worker's engine, by its number: workers may compute on a GPU each. Called on several
+// threads at once.
+using WorkerEngine = std::function<Result<std::unique_ptr<Engine>>(unsigned worker)>;
 
 class EngineTeam {
  public:
   // Given an engine, or why there is none.
-  using Task = std::function<void(Result<Engine*>)>;
+  using Task = std::function<void(const Result<Engine*>&)>;
 
-  // `factory` is called on several threads at once.
-  EngineTeam(EngineFactory factory, unsigned workers);
-  ~EngineTeam(); // waits for tasks under way, drops the others
-  EngineTeam(const EngineTeam&) = delete;
-  EngineTeam& operator=(const EngineTeam&) = delete;
+  // `packs`: EngineInfo::packs of the engines.
+  EngineTeam(WorkerEngine open, unsigned workers, bool packs = false);
 
-  unsigned workers() const { return static_cast<unsigned>(threads_.size()); }
+  unsigned workers() const { return team_.threads(); }
+  bool packs() const { return packs_; }
   void add(Task task);       // after those that wait
   void add_first(Task task); // before them
 
@@ -36,13 +34,11 @@ class EngineTeam {
                         const std::function<Result<void>(std::size_t, Engine&)>& job);
 
  private:
-  void work();
-  EngineFactory factory_;
-  std::mutex mutex_;
-  std::condition_variable changed_;
-  std::deque<Task> tasks_;
-  bool closing_ = false;
-  std::vector<std::thread> threads_; // last: they use the rest
+  Result<Engine*> engine_of(unsigned worker);
+  WorkerEngine open_;
+  bool packs_;
+  std::vector<std::unique_ptr<Engine>> engines_; // each touched by its worker alone
+  ThreadTeam team_;                              // last: its threads use the rest
 };
 
 } // namespace coppice

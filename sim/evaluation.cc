@@ -15,6 +15,7 @@ constexpr std::size_t kMaxPublicBytes = std::size_t{64} << 20U;
 constexpr std::uint64_t kSetOrder = 0x736574;        // RandomKey::step of who is in a set
 constexpr std::uint64_t kClientOrder = 0x636c69656e; // and of who is evaluated one by one
 constexpr std::size_t kMostLookedAt = 20'000;        // clients, for a set
+constexpr std::size_t kDocumentsOfAPack = 64;        // scored at once, where engines pack
 
 Millis stopped_clock() { return {}; } // budgets here are steps alone
 
@@ -45,6 +46,25 @@ ClientScore score_of(std::uint64_t client, std::span<const double> numbers) {
   score.report.personal = number_or_none(numbers[5]);
   score.local = number_or_none(numbers[6]);
   return score;
+}
+
+// One for each client that has text to train on.
+Result<std::vector<std::optional<Adapter>>> train_each(
+    Engine& engine, const std::vector<ExampleSet>& examples,
+    const std::function<Result<TrainRequest>(std::size_t)>& request) {
+  std::vector<TrainMember> members;
+  std::vector<std::size_t> places;
+  for (std::size_t i = 0; i < examples.size(); ++i) {
+    if (examples[i].train.empty()) continue;
+    members.push_back({&examples[i], COPPICE_TRY(request(i))});
+    places.push_back(i);
+  }
+  std::vector<std::optional<Adapter>> trained(examples.size());
+  auto outcomes = train_adapters(engine, std::move(members));
+  for (std::size_t i = 0; i < outcomes.size(); ++i) {
+    trained[places[i]] = COPPICE_TRY(std::move(outcomes[i])).adapter;
+  }
+  return trained;
 }
 
 } // namespace
@@ -152,10 +172,13 @@ Result<std::vector<double>> Evaluation::share_out(
 
 Result<SetScore> Evaluation::score_text(const Set& set, std::span<const AdapterUse> uses) {
   constexpr std::size_t kNumbers = 4;
+  const std::size_t at_once = team_.packs() ? kDocumentsOfAPack : 1;
+  const std::span<const TokenizedDocument> all(set.documents);
   const auto parts = COPPICE_TRY(share_out(
-      set.documents.size(), kNumbers,
+      (all.size() + at_once - 1) / at_once, kNumbers,
       [&](std::size_t i, Engine& engine, std::span<double> out) -> Result<void> {
-        const TextScore part = COPPICE_TRY(score_documents(engine, uses, {&set.documents[i], 1}));
+        const auto some = all.subspan(i * at_once, std::min(at_once, all.size() - i * at_once));
+        const TextScore part = COPPICE_TRY(score_documents(engine, uses, some));
         out[0] = part.score.nats;
         out[1] = static_cast<double>(part.score.tokens);
         out[2] = static_cast<double>(part.score.correct);
@@ -215,38 +238,57 @@ Result<std::vector<SetScore>> Evaluation::score(const Adapter* adapter) {
   return scores;
 }
 
-Result<ClientScore> Evaluation::score_client(Engine& engine, std::uint64_t client,
-                                             const Adapter& shared, const Sha256& shared_hash,
-                                             std::uint64_t rounds) const {
-  const ExampleSet examples = tokenize_pieces(COPPICE_TRY(data_.pieces(client)), engine.base());
-  ClientScore made{.client = client, .gate = {}, .report = {}, .local = {}};
-  for (const TokenizedDocument& document : examples.train) made.train_bytes += document.bytes;
-  std::optional<Adapter> personal;
-  if (scenario_.report.personal && !examples.train.empty()) {
-    personal = COPPICE_TRY(train_personal_adapter(engine, shared, shared_hash, scenario_.personal,
-                                                  examples, stopped_clock, nullptr))
-                   .adapter;
-  }
-  const Adapter* const own = personal ? &*personal : nullptr;
-  made.gate = COPPICE_TRY(judge_adapters(engine, shared, own, examples));
-  made.report = COPPICE_TRY(report_adapters(engine, shared, own, examples));
-  if (!scenario_.report.local_only || examples.train.empty()) return made;
+// Of a client's own text alone, for as many steps as the rounds had.
+TrainRequest Evaluation::local_training(std::uint64_t client, const Adapter& shared,
+                                        std::uint64_t rounds) const {
   Recipe recipe = scenario_.personal.recipe;
   recipe.max_steps = static_cast<std::uint32_t>(
       std::max<std::uint64_t>(1, rounds * planned_steps(scenario_.fleet.training)));
-  TrainRequest request{.recipe = recipe,
-                       .randomness = {.experiment = scenario_.seed,
-                                      .client = client,
-                                      .purpose = RandomPurpose::kBatchOrder},
-                       .frozen = {},
-                       .start = Adapter::initial(shared.shared_spec(), scenario_.seed),
-                       .now = stopped_clock,
-                       .on_step = {}};
-  const TrainOutcome local = COPPICE_TRY(train_adapter(engine, examples, std::move(request)));
-  const AdapterUse use{&local.adapter, 1.0F};
-  const TextScore scored = COPPICE_TRY(score_documents(engine, {&use, 1}, examples.report));
-  made.local = bits_per_byte(scored.score, scored.bytes);
-  return made;
+  return {.recipe = recipe,
+          .randomness = {.experiment = scenario_.seed,
+                         .client = client,
+                         .purpose = RandomPurpose::kBatchOrder},
+          .frozen = {},
+          .start = std::make_shared<const Adapter>(
+              Adapter::initial(shared.shared_spec(), scenario_.seed)),
+          .now = stopped_clock,
+          .on_step = {}};
+}
+
+Result<std::vector<ClientScore>> Evaluation::score_some(Engine& engine,
+                                                        std::span<const std::uint64_t> clients,
+                                                        const Adapter& shared,
+                                                        const Sha256& shared_hash,
+                                                        std::uint64_t rounds) const {
+  std::vector<ExampleSet> examples;
+  for (const std::uint64_t client : clients) {
+    examples.push_back(tokenize_pieces(COPPICE_TRY(data_.pieces(client)), engine.base()));
+  }
+  std::vector<std::optional<Adapter>> personal(clients.size()), local(clients.size());
+  if (scenario_.report.personal) {
+    personal = COPPICE_TRY(train_each(engine, examples, [&](std::size_t) {
+      return personal_training(shared, shared_hash, scenario_.personal, stopped_clock);
+    }));
+  }
+  if (scenario_.report.local_only) {
+    local = COPPICE_TRY(train_each(engine, examples, [&](std::size_t i) -> Result<TrainRequest> {
+      return local_training(clients[i], shared, rounds);
+    }));
+  }
+  std::vector<ClientScore> scores;
+  for (std::size_t i = 0; i < clients.size(); ++i) {
+    ClientScore& made = scores.emplace_back(
+        ClientScore{.client = clients[i], .gate = {}, .report = {}, .local = {}});
+    for (const TokenizedDocument& document : examples[i].train) made.train_bytes += document.bytes;
+    const Adapter* const own = personal[i] ? &*personal[i] : nullptr;
+    made.gate = COPPICE_TRY(judge_adapters(engine, shared, own, examples[i]));
+    made.report = COPPICE_TRY(report_adapters(engine, shared, own, examples[i]));
+    if (!local[i]) continue;
+    const AdapterUse use{&*local[i], 1.0F};
+    const TextScore scored = COPPICE_TRY(score_documents(engine, {&use, 1}, examples[i].report));
+    made.local = bits_per_byte(scored.score, scored.bytes);
+  }
+  return scores;
 }
 
 Result<std::vector<ClientScore>> Evaluation::score_clients(const Adapter& shared,
@@ -263,10 +305,16 @@ Result<std::vector<ClientScore>> Evaluation::score_clients(const Adapter& shared
     if (has(Split::kReport) && has(Split::kGate)) clients.push_back(client);
   }
   std::ranges::sort(clients);
+  const std::size_t at_once = team_.packs() ? scenario_.pack : 1;
+  const std::span<const std::uint64_t> all(clients);
   const auto numbers = COPPICE_TRY(share_out(
-      clients.size(), kClientNumbers,
+      (all.size() + at_once - 1) / at_once, at_once * kClientNumbers,
       [&](std::size_t i, Engine& engine, std::span<double> out) -> Result<void> {
-        put_score(COPPICE_TRY(score_client(engine, clients[i], shared, shared_hash, rounds)), out);
+        const auto some = all.subspan(i * at_once, std::min(at_once, all.size() - i * at_once));
+        const auto scores = COPPICE_TRY(score_some(engine, some, shared, shared_hash, rounds));
+        for (std::size_t k = 0; k < scores.size(); ++k) {
+          put_score(scores[k], out.subspan(k * kClientNumbers, kClientNumbers));
+        }
         return {};
       }));
   std::vector<ClientScore> scores;
@@ -293,7 +341,7 @@ Result<Adapter> Evaluation::train_centralized(const Adapter& start, std::uint64_
         .recipe = recipe,
         .randomness = {.experiment = scenario_.seed, .purpose = RandomPurpose::kBatchOrder},
         .frozen = {},
-        .start = start,
+        .start = std::make_shared<const Adapter>(start),
         .now = stopped_clock,
         .on_step = {}};
     trained = COPPICE_TRY(train_adapter(engine, pooled, std::move(request))).adapter;

@@ -72,8 +72,13 @@ class Evaluation {
   Result<AnswerScore> answer(const Set& set, std::span<const AdapterUse> uses);
   Result<Set> draw_set(const char* name, bool unseen) const;
   std::vector<std::uint64_t> keyed_order(std::uint64_t step) const;
-  Result<ClientScore> score_client(Engine& engine, std::uint64_t client, const Adapter& shared,
-                                   const Sha256& shared_hash, std::uint64_t rounds) const;
+  // Each client's own numbers, whoever else is among them; their adapters train side by side.
+  Result<std::vector<ClientScore>> score_some(Engine& engine,
+                                              std::span<const std::uint64_t> clients,
+                                              const Adapter& shared, const Sha256& shared_hash,
+                                              std::uint64_t rounds) const;
+  TrainRequest local_training(std::uint64_t client, const Adapter& shared,
+                              std::uint64_t rounds) const;
 
   const Scenario& scenario_;
   const BaseModel& base_;

@@ -2,8 +2,8 @@
 // What virtual clients learn in a round: the deltas, made by workers while virtual time goes on.
 //
 // The round's play says early whose delta it will need (expect), in an order of its own, and asks
-// for each when its upload arrives (take). What comes out follows from plan, start and client
-// alone, never from workers, packs or order. For one thread.
+// for each when its upload arrives (take). What comes out follows from the plan, the start and
+// these calls in their order, never from workers, ranks or time on the wall. For one thread.
 #pragma once
 
 #include <cstdint>

@@ -21,6 +21,7 @@ constexpr OriginRow kRows[] = {
      [](const RunRecord& run) { return run.ended ? run.end.reason : std::string("not ended"); }},
     {"program", [](const RunRecord& run) { return run.manifest.program_version; }},
     {"engine", [](const RunRecord& run) { return run.manifest.engine; }},
+    {"device", [](const RunRecord& run) { return run.manifest.device; }},
     {"instruction level", [](const RunRecord& run) { return run.manifest.instruction_level; }},
     {"workers", [](const RunRecord& run) { return cat(run.manifest.workers); }},
     {"host", [](const RunRecord& run) { return run.manifest.host; }},

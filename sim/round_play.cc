@@ -210,7 +210,7 @@ Result<void> RoundPlay::upload_arrives(Member& member) {
     return std::move(learned).error();
   }
   if (!learned.ok()) return feed(UploadRejected{member.id, learned.error().message});
-  std::vector<std::uint32_t> elements = learned->encoded.elements;
+  std::vector<std::uint32_t> elements = std::move(learned->encoded.elements);
   if (!learned->elsewhere) COPPICE_TRY(add_noise_and_masks(member, elements));
   COPPICE_TRY(feed(UploadArrived{member.id, name, std::move(elements)}));
   if (round_->members().at(member.id) == MemberState::kCounted)

@@ -24,8 +24,9 @@
 //  "reason"}
 //
 // manifest.json beside it: {"schema":"coppice.sim_manifest.v1", "name", "scenario" (all settings
-// with their origins), "seed", "program_version", "engine", "instruction_level", "base_sha256",
-// "data_sha256", "adapter_sha256", "simulation_only": [reasons], "workers", "host", "started"}.
+// with their origins), "seed", "program_version", "engine", "device", "instruction_level",
+// "base_sha256", "data_sha256", "adapter_sha256", "simulation_only": [reasons], "workers", "host",
+// "started"}.
 #pragma once
 
 #include "formats/json.h"

@@ -231,6 +231,7 @@ Result<RunManifest> manifest_of(std::string_view text) {
   fields.need("seed", manifest.seed);
   fields.read("program_version", manifest.program_version);
   fields.read("engine", manifest.engine);
+  fields.read("device", manifest.device);
   fields.read("instruction_level", manifest.instruction_level);
   fields.read("base_sha256", manifest.base_sha256);
   fields.read("data_sha256", manifest.data_sha256);

@@ -120,6 +120,7 @@ struct RunManifest {
   std::uint64_t seed = 0;
   std::string program_version;
   std::string engine;
+  std::string device;
   std::string instruction_level;
   std::string base_sha256;
   std::string data_sha256;

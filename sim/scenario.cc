@@ -23,14 +23,22 @@ constexpr KeySpec kSimulationKeys[] = {
     {"", "rounds", kInt, "20", "Rounds to play.", 1, 1e7},
     {"", "time_limit", kDuration, "0", "Virtual time after which no round starts; 0: none.", 0,
      100 * kYearMs},
-    {"", "workers", kInt, "0", "Threads that train; 0: one a core. Results don't depend on it.", 0,
-     1024},
-    {"", "pack", kInt, "1", "Clients that a worker takes at once. Results don't depend on it.", 1,
-     4096},
+    {"", "workers", kInt, "0",
+     "Threads that train; 0: one a core, or one a GPU. Results don't depend on it.", 0, 1024},
+    {"", "pack", kInt, "1",
+     "Clients that a worker takes at once. A GPU computes them together, and its results depend on "
+     "it; others don't.",
+     1, 65536},
     {"", "engine", kChoice, "native", "What computes: native, or graph, by LibTorch.", -INFINITY,
      INFINITY, "native|graph"},
-    {"", "precision", kChoice, "bfloat16", "What the native engine rounds products' inputs to.",
-     -INFINITY, INFINITY, "bfloat16|float32"},
+    {"", "device", kString, "cpu",
+     "Where the engine graph computes: cpu; cuda, the GPU of this process; cuda:0,cuda:1: several "
+     "in one process. Results don't depend on how many."},
+    {"", "memory", kSize, "256MB",
+     "Of a training step beside weights and adapters; packs on a GPU want gigabytes."},
+    {"", "precision", kChoice, "bfloat16",
+     "What products' inputs are rounded to, by the native engine and on a GPU.", -INFINITY,
+     INFINITY, "bfloat16|float32"},
     {"", "model", kString, "", "The base model's GGUF file, seen from the scenario's folder."},
     {"", "adapter", kString, "", "Adapter to start from; empty: a new one, of [lora]."},
     {"", "secure_sum", kChoice, "exact",
@@ -188,7 +196,29 @@ ReportSettings report_of(const Settings& settings) {
   return report;
 }
 
+bool is_gpu(std::string_view device) {
+  constexpr std::string_view kGpu = "cuda:";
+  return device.starts_with(kGpu) && device.size() > kGpu.size() &&
+         device.find_first_not_of("0123456789", kGpu.size()) == std::string_view::npos;
+}
+
+Result<void> check_devices(const Scenario& scenario) {
+  const std::vector<std::string>& devices = scenario.devices;
+  const bool alone = devices.size() == 1 && (devices[0] == "cpu" || devices[0] == "cuda");
+  if (!alone && !std::ranges::all_of(devices, is_gpu)) {
+    return Error{ErrorCode::kInvalidArgument, cat("device is cpu, cuda, or GPUs as cuda:0,cuda:1; ",
+                                                  join(devices, ","), " is none of these")};
+  }
+  if (devices[0] != "cpu" && scenario.engine != "graph") {
+    return Error{ErrorCode::kInvalidArgument,
+                 cat("device = ", devices[0], " needs engine = graph: the engine ", scenario.engine,
+                     " computes on the CPU")};
+  }
+  return {};
+}
+
 Result<void> check(const Scenario& scenario) {
+  COPPICE_TRY(check_devices(scenario));
   const auto refuse = [](std::string why) -> Result<void> {
     return Error{ErrorCode::kInvalidArgument, std::move(why)};
   };
@@ -253,6 +283,10 @@ Result<Scenario> scenario_of(const Settings& settings) {
   scenario.workers = static_cast<unsigned>(settings.get_int("workers"));
   scenario.pack = static_cast<std::uint32_t>(settings.get_int("pack"));
   scenario.engine = settings.get_string("engine");
+  for (const std::string& device : split(settings.get_string("device"), ',')) {
+    scenario.devices.emplace_back(trim(device));
+  }
+  scenario.memory = settings.get_size("memory");
   scenario.exact_products = settings.get_string("precision") == "float32";
   scenario.model = settings.get_string("model");
   scenario.adapter = settings.get_string("adapter");

@@ -3,7 +3,8 @@
 //
 // [lora], [training], [round] and [privacy] are an aggregator's own settings and [personal] a
 // device's, and mean what they mean there; the rest says who the virtual clients are, what they
-// have, and what is reported. `workers` changes how long a run takes and nothing else.
+// have, and what is reported. `workers` and the number of GPUs change how long a run takes and
+// nothing else.
 #pragma once
 
 #include <cstdint>
@@ -115,10 +116,13 @@ struct Scenario {
   std::string name;
   std::uint64_t seed = 1;
   std::uint64_t rounds = 0;
-  Nanos time_limit;            // virtual; 0: none
-  unsigned workers = 0;        // threads that train; 0: one a core
-  std::uint32_t pack = 4;      // clients that a worker takes at once
-  std::string engine;          // "native", "graph"
+  Nanos time_limit;       // virtual; 0: none
+  unsigned workers = 0;   // threads that train; 0: one a core, or one a GPU
+  std::uint32_t pack = 4; // clients that a worker takes at once
+  std::string engine;     // "native", "graph"
+  // Where it computes: "cpu" alone, or GPUs, "cuda:0"; "cuda" is the process's own.
+  std::vector<std::string> devices;
+  std::uint64_t memory = 0;    // EngineOptions::activation_bytes
   bool exact_products = false; // float32 throughout
   std::string model;           // path of the base
   std::string adapter;         // PEFT folder or GGUF file to start from; empty: a new one

@@ -146,17 +146,15 @@ Result<void> Simulation::prepare_devices() {
   }
   const unsigned workers =
       scenario.workers > 0 ? scenario.workers : std::max(1U, std::thread::hardware_concurrency());
-  team_ = std::make_unique<EngineTeam>(parts_.engine, workers);
+  team_ = std::make_unique<EngineTeam>(parts_.engine, workers, parts_.packs);
   learner_ = training_learner(
-      *team_, *data_,
+      *team_, *data_, *parts_.base,
       {.client_of = [clients = data_->clients()](DeviceNumber device) { return device % clients; },
        .pack = scenario.pack,
        .keep_deltas = kKeptDeltas,
-       .mine =
-           [this](DeviceNumber device) {
-             const auto at = std::ranges::lower_bound(members_, device) - members_.begin();
-             return static_cast<std::uint32_t>(at) % ranks_.place().size == ranks_.place().rank;
-           }});
+       .place = ranks_.place(),
+       .attack = scenario.attack,
+       .seed = scenario.seed});
   evaluation_ = COPPICE_TRY(
       Evaluation::make(scenario, parts_.scenario_folder, *parts_.base, *data_, *team_, ranks_));
   return {};

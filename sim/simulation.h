@@ -4,8 +4,9 @@
 // The aggregator's and the devices' own rules: plans, prices and releases are made by aggregator/,
 // rounds are played by their machines (sim/round_play.h), deltas are trained and encoded by
 // client/. The same scenario gives the same events.jsonl and the same releases for any number of
-// workers, and ranks, and after any number of SIGKILLs and resumes. Every rank plays every round; a
-// client is trained by one of them, and their sums are added up once a round. For one thread.
+// workers, GPUs and ranks, and after any number of SIGKILLs and resumes. Every rank plays every
+// round; a client is trained by one of them, and their sums are added up once a round. For one
+// thread.
 #pragma once
 
 #include <memory>
@@ -26,7 +27,8 @@ struct SimulationParts {
   Scenario scenario;
   fs::path scenario_folder; // what relative paths are relative to
   std::shared_ptr<const BaseModel> base;
-  EngineFactory engine;
+  WorkerEngine engine;
+  bool packs = false; // EngineInfo::packs of those
   // Of a real fleet's devices, in the order of the data's clients: its rounds are played again, to
   // the same bits. Empty: virtual ones.
   std::vector<ClientId> identities = {};

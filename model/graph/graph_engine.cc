@@ -3,8 +3,6 @@
 
 #include <ATen/Version.h>
 #include <ATen/core/grad_mode.h>
-#include <ATen/ops/index_select.h>
-#include <ATen/ops/tensor.h>
 #include <c10/util/Logging.h>
 
 #include <algorithm>
@@ -14,20 +12,14 @@
 #include "model/graph/generate.h"
 #include "model/graph/guard.h"
 #include "model/graph/packed/packed_engine.h"
-#include "model/graph/sequences.h"
+#include "model/graph/score.h"
 #include "model/graph/train_session.h"
 #include "model/input_checks.h"
 
 namespace coppice::graph {
 namespace {
 
-constexpr std::uint64_t kScoringTokens = 2048; // tokens of a scoring pass
 constexpr std::size_t kMaxLogitRows = 4096;
-
-Result<void> check_adapters(std::span<const AdapterUse> adapters, const BaseModel& base) {
-  for (const AdapterUse& use : adapters) COPPICE_TRY(check_fits(use.adapter->spec(), base));
-  return {};
-}
 
 class GraphEngine final : public Engine {
  public:
@@ -37,7 +29,9 @@ class GraphEngine final : public Engine {
   EngineInfo info() const override;
   const BaseModel& base() const override { return *base_; }
   Result<std::vector<Score>> score(std::span<const AdapterUse> adapters,
-                                   std::span<const Sequence> sequences) override;
+                                   std::span<const Sequence> sequences) override {
+    return guarded([&] { return score_sequences(transformer_, adapters, sequences); });
+  }
   Result<std::vector<float>> logits(std::span<const AdapterUse> adapters,
                                     std::span<const TokenId> tokens) override;
   Result<std::unique_ptr<TrainSession>> start_training(std::vector<TrainJob> jobs) override {
@@ -58,12 +52,6 @@ class GraphEngine final : public Engine {
   }
 
  private:
-  LoraStack stack(std::span<const AdapterUse> adapters) const {
-    LoraStack stack(base_->config(), 1);
-    stack.add_frozen(*base_, 0, adapters);
-    return stack;
-  }
-
   std::shared_ptr<const BaseModel> base_;
   EngineOptions options_;
   Transformer transformer_;
@@ -73,38 +61,10 @@ EngineInfo GraphEngine::info() const {
   return {.name = "graph", .device = "cpu", .instruction_level = cpu_capability()};
 }
 
-Result<std::vector<Score>> GraphEngine::score(std::span<const AdapterUse> adapters,
-                                              std::span<const Sequence> sequences) {
-  return guarded([&]() -> Result<std::vector<Score>> {
-    COPPICE_TRY(check_adapters(adapters, *base_));
-    std::vector<OwnedSequence> owned;
-    for (std::size_t i = 0; i < sequences.size(); ++i) {
-      COPPICE_TRY(check_sequence(sequences[i], base_->config()));
-      owned.push_back({&sequences[i], 0, i});
-    }
-    const at::NoGradGuard no_gradient;
-    const LoraStack adapted = stack(adapters);
-    std::vector<Score> scores(sequences.size());
-    for (const Pass& pass : make_passes(owned, 1, kScoringTokens)) {
-      if (transformer_.stopped()) return stopped_error();
-      const at::Tensor hidden = transformer_.hidden(pass.batch, adapted);
-      const at::Tensor normed =
-          transformer_.final_norm(at::index_select(hidden, 0, at::tensor(pass.rows)));
-      const CrossEntropy loss =
-          cross_entropy(transformer_.pool(), normed, transformer_.head(), pass.targets, {});
-      for (std::size_t i = 0; i < loss.nats.size(); ++i) {
-        scores[pass.sequences[pass.owners[i]].index] +=
-            {.nats = loss.nats[i], .tokens = 1, .correct = loss.correct[i]};
-      }
-    }
-    return scores;
-  });
-}
-
 Result<std::vector<float>> GraphEngine::logits(std::span<const AdapterUse> adapters,
                                                std::span<const TokenId> tokens) {
   return guarded([&]() -> Result<std::vector<float>> {
-    COPPICE_TRY(check_adapters(adapters, *base_));
+    const LoraStack adapted = COPPICE_TRY(adapted_by(adapters, *base_));
     COPPICE_TRY(check_tokens(tokens, base_->config()));
     if (tokens.size() > kMaxLogitRows) {
       return Error{ErrorCode::kTooLarge,
@@ -114,7 +74,7 @@ Result<std::vector<float>> GraphEngine::logits(std::span<const AdapterUse> adapt
     const at::NoGradGuard no_gradient;
     TokenBatch batch(1);
     batch.add(0, tokens);
-    const at::Tensor hidden = transformer_.hidden(batch, stack(adapters));
+    const at::Tensor hidden = transformer_.hidden(batch, adapted);
     const at::Tensor logits = transformer_.logits(transformer_.final_norm(hidden));
     const float* values = logits.const_data_ptr<float>();
     return std::vector<float>(values, values + logits.numel());

@@ -7,11 +7,11 @@
 #include <ATen/ops/tensor.h>
 
 #include <algorithm>
-#include <cmath>
 
 #include "base/text.h"
 #include "model/adapter_optimizer.h"
 #include "model/graph/guard.h"
+#include "model/graph/score.h"
 #include "model/graph/sequences.h"
 #include "model/input_checks.h"
 
@@ -37,13 +37,19 @@ class GraphTrainSession final : public TrainSession {
 
   std::size_t clients() const override { return optimizers_.size(); }
   Result<std::vector<StepResult>> step(std::span<const Batch> batches) override;
+  Result<std::vector<Score>> score(std::span<const std::span<const Sequence>> texts) override;
   Result<Adapter> gradient(std::size_t client, const Batch& batch) override;
   Result<Adapter> adapter(std::size_t client) const override;
+  Result<std::span<const float>> values(std::size_t client) const override {
+    COPPICE_TRY(check_client(client));
+    return std::span(values_).subspan(client * parameters_, parameters_);
+  }
   Result<TrainState> state(std::size_t client) const override;
   Result<void> restore(std::size_t client, const TrainState& state) override;
 
  private:
-  // Fills gradients_ and gives each client's loss. Clients whose batch is null have no part.
+  // Fills gradients_ and gives each client's loss, which may be no finite number. Clients whose
+  // batch is null have no part.
   Result<std::vector<StepResult>> forward_backward(std::span<const Batch* const> batches);
   void run_pass(const Pass& pass, std::span<const std::uint64_t> predicted,
                 std::vector<StepResult>& results);
@@ -60,6 +66,7 @@ class GraphTrainSession final : public TrainSession {
   std::vector<float> values_;                // (K, P)
   std::vector<float> gradients_;             // (K, P)
   std::vector<AdapterOptimizer> optimizers_; // one a client
+  std::vector<std::vector<AdapterUse>> frozen_;
   LoraStack adapters_;
   struct Leaf {
     at::Tensor values;   // autograd adds up its gradient,
@@ -72,12 +79,13 @@ GraphTrainSession::GraphTrainSession(Transformer& transformer, std::vector<Train
                                      std::uint64_t activation_bytes)
     : transformer_(transformer),
       pass_tokens_(activation_bytes / activation_bytes_per_token(transformer.base().config())),
-      spec_(jobs[0].start.shared_spec()),
+      spec_(jobs[0].start->shared_spec()),
       parameters_(spec_->parameters()),
       adapters_(transformer.base().config(), jobs.size()) {
   for (std::size_t client = 0; client < jobs.size(); ++client) {
-    const auto start = jobs[client].start.values();
+    const auto start = jobs[client].start->values();
     adapters_.add_frozen(transformer.base(), client, jobs[client].frozen);
+    frozen_.push_back(std::move(jobs[client].frozen));
     values_.insert(values_.end(), start.begin(), start.end());
     optimizers_.emplace_back(spec_, jobs[client].optimizer, start);
   }
@@ -149,12 +157,6 @@ Result<std::vector<StepResult>> GraphTrainSession::forward_backward(
   for (std::size_t client = 0; client < clients(); ++client) {
     results[client].tokens = predicted[client];
     if (predicted[client] != 0) results[client].loss /= static_cast<double>(predicted[client]);
-    if (!std::isfinite(results[client].loss)) {
-      return Error{ErrorCode::kFailedPrecondition,
-                   cat("the loss of client ", client,
-                       " is no finite number any more; start again "
-                       "with a lower learning rate or with gradient clipping")};
-    }
   }
   return results;
 }
@@ -195,18 +197,29 @@ Result<std::vector<StepResult>> GraphTrainSession::step(std::span<const Batch> b
       if (present[client] == nullptr) continue;
       results[client].gradient_norm =
           optimizers_[client].prepare(row(values_, client), row(gradients_, client));
-      if (!std::isfinite(results[client].gradient_norm)) {
-        return Error{ErrorCode::kFailedPrecondition, cat("the gradient of client ", client,
-                                                         " is not finite; start again with a "
-                                                         "lower learning rate")};
-      }
-    }
-    for (std::size_t client = 0; client < clients(); ++client) {
-      if (present[client] == nullptr) continue;
+      if (!settle(results[client])) continue;
       optimizers_[client].update(row(gradients_, client), batches[client].learning_rate_factor,
                                  row(values_, client));
     }
     return results;
+  });
+}
+
+Result<std::vector<Score>> GraphTrainSession::score(
+    std::span<const std::span<const Sequence>> texts) {
+  COPPICE_TRY(check_texts(texts, clients()));
+  return guarded([&]() -> Result<std::vector<Score>> {
+    std::vector<Score> scores(clients());
+    for (std::size_t client = 0; client < clients(); ++client) {
+      if (texts[client].empty()) continue;
+      const Adapter present = COPPICE_TRY(adapter(client));
+      std::vector<AdapterUse> uses = frozen_[client];
+      uses.push_back({&present, 1.0F});
+      for (const Score& score : COPPICE_TRY(score_sequences(transformer_, uses, texts[client]))) {
+        scores[client] += score;
+      }
+    }
+    return scores;
   });
 }
 
@@ -215,7 +228,7 @@ Result<Adapter> GraphTrainSession::gradient(std::size_t client, const Batch& bat
   return guarded([&]() -> Result<Adapter> {
     std::vector<const Batch*> one(clients());
     one[client] = &batch;
-    COPPICE_TRY(forward_backward(one));
+    COPPICE_TRY(check_finite(COPPICE_TRY(forward_backward(one))[client]));
     Adapter result(spec_);
     std::ranges::copy(row(gradients_, client), result.values().begin());
     return result;

@@ -8,13 +8,13 @@
 #include "model/native/cpu_level.h"
 #include "model/native/generate.h"
 #include "model/native/memory_plan.h"
+#include "model/native/score.h"
 #include "model/native/train_session.h"
 
 namespace coppice {
 namespace native {
 namespace {
 
-constexpr std::size_t kScoringTokens = 2048; // tokens of a scoring pass, but for longer sequences
 constexpr std::size_t kMaxLogitRows = 4096;
 
 class NativeEngine final : public Engine {
@@ -35,11 +35,14 @@ class NativeEngine final : public Engine {
   }
   const BaseModel& base() const override { return transformer_.base(); }
   Result<std::vector<Score>> score(std::span<const AdapterUse> adapters,
-                                   std::span<const Sequence> sequences) override;
+                                   std::span<const Sequence> sequences) override {
+    return score_sequences(transformer_, adapters, sequences, round_tokens());
+  }
   Result<std::vector<float>> logits(std::span<const AdapterUse> adapters,
                                     std::span<const TokenId> tokens) override;
   Result<std::unique_ptr<TrainSession>> start_training(std::vector<TrainJob> jobs) override {
-    return start_train_session(transformer_, std::move(jobs), options_.activation_bytes);
+    return start_train_session(transformer_, std::move(jobs), options_.activation_bytes,
+                               round_tokens());
   }
   Result<TrainingPlan> plan_training(const AdapterSpec& spec, std::size_t longest,
                                      std::size_t total) const override;
@@ -54,9 +57,6 @@ class NativeEngine final : public Engine {
   }
 
  private:
-  void score_pass(std::span<const Sequence> sequences, const ModelLora& lora,
-                  std::span<Score> scores);
-
   bool round_tokens() const { return options_.trained_rounding && base().config().token_scales; }
 
   EngineOptions options_;
@@ -78,75 +78,6 @@ Result<TrainingPlan> NativeEngine::plan_training(const AdapterSpec& spec, std::s
                       .total = total,
                       .lora_width = lora.widest_group(),
                       .budget = options_.activation_bytes});
-}
-
-void NativeEngine::score_pass(std::span<const Sequence> sequences, const ModelLora& lora,
-                              std::span<Score> scores) {
-  PassShape pass;
-  pass.round_tokens = round_tokens();
-  std::vector<TokenId> tokens;
-  std::vector<TokenId> targets;
-  std::vector<std::size_t> rows;
-  std::vector<std::size_t> owners;
-  std::size_t longest = 0;
-  for (std::size_t s = 0; s < sequences.size(); ++s) {
-    const Sequence& sequence = sequences[s];
-    for (std::size_t i = 1; i < sequence.tokens.size(); ++i) {
-      if (sequence.targets[i] == 0) continue;
-      rows.push_back(tokens.size() + i - 1);
-      targets.push_back(sequence.tokens[i]);
-      owners.push_back(s);
-    }
-    tokens.insert(tokens.end(), sequence.tokens.begin(), sequence.tokens.end());
-    pass.add(sequence.tokens.size());
-    longest = std::max(longest, sequence.tokens.size());
-  }
-  transformer_.prepare_positions(longest);
-  Buffer x_memory, normed_memory, logits;
-  const std::size_t width = base().config().width;
-  const FloatRows x = float_rows(x_memory, tokens.size(), width);
-  transformer_.embed(tokens, x);
-  transformer_.forward(pass, transformer_.kernels().precise, lora, x, nullptr);
-  const ElementRows normed =
-      element_rows(transformer_.kernels().precise, normed_memory, rows.size(), width);
-  transformer_.final_norm(x, rows, transformer_.kernels().precise, normed, nullptr);
-  std::vector<double> nats(rows.size());
-  std::vector<std::uint8_t> correct(rows.size());
-  cross_entropy(transformer_.pool(), transformer_.kernels(), transformer_.head(),
-                {.hidden = normed,
-                 .targets = targets,
-                 .weights = {},
-                 .nats = nats,
-                 .correct = correct,
-                 .d_hidden = {}},
-                logits);
-  for (std::size_t i = 0; i < nats.size(); ++i) {
-    scores[owners[i]] += {.nats = nats[i], .tokens = 1, .correct = correct[i]};
-  }
-}
-
-Result<std::vector<Score>> NativeEngine::score(std::span<const AdapterUse> adapters,
-                                               std::span<const Sequence> sequences) {
-  for (const Sequence& sequence : sequences) {
-    COPPICE_TRY(check_sequence(sequence, base().config()));
-  }
-  const ModelLora lora =
-      COPPICE_TRY(transformer_.adapted(adapters, transformer_.kernels().precise));
-  std::vector<Score> scores(sequences.size());
-  const WorkerPool::Interruptible work(transformer_.pool());
-  for (std::size_t begin = 0; begin < sequences.size();) {
-    std::size_t end = begin;
-    std::size_t tokens = 0;
-    while (end < sequences.size() &&
-           (end == begin || tokens + sequences[end].tokens.size() <= kScoringTokens)) {
-      tokens += sequences[end++].tokens.size();
-    }
-    score_pass(sequences.subspan(begin, end - begin), lora,
-               std::span(scores).subspan(begin, end - begin));
-    if (work.stopped()) return stopped_error();
-    begin = end;
-  }
-  return scores;
 }
 
 Result<std::vector<float>> NativeEngine::logits(std::span<const AdapterUse> adapters,

@@ -9,6 +9,7 @@
 #include "model/adapter_optimizer.h"
 #include "model/input_checks.h"
 #include "model/native/memory_plan.h"
+#include "model/native/score.h"
 
 namespace coppice::native {
 namespace {
@@ -156,27 +157,35 @@ double PassRunner::run(const Pass& pass, const ModelLora& lora, const TrainingPl
 class NativeTrainSession final : public TrainSession {
  public:
   NativeTrainSession(Transformer& transformer, const std::vector<TrainJob>& jobs,
-                     std::uint64_t activation_bytes);
+                     std::uint64_t activation_bytes, bool round_tokens);
   std::size_t clients() const override { return clients_.size(); }
   Result<std::vector<StepResult>> step(std::span<const Batch> batches) override;
+  Result<std::vector<Score>> score(std::span<const std::span<const Sequence>> texts) override;
   Result<Adapter> gradient(std::size_t client, const Batch& batch) override;
   Result<Adapter> adapter(std::size_t client) const override;
+  Result<std::span<const float>> values(std::size_t client) const override {
+    COPPICE_TRY(check_client(client));
+    return std::span<const float>(clients_[client].values);
+  }
   Result<TrainState> state(std::size_t client) const override;
   Result<void> restore(std::size_t client, const TrainState& state) override;
 
  private:
   struct Client {
+    std::vector<AdapterUse> frozen;
     std::vector<float> values;
     AdapterOptimizer optimizer;
     std::unique_ptr<ModelLora> lora;
   };
-  // Fills gradients_, and changes nothing else that a later step looks at.
+  // Fills gradients_, and changes nothing else that a later step looks at. The loss may be no
+  // finite number.
   Result<StepResult> forward_backward(std::size_t client, const Batch& batch);
   Result<StepResult> interruptible_forward_backward(std::size_t client, const Batch& batch);
   Result<void> check_client(std::size_t client) const;
 
   Transformer& transformer_;
   std::uint64_t activation_bytes_;
+  bool round_tokens_; // in scores
   std::shared_ptr<const AdapterSpec> spec_;
   std::vector<float> gradients_; // of the client at work
   std::vector<Client> clients_;
@@ -184,16 +193,18 @@ class NativeTrainSession final : public TrainSession {
 };
 
 NativeTrainSession::NativeTrainSession(Transformer& transformer, const std::vector<TrainJob>& jobs,
-                                       std::uint64_t activation_bytes)
+                                       std::uint64_t activation_bytes, bool round_tokens)
     : transformer_(transformer),
       activation_bytes_(activation_bytes),
-      spec_(jobs[0].start.shared_spec()),
+      round_tokens_(round_tokens),
+      spec_(jobs[0].start->shared_spec()),
       gradients_(spec_->parameters()),
       runner_(transformer) {
   clients_.reserve(jobs.size());
   for (const TrainJob& job : jobs) {
-    const auto start = job.start.values();
-    clients_.push_back({.values = {start.begin(), start.end()},
+    const auto start = job.start->values();
+    clients_.push_back({.frozen = job.frozen,
+                        .values = {start.begin(), start.end()},
                         .optimizer = AdapterOptimizer(spec_, job.optimizer, start),
                         .lora = std::make_unique<ModelLora>(transformer.no_adapters())});
     Client& client = clients_.back();
@@ -227,12 +238,6 @@ Result<StepResult> NativeTrainSession::forward_backward(std::size_t client, cons
     result.loss += runner_.run(pass, lora, plan, weight);
   }
   result.loss /= static_cast<double>(result.tokens);
-  if (!std::isfinite(result.loss)) {
-    return Error{ErrorCode::kFailedPrecondition,
-                 cat("the loss of client ", client,
-                     " is no finite number any more; start again with a lower learning rate or "
-                     "with gradient clipping")};
-  }
   return result;
 }
 
@@ -261,23 +266,37 @@ Result<std::vector<StepResult>> NativeTrainSession::step(std::span<const Batch> 
     // Once a client is updated the step goes on to its end.
     StepResult result = COPPICE_TRY(updated ? forward_backward(i, batches[i])
                                             : interruptible_forward_backward(i, batches[i]));
-    updated = true;
     Client& client = clients_[i];
     result.gradient_norm = client.optimizer.prepare(client.values, gradients_);
-    if (!std::isfinite(result.gradient_norm)) {
-      return Error{ErrorCode::kFailedPrecondition,
-                   cat("the gradient of client ", i,
-                       " is not finite; start again with a lower learning rate")};
+    if (settle(result)) {
+      client.optimizer.update(gradients_, batches[i].learning_rate_factor, client.values);
+      updated = true;
     }
-    client.optimizer.update(gradients_, batches[i].learning_rate_factor, client.values);
     results[i] = result;
   }
   return results;
 }
 
+Result<std::vector<Score>> NativeTrainSession::score(
+    std::span<const std::span<const Sequence>> texts) {
+  COPPICE_TRY(check_texts(texts, clients()));
+  std::vector<Score> scores(clients());
+  for (std::size_t client = 0; client < clients(); ++client) {
+    if (texts[client].empty()) continue;
+    const Adapter present = COPPICE_TRY(adapter(client));
+    std::vector<AdapterUse> uses = clients_[client].frozen;
+    uses.push_back({&present, 1.0F});
+    for (const Score& score :
+         COPPICE_TRY(score_sequences(transformer_, uses, texts[client], round_tokens_))) {
+      scores[client] += score;
+    }
+  }
+  return scores;
+}
+
 Result<Adapter> NativeTrainSession::gradient(std::size_t client, const Batch& batch) {
   COPPICE_TRY(check_client(client));
-  COPPICE_TRY(interruptible_forward_backward(client, batch));
+  COPPICE_TRY(check_finite(COPPICE_TRY(interruptible_forward_backward(client, batch))));
   Adapter result(spec_);
   std::ranges::copy(gradients_, result.values().begin());
   return result;
@@ -309,10 +328,11 @@ Result<void> NativeTrainSession::check_client(std::size_t client) const {
 
 Result<std::unique_ptr<TrainSession>> start_train_session(Transformer& transformer,
                                                           std::vector<TrainJob> jobs,
-                                                          std::uint64_t activation_bytes) {
+                                                          std::uint64_t activation_bytes,
+                                                          bool round_tokens) {
   COPPICE_TRY(check_jobs(jobs, transformer.base()));
   return std::unique_ptr<TrainSession>(
-      std::make_unique<NativeTrainSession>(transformer, jobs, activation_bytes));
+      std::make_unique<NativeTrainSession>(transformer, jobs, activation_bytes, round_tokens));
 }
 
 } // namespace coppice::native

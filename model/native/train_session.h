@@ -9,9 +9,11 @@
 
 namespace coppice::native {
 
-// The transformer must outlive the session. Errors of check_jobs().
+// The transformer must outlive the session. `round_tokens` is of its scores. Errors of
+// check_jobs().
 Result<std::unique_ptr<TrainSession>> start_train_session(Transformer& transformer,
                                                           std::vector<TrainJob> jobs,
-                                                          std::uint64_t activation_bytes);
+                                                          std::uint64_t activation_bytes,
+                                                          bool round_tokens);
 
 } // namespace coppice::native

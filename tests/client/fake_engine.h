@@ -24,6 +24,7 @@ struct FakeWorld {
   std::optional<std::size_t> not_finite_at; // this step's loss is NaN
   std::function<void()> on_step;
   std::vector<TokenId> first_tokens; // of each sequence that was trained on, in order
+  std::vector<std::size_t> packs;    // how many clients each session had
   std::function<void()> on_score;
   const std::atomic<bool>* stop = nullptr;
   bool stopped() const { return stop != nullptr && stop->load(); }
@@ -37,60 +38,107 @@ inline double total_of(std::span<const AdapterUse> adapters) {
   return total;
 }
 
+inline Score score_of(const FakeWorld& world, std::span<const AdapterUse> adapters,
+                      const Sequence& sequence) {
+  const std::uint64_t tokens = sequence.tokens.size() - 1;
+  const double nats = 1 + std::pow(total_of(adapters) - world.best, 2);
+  return {.nats = nats * static_cast<double>(tokens), .tokens = tokens};
+}
+
 class FakeSession final : public TrainSession {
  public:
-  FakeSession(TrainJob job, FakeWorld& world)
-      : job_(std::move(job)), world_(world), moments_(job_.start.values().size()) {}
-  std::size_t clients() const override { return 1; }
-  Result<std::vector<StepResult>> step(std::span<const Batch> batches) override {
-    const Batch& batch = batches[0];
-    StepResult result;
-    if (world_.stopped()) return stopped_error();
-    steps_ += 1;
-    moments_[0] += 1;
-    for (const Sequence& sequence : batch.sequences) {
-      result.tokens += sequence.tokens.size() - 1;
-      world_.first_tokens.push_back(sequence.tokens.front());
+  FakeSession(const std::vector<TrainJob>& jobs, FakeWorld& world) : world_(world) {
+    for (const TrainJob& job : jobs) {
+      clients_.push_back({.job = job,
+                          .adapter = *job.start,
+                          .moments = std::vector<float>(job.start->values().size())});
     }
-    const float value = job_.start.values()[0];
-    result.loss = 1 + std::pow(static_cast<double>(value) - world_.train_best, 2);
-    if (world_.not_finite_at == world_.factors.size()) result.loss = std::nan("");
-    const float towards = static_cast<double>(value) < world_.train_best ? 1.0F : -1.0F;
-    job_.start.values()[0] += towards * job_.optimizer.learning_rate * batch.learning_rate_factor;
-    world_.factors.push_back(batch.learning_rate_factor);
+  }
+  std::size_t clients() const override { return clients_.size(); }
+  Result<std::vector<StepResult>> step(std::span<const Batch> batches) override {
+    if (world_.stopped()) return stopped_error();
+    std::vector<StepResult> results;
+    for (std::size_t i = 0; i < batches.size(); ++i) {
+      results.push_back(batches[i].sequences.empty() ? StepResult{}
+                                                     : step_of(clients_[i], batches[i]));
+    }
     if (world_.on_step) world_.on_step();
-    return std::vector{result};
+    return results;
+  }
+  Result<std::vector<Score>> score(std::span<const std::span<const Sequence>> texts) override {
+    if (world_.on_score) world_.on_score();
+    if (world_.stopped()) return stopped_error();
+    std::vector<Score> scores(clients_.size());
+    for (std::size_t i = 0; i < texts.size(); ++i) {
+      std::vector<AdapterUse> uses = clients_[i].job.frozen;
+      uses.push_back({&clients_[i].adapter, 1.0F});
+      for (const Sequence& text : texts[i]) scores[i] += score_of(world_, uses, text);
+    }
+    return scores;
   }
   Result<Adapter> gradient(std::size_t, const Batch&) override {
     return Error{ErrorCode::kUnsupported, "not asked for here"};
   }
-  Result<Adapter> adapter(std::size_t) const override { return job_.start; }
-  // The moments only travel: a step depends on the values alone.
-  Result<TrainState> state(std::size_t) const override {
-    return TrainState{.values = job_.start.values(),
-                      .first_moment = moments_,
-                      .second_moment = moments_,
-                      .steps = steps_};
+  Result<Adapter> adapter(std::size_t client) const override { return clients_[client].adapter; }
+  Result<std::span<const float>> values(std::size_t client) const override {
+    return clients_[client].adapter.values();
   }
-  Result<void> restore(std::size_t, const TrainState& state) override {
-    std::ranges::copy(state.values, job_.start.values().begin());
-    moments_.assign(state.first_moment.begin(), state.first_moment.end());
-    steps_ = state.steps;
+  // The moments only travel: a step depends on the values alone.
+  Result<TrainState> state(std::size_t client) const override {
+    const Client& of = clients_[client];
+    return TrainState{.values = of.adapter.values(),
+                      .first_moment = of.moments,
+                      .second_moment = of.moments,
+                      .steps = of.steps};
+  }
+  Result<void> restore(std::size_t client, const TrainState& state) override {
+    Client& to = clients_[client];
+    std::ranges::copy(state.values, to.adapter.values().begin());
+    to.moments.assign(state.first_moment.begin(), state.first_moment.end());
+    to.steps = state.steps;
     return {};
   }
 
  private:
-  TrainJob job_;
+  struct Client {
+    TrainJob job;
+    Adapter adapter;
+    std::vector<float> moments;
+    std::uint64_t steps = 0;
+  };
+
+  StepResult step_of(Client& client, const Batch& batch) {
+    StepResult result;
+    client.steps += 1;
+    client.moments[0] += 1;
+    for (const Sequence& sequence : batch.sequences) {
+      result.tokens += sequence.tokens.size() - 1;
+      world_.first_tokens.push_back(sequence.tokens.front());
+    }
+    float& value = client.adapter.values()[0];
+    result.loss = 1 + std::pow(static_cast<double>(value) - world_.train_best, 2);
+    const bool finite = world_.not_finite_at != world_.factors.size();
+    world_.factors.push_back(batch.learning_rate_factor);
+    if (!finite) {
+      result.loss = std::nan("");
+      return result;
+    }
+    const float towards = static_cast<double>(value) < world_.train_best ? 1.0F : -1.0F;
+    value += towards * client.job.optimizer.learning_rate * batch.learning_rate_factor;
+    return result;
+  }
+
+  std::vector<Client> clients_;
   FakeWorld& world_;
-  std::vector<float> moments_;
-  std::uint64_t steps_ = 0;
 };
 
 class FakeEngine final : public Engine {
  public:
   FakeEngine(std::shared_ptr<const BaseModel> base, FakeWorld& world)
       : base_(std::move(base)), world_(world) {}
-  EngineInfo info() const override { return {"fake", "cpu", "none"}; }
+  EngineInfo info() const override {
+    return {.name = "fake", .device = "cpu", .instruction_level = "none"};
+  }
   const BaseModel& base() const override { return *base_; }
   Result<std::vector<Score>> score(std::span<const AdapterUse> adapters,
                                    std::span<const Sequence> sequences) override {
@@ -98,9 +146,7 @@ class FakeEngine final : public Engine {
     if (world_.stopped()) return stopped_error();
     std::vector<Score> scores;
     for (const Sequence& sequence : sequences) {
-      const std::uint64_t tokens = sequence.tokens.size() - 1;
-      const double nats = 1 + std::pow(total_of(adapters) - world_.best, 2);
-      scores.push_back({.nats = nats * static_cast<double>(tokens), .tokens = tokens});
+      scores.push_back(score_of(world_, adapters, sequence));
     }
     return scores;
   }
@@ -109,8 +155,8 @@ class FakeEngine final : public Engine {
     return Error{ErrorCode::kUnsupported, "not asked for here"};
   }
   Result<std::unique_ptr<TrainSession>> start_training(std::vector<TrainJob> jobs) override {
-    return std::unique_ptr<TrainSession>(
-        std::make_unique<FakeSession>(std::move(jobs.at(0)), world_));
+    world_.packs.push_back(jobs.size());
+    return std::unique_ptr<TrainSession>(std::make_unique<FakeSession>(jobs, world_));
   }
   Result<TrainingPlan> plan_training(const AdapterSpec&, std::size_t, std::size_t) const override {
     return Error{ErrorCode::kUnsupported, "not asked for here"};
@@ -134,6 +180,7 @@ class EngineTest : public ::testing::Test {
     return {std::vector<TokenId>(tokens, 5), std::vector<std::uint8_t>(tokens, 1), tokens};
   }
   Adapter zeros() const { return Adapter(spec_); }
+  std::shared_ptr<const Adapter> start() const { return std::make_shared<const Adapter>(spec_); }
   Adapter with_first(float value) const {
     Adapter adapter(spec_);
     adapter.values()[0] = value;

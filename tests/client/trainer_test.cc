@@ -23,18 +23,18 @@ class TrainerTest : public EngineTest {
     recipe_.window = 9;
     recipe_.batch_tokens = 18; // two windows
   }
-  Result<TrainOutcome> train() {
-    TrainRequest request{.recipe = recipe_,
-                         .randomness = {},
-                         .frozen = {},
-                         .start = zeros(),
-                         .now = [this] { return now_; },
-                         .deadline = deadline_,
-                         .stop = &stop_,
-                         .on_step = {},
-                         .checkpoint = checkpoint_};
-    return train_adapter(engine_, examples_, std::move(request));
+  TrainRequest request() {
+    return {.recipe = recipe_,
+            .randomness = {},
+            .frozen = {},
+            .start = start(),
+            .now = [this] { return now_; },
+            .deadline = deadline_,
+            .stop = &stop_,
+            .on_step = {},
+            .checkpoint = checkpoint_};
   }
+  Result<TrainOutcome> train() { return train_adapter(engine_, examples_, request()); }
   ExampleSet examples_;
   Recipe recipe_;
   Millis now_{1'000};
@@ -232,7 +232,7 @@ TEST_F(TrainerTest, ALossThatIsNotFiniteEndsTraining) {
   recipe_.max_steps = 10;
   world_.not_finite_at = 4;
   const auto outcome = train();
-  EXPECT_EQ(outcome.error().code, ErrorCode::kInternal);
+  EXPECT_EQ(outcome.error().code, ErrorCode::kFailedPrecondition);
   EXPECT_THAT(outcome.error().message, HasSubstr("after 4 steps"));
 }
 
@@ -275,6 +275,91 @@ TEST_F(TrainerTest, WithoutAKnownEndTheScheduleIsConstant) {
   EXPECT_EQ(schedule_factor(recipe_, 12, 0), 1);
 }
 
+// Four clients of one session: each comes out as it does alone, whatever the others' budgets.
+class PackTrainerTest : public CheckpointedTrainerTest {
+ protected:
+  PackTrainerTest() {
+    world_.on_step = {};
+    texts_.assign(4, examples_);
+    for (std::size_t i = 0; i < texts_.size(); ++i) {
+      for (std::size_t k = 0; k < texts_[i].train.size(); ++k) {
+        texts_[i].train[k].tokens[0] = static_cast<TokenId>(10 * (i + 1) + k);
+      }
+    }
+    texts_[3].gate.clear(); // no early stop
+  }
+  TrainMember member(std::size_t client) {
+    TrainMember made{&texts_[client], request()};
+    made.request.randomness.client = client;
+    made.request.recipe.max_steps = 3 + 4 * static_cast<std::uint32_t>(client);
+    made.request.recipe.warmup_steps = static_cast<std::uint32_t>(client);
+    if (client == 2) made.request.recipe.early_stop_patience = 1;
+    return made;
+  }
+  std::vector<Result<TrainOutcome>> train_all(const ForEachClient& for_each = {}) {
+    std::vector<TrainMember> members;
+    for (std::size_t i = 0; i < texts_.size(); ++i) members.push_back(member(i));
+    return train_adapters(engine_, std::move(members), for_each);
+  }
+  TrainOutcome train_alone(std::size_t client) {
+    return train_adapter(engine_, texts_[client], member(client).request).value();
+  }
+  std::vector<ExampleSet> texts_;
+};
+
+TEST_F(PackTrainerTest, EachClientLearnsWhatItLearnsAlone) {
+  std::size_t jobs = 0;
+  const auto together = train_all([&jobs](std::size_t count, const auto& job) {
+    for (std::size_t i = count; i > 0; --i) job(i - 1); // the other way round
+    jobs += count;
+  });
+  EXPECT_THAT(world_.packs, ElementsAre(4));
+  EXPECT_GE(jobs, 4U);
+  for (std::size_t i = 0; i < texts_.size(); ++i) {
+    SCOPED_TRACE(i);
+    expect_same(together[i].value(), train_alone(i));
+  }
+  EXPECT_EQ(together[3]->steps, 15U);
+  EXPECT_LT(together[2]->steps, 11U); // its gate text ended it
+}
+
+TEST_F(PackTrainerTest, AClientThatFailsEndsAlone) {
+  texts_[0].train.clear();
+  world_.not_finite_at = 4; // of all steps in turn: the third client's second
+  const auto together = train_all();
+  EXPECT_THAT(together[0].error().message, HasSubstr("no text"));
+  world_.not_finite_at.reset();
+  for (std::size_t i = 1; i < texts_.size(); ++i) {
+    SCOPED_TRACE(i);
+    if (together[i].ok()) {
+      expect_same(*together[i], train_alone(i));
+    } else {
+      EXPECT_THAT(together[i].error().message, HasSubstr("after 1 steps"));
+    }
+  }
+  EXPECT_EQ(std::ranges::count_if(together, [](const auto& one) { return one.ok(); }), 2);
+}
+
+TEST_F(PackTrainerTest, StoppedEachGoesOnFromItsOwnCheckpoint) {
+  std::vector<TrainMember> members;
+  for (std::size_t i = 0; i < 2; ++i) {
+    members.push_back(member(i));
+    members.back().request.checkpoint = kept_at(i == 0 ? "first" : "second");
+  }
+  const auto again = members;
+  world_.on_step = [this] { stop_ = world_.factors.size() >= 4; };
+  for (const auto& one : train_adapters(engine_, std::move(members))) {
+    ASSERT_EQ(one.error().code, ErrorCode::kCancelled);
+  }
+  stop_ = false;
+  world_.on_step = {};
+  const auto outcomes = train_adapters(engine_, again);
+  for (std::size_t i = 0; i < 2; ++i) {
+    EXPECT_EQ(outcomes[i]->resumed_at, 2U);
+    expect_same(*outcomes[i], train_alone(i));
+  }
+}
+
 TEST_F(TrainerTest, ARoundsDeltaIsWhatTrainingAdded) {
   const TemporaryFolder data;
   for (int i = 0; i < 20; ++i) {
@@ -287,7 +372,7 @@ TEST_F(TrainerTest, ARoundsDeltaIsWhatTrainingAdded) {
       data.path(), {});
   const ManualClock clock;
   const auto trainer = local_trainer(workshop, clock, 7);
-  RoundTrainer::Job job{{}, with_first(0.5F), {}, nullptr};
+  RoundTrainer::Job job{{}, std::make_shared<const Adapter>(with_first(0.5F)), {}, nullptr};
   job.plan.recipe = recipe_;
   job.plan.recipe.max_steps = 2;
   const auto delta = trainer->train(job).value();
@@ -299,7 +384,7 @@ TEST_F(TrainerTest, ARoundsDeltaIsWhatTrainingAdded) {
 TEST_F(TrainerTest, AConstantTrainerSendsItsValueEverywhere) {
   RoundPlan plan;
   plan.slots = {{.name = "t.lora_a", .elements = 5}, {.name = "weight", .kind = SlotKind::kWeight}};
-  const auto delta = constant_trainer(0.001F)->train({plan, zeros(), {}, nullptr}).value();
+  const auto delta = constant_trainer(0.001F)->train({plan, start(), {}, nullptr}).value();
   EXPECT_EQ(delta.delta, std::vector<float>(5, 0.001F));
 }
 

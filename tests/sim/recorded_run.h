@@ -75,13 +75,21 @@ class RunMaker {
     add_setting("privacy.delta", "1e-06", "default");
     add_setting("population.trace", "a & b, \"<week>\".trace", "quickstart.toml:30");
     add_setting("report.target_bits_per_byte", "1.9", "quickstart.toml:40");
-    Json manifest{{"schema", "coppice.sim_manifest.v1"}, {"name", run_.name},
-                  {"scenario", std::move(settings)},     {"seed", run_.seed},
-                  {"program_version", "0.1.0"},          {"engine", "native"},
-                  {"instruction_level", "avx512-bf16"},  {"base_sha256", std::string(64, 'b')},
-                  {"data_sha256", std::string(64, 'd')}, {"adapter_sha256", std::string(64, 'a')},
-                  {"simulation_only", Json::array()},    {"workers", 2},
-                  {"host", "laptop, 2 cores"},           {"started", "2026-01-02T03:04:05Z"}};
+    Json manifest{{"schema", "coppice.sim_manifest.v1"},
+                  {"name", run_.name},
+                  {"scenario", std::move(settings)},
+                  {"seed", run_.seed},
+                  {"program_version", "0.1.0"},
+                  {"engine", "native"},
+                  {"device", "cpu"},
+                  {"instruction_level", "avx512-bf16"},
+                  {"base_sha256", std::string(64, 'b')},
+                  {"data_sha256", std::string(64, 'd')},
+                  {"adapter_sha256", std::string(64, 'a')},
+                  {"simulation_only", Json::array()},
+                  {"workers", 2},
+                  {"host", "laptop, 2 cores"},
+                  {"started", "2026-01-02T03:04:05Z"}};
     if (noisy()) {
       manifest["simulation_only"].push_back(
           "noise_cohort: 24 devices train with the noise of a cohort of 5,000");

@@ -10,68 +10,19 @@
 #include "formats/json.h"
 #include "model/native/native_engine.h"
 #include "tests/aggregator/temporary_folder.h"
+#include "tests/sim/small_simulation.h"
 
 namespace coppice {
 namespace {
 
-fs::path assets() { return fs::path(COPPICE_SOURCE_DIR) / "assets"; }
-
-Scenario scenario_with(const std::vector<Override>& more) {
-  std::vector<Override> set{
-      {"rounds", "3", ""},
-      {"model", "coppice-4m.q4_0.gguf", ""},
-      {"lora.r", "2", ""},
-      {"lora.target_modules", "q_proj,v_proj", ""},
-      {"training.max_steps", "2", ""},
-      {"training.batch_tokens", "64", ""},
-      {"training.max_length", "64", ""},
-      {"round.max_train_nodes", "6", ""},
-      {"round.min_survivors", "3", ""},
-      {"round.deadline", "10m", ""},
-      {"population.devices", "12", ""},
-      {"population.drop_while_training", "0.1", ""},
-      {"data.bytes_each", "4kB", ""},
-      {"report.every", "3", ""},
-      {"report.clients", "1", ""},
-      {"report.global_bytes", "2kB", ""},
-      {"personal.max_steps", "1", ""},
-  };
-  set.insert(set.end(), more.begin(), more.end());
-  const auto settings = Settings::load_text(scenario_keys(), "", "test.toml", {}, set);
-  EXPECT_TRUE(settings.ok()) << settings.error().message;
-  auto scenario = scenario_of(*settings);
-  EXPECT_TRUE(scenario.ok()) << scenario.error().message;
-  return std::move(scenario).value();
-}
-
 SimulationParts parts_of(Scenario scenario) {
-  SimulationParts parts{
-      .scenario = std::move(scenario), .scenario_folder = assets(), .base = nullptr, .engine = {}};
-  if (parts.scenario.model.empty()) return parts;
-  parts.base = BaseModel::open(assets() / parts.scenario.model).value();
-  parts.engine = [base = parts.base] { return open_native_engine(base, EngineOptions{}); };
-  return parts;
+  return parts_of(std::move(scenario), [](std::shared_ptr<const BaseModel> base) {
+    return open_native_engine(std::move(base), EngineOptions{});
+  });
 }
-
-Ranks& alone() {
-  static const std::unique_ptr<Ranks> ranks = single_rank();
-  return *ranks;
-}
-
-struct Played {
-  std::vector<Sha256> releases;
-  Sha256 events;
-};
 
 Played play(const fs::path& out, Scenario scenario) {
-  auto folder = RunFolder::create(out, Json::object());
-  EXPECT_TRUE(folder.ok()) << folder.error().message;
-  auto simulation =
-      Simulation::open(parts_of(std::move(scenario)), alone(), std::move(folder).value());
-  EXPECT_TRUE(simulation.ok()) << simulation.error().message;
-  const auto end = (*simulation)->run(nullptr, {});
-  EXPECT_TRUE(end.ok()) << end.error().message;
-  return {end->releases, sha256_file(out / kEventsFile).value()};
+  return play(out, parts_of(std::move(scenario)));
 }
 
 TEST(Simulation, AnyNumberOfWorkersGivesTheSameReleasesAndEvents) {

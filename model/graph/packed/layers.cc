@@ -12,6 +12,7 @@
 #include <ATen/ops/empty_like.h>
 #include <ATen/ops/eq.h>
 #include <ATen/ops/gelu.h>
+#include <ATen/ops/index_select.h>
 #include <ATen/ops/log_softmax.h>
 #include <ATen/ops/matmul.h>
 #include <ATen/ops/mul.h>
@@ -149,6 +150,24 @@ at::Tensor linear(const at::Tensor& x, const at::Tensor& w, const std::vector<Lo
                   return linear_backward(x, w, loras, us, output_gradient.contiguous(),
                                          input_is_fixed);
                 });
+}
+
+at::Tensor arranged(const at::Tensor& x, const Arrangement& to, const Arrangement& from) {
+  const auto take = [](const at::Tensor& of, const Arrangement& by) {
+    const at::NoGradGuard no_gradient;
+    const std::int64_t width = of.size(-1);
+    return at::index_select(of.reshape({-1, width}), 0, by.places.view({-1}))
+        .view({by.places.size(0), by.places.size(1), width});
+  };
+  at::Tensor y = take(x.detach(), to);
+  if (!needs_gradient({x})) return y;
+  // Each token is in both arrangements once, so its gradient is taken, not added up.
+  return record(y, {x}, [take, from](const at::Tensor& output_gradient) {
+    const at::NoGradGuard no_gradient;
+    at::Tensor dx = take(output_gradient, from);
+    dx.view({-1, dx.size(-1)}).mul_(from.filled);
+    return std::vector<at::Tensor>{dx};
+  });
 }
 
 at::Tensor rotate(const at::Tensor& x, const RotaryTable& table, RopeOrder order,

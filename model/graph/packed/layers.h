@@ -1,9 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // The layers of a packed forward pass: plain ATen on any device, in the type of their inputs.
 //
-// K clients' tokens lie in a (K, N, width) tensor: N = S T, S sequences a client of T tokens each,
-// the shorter ones filled up at their end. Nothing here adds with atomics: results repeat bit for
-// bit for equal packs on one kind of device.
+// K rows of N tokens lie in a (K, N, width) tensor, a row a client's. Nothing here adds with
+// atomics: results repeat bit for bit for equal packs on one kind of device.
 #pragma once
 
 #include <ATen/core/Tensor.h>
@@ -28,6 +27,15 @@ struct Lora {
 // nothing that x depends on is trained, `input_is_fixed` saves its gradient.
 at::Tensor linear(const at::Tensor& x, const at::Tensor& w, const std::vector<Lora>& loras,
                   bool input_is_fixed);
+
+// Which token of another arrangement each token of one is.
+struct Arrangement {
+  at::Tensor places; // (k, n): its index there, or any where there is none
+  at::Tensor filled; // (k n, 1), 1 where there is one, else 0, in the type of the computation
+};
+// x in the arrangement `to`: (k, n, width). `from` is that of x, for the way back; what `to` takes
+// for no token is some token's.
+at::Tensor arranged(const at::Tensor& x, const Arrangement& to, const Arrangement& from);
 
 // Cosines and sines by position, (positions, pairs).
 struct RotaryTable {

@@ -2,19 +2,17 @@
 #include "model/graph/packed/packed_engine.h"
 
 #include <ATen/core/grad_mode.h>
-#include <ATen/ops/index_select.h>
 
 #include "base/text.h"
 #include "model/graph/generate.h"
 #include "model/graph/guard.h"
-#include "model/graph/packed/packs.h"
+#include "model/graph/packed/score.h"
 #include "model/graph/packed/train_session.h"
 #include "model/input_checks.h"
 
 namespace coppice::graph::packed {
 namespace {
 
-constexpr std::uint64_t kScoringTokens = 16384; // tokens of a scoring pass
 constexpr std::size_t kMaxLogitRows = 4096;
 
 class PackedEngine final : public Engine {
@@ -26,7 +24,8 @@ class PackedEngine final : public Engine {
   EngineInfo info() const override {
     return {.name = "graph",
             .device = options_.device,
-            .instruction_level = transformer_.compute().level};
+            .instruction_level = transformer_.compute().level,
+            .packs = true};
   }
   const BaseModel& base() const override { return transformer_.base(); }
   Result<std::vector<Score>> score(std::span<const AdapterUse> adapters,
@@ -77,24 +76,12 @@ Result<std::vector<Score>> PackedEngine::score(std::span<const AdapterUse> adapt
       all.places.push_back(i);
     }
     const LoraTable table = COPPICE_TRY(table_of(adapters));
-    const Compute& compute = transformer_.compute();
-    const at::NoGradGuard no_gradient;
     std::vector<Score> scores(sequences.size());
-    for (const Pack& pack : make_packs({std::move(all)}, kScoringTokens)) {
-      if (transformer_.stopped()) return stopped_error();
-      const PackRows layout = lay_out(pack);
-      const PackedTokens tokens{.ids = to_device(layout.ids, compute).view({1, pack.tokens()}),
-                                .sequence = pack.length};
-      const at::Tensor hidden = COPPICE_TRY(transformer_.hidden(tokens, table));
-      const Loss loss = cross_entropy(
-          at::index_select(hidden[0], 0, to_device(layout.rows, compute)), transformer_.head(),
-          transformer_.head_cap(), to_device(layout.targets, compute), {});
-      const at::Tensor nats = loss.nats.cpu();
-      const at::Tensor correct = loss.correct.cpu();
-      for (std::size_t i = 0; i < layout.places.size(); ++i) {
-        scores[layout.places[i]] += {.nats = double{nats.const_data_ptr<float>()[i]},
-                                     .tokens = 1,
-                                     .correct = correct.const_data_ptr<bool>()[i] ? 1U : 0U};
+    for (const Pack& pack :
+         make_packs(cut_rows({std::move(all)}, kScoringTokens), kScoringTokens, true)) {
+      const PackScores each = COPPICE_TRY(score_pack(transformer_, pack, table));
+      for (std::size_t i = 0; i < each.layout.places.size(); ++i) {
+        scores[each.layout.places[i]] += each.at(i);
       }
     }
     return scores;

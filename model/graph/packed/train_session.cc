@@ -10,14 +10,13 @@
 #include <ATen/ops/zeros_like.h>
 
 #include <algorithm>
-#include <cmath>
 #include <map>
 
 #include "base/text.h"
 #include "model/adapter_optimizer.h"
 #include "model/graph/guard.h"
 #include "model/graph/packed/pack_optimizer.h"
-#include "model/graph/packed/packs.h"
+#include "model/graph/packed/score.h"
 #include "model/input_checks.h"
 
 namespace coppice::graph::packed {
@@ -31,6 +30,21 @@ at::Tensor slot_of(const at::Tensor& all, std::int64_t offset, std::int64_t rows
   return all.narrow(1, offset, rows * columns).view({all.size(0), rows, columns});
 }
 
+// (K, P) on the device.
+at::Tensor starting_values(const std::vector<TrainJob>& jobs, std::int64_t parameters,
+                           const Compute& compute) {
+  const auto clients = static_cast<std::int64_t>(jobs.size());
+  const bool alike =
+      std::ranges::all_of(jobs, [&](const TrainJob& job) { return job.start == jobs[0].start; });
+  const at::Tensor starts = at::empty({alike ? 1 : clients, parameters}, at::kFloat);
+  float* to = starts.data_ptr<float>();
+  for (std::int64_t i = 0; i < starts.size(0); ++i) {
+    to = std::ranges::copy(jobs[static_cast<std::size_t>(i)].start->values(), to).out;
+  }
+  // Of its own in any case: steps change it in place.
+  return starts.to(compute.device).expand({clients, parameters}).contiguous();
+}
+
 class PackedTrainSession final : public TrainSession {
  public:
   PackedTrainSession(Transformer& transformer, std::vector<TrainJob> jobs,
@@ -38,8 +52,10 @@ class PackedTrainSession final : public TrainSession {
 
   std::size_t clients() const override { return clients_; }
   Result<std::vector<StepResult>> step(std::span<const Batch> batches) override;
+  Result<std::vector<Score>> score(std::span<const std::span<const Sequence>> texts) override;
   Result<Adapter> gradient(std::size_t client, const Batch& batch) override;
   Result<Adapter> adapter(std::size_t client) const override;
+  Result<std::span<const float>> values(std::size_t client) const override;
   Result<TrainState> state(std::size_t client) const override;
   Result<void> restore(std::size_t client, const TrainState& state) override;
 
@@ -50,14 +66,17 @@ class PackedTrainSession final : public TrainSession {
     at::Tensor values;                      // (turns, P) float32
     std::vector<StepResult> results;        // one a client of the session
   };
-  // batches[k] is client k's, or null.
+  // batches[k] is client k's, or null. Losses may be no finite numbers.
   Result<Gradients> forward_backward(std::span<const Batch* const> batches);
-  // Writes the pack's gradients, (its clients, P) in the computation's type, and adds its losses.
+  // Gives the gradients of the pack's rows, (K, P) in the computation's type, and adds its losses.
   Result<at::Tensor> run_pack(const Pack& pack, std::span<StepResult> results);
-  // The adapters of the pack's clients, with room for their gradients.
-  LoraTable loras_of(const at::Tensor& clients, const at::Tensor& gradient) const;
-  bool all_of(const Pack& pack) const { return pack.clients.size() == clients_; }
-  Result<Adapter> adapter_of(const at::Tensor& row) const;
+  // Leaves those out whose loss or gradient is no finite number.
+  void settle_all(Gradients& gradients);
+  // The present adapters of the pack's rows, with room for their gradients, (K, P) or undefined.
+  LoraTable loras_of(const Pack& pack, const at::Tensor& gradient) const;
+  // Whose the pack's rows are; undefined where they are all clients in turn.
+  at::Tensor owners_of(const Pack& pack) const;
+  Result<void> fetch() const;
 
   Transformer& transformer_;
   const Compute compute_;
@@ -69,11 +88,12 @@ class PackedTrainSession final : public TrainSession {
   bool trains_a_ = false;            // any client
   bool trains_b_ = false;
   at::Tensor values_; // (K, P) float32
-  at::Tensor low_;    // (K, P) in the computation's type, made anew for each step
+  at::Tensor low_;    // (K, P) in the computation's type, made anew for each use
   LoraTable frozen_;
   std::unique_ptr<PackOptimizer> optimizer_;
-  // What state() gave spans of, until the next step or restore().
+  // What state() and values() gave spans of, until the next step or restore().
   mutable std::map<std::size_t, PackOptimizer::ClientState> given_;
+  mutable at::Tensor fetched_; // (K, P) on the CPU
 };
 
 PackedTrainSession::PackedTrainSession(Transformer& transformer, std::vector<TrainJob> jobs,
@@ -82,33 +102,40 @@ PackedTrainSession::PackedTrainSession(Transformer& transformer, std::vector<Tra
       compute_(transformer.compute()),
       clients_(jobs.size()),
       pack_tokens_(activation_bytes / transformer.activation_bytes_per_token()),
-      spec_(jobs[0].start.shared_spec()),
+      spec_(jobs[0].start->shared_spec()),
       modules_(module_indices(*spec_, transformer.base())),
       parameters_(static_cast<std::int64_t>(spec_->parameters())),
       frozen_(transformer.base().config()) {
-  const at::Tensor starts =
-      at::empty({static_cast<std::int64_t>(clients_), parameters_}, at::kFloat);
-  float* to = starts.data_ptr<float>();
+  values_ = starting_values(jobs, parameters_, compute_);
   std::vector<OptimizerSettings> settings;
   std::vector<std::vector<AdapterUse>> lists;
   for (TrainJob& job : jobs) {
-    to = std::ranges::copy(job.start.values(), to).out;
     settings.push_back(job.optimizer);
     trains_a_ = trains_a_ || job.optimizer.train_a;
     trains_b_ = trains_b_ || job.optimizer.train_b;
     lists.push_back(std::move(job.frozen));
   }
-  values_ = starts.to(compute_.device);
   add_frozen(frozen_, transformer, lists);
   optimizer_ = std::make_unique<PackOptimizer>(*spec_, std::move(settings), values_, compute_);
 }
 
-LoraTable PackedTrainSession::loras_of(const at::Tensor& clients,
-                                       const at::Tensor& gradient) const {
-  const std::int64_t count = gradient.size(0);
+at::Tensor PackedTrainSession::owners_of(const Pack& pack) const {
+  std::vector<std::int64_t> owners;
+  owners.reserve(pack.rows.size());
+  bool all = pack.rows.size() == clients_;
+  for (const ClientSequences& row : pack.rows) {
+    all = all && row.client == owners.size();
+    owners.push_back(static_cast<std::int64_t>(row.client));
+  }
+  return all ? at::Tensor() : to_device(owners, compute_);
+}
+
+LoraTable PackedTrainSession::loras_of(const Pack& pack, const at::Tensor& gradient) const {
+  const auto count = static_cast<std::int64_t>(pack.rows.size());
+  const at::Tensor owners = owners_of(pack);
   const auto rows = [&](const at::Tensor& of) {
-    if (of.size(0) == 1 && count > 1) return of.expand({count, -1, -1});
-    return clients.defined() ? at::index_select(of, 0, clients) : of;
+    if (of.size(0) == 1) return of.expand({count, -1, -1});
+    return owners.defined() ? at::index_select(of, 0, owners) : of;
   };
   LoraTable table = frozen_;
   for (std::size_t place = 0; place < table.places(); ++place) {
@@ -117,7 +144,8 @@ LoraTable PackedTrainSession::loras_of(const at::Tensor& clients,
       lora.b = rows(lora.b);
     }
   }
-  const at::Tensor values = clients.defined() ? at::index_select(low_, 0, clients) : low_;
+  const bool wants_a = gradient.defined() && trains_a_, wants_b = gradient.defined() && trains_b_;
+  const at::Tensor values = owners.defined() ? at::index_select(low_, 0, owners) : low_;
   std::int64_t offset = 0;
   for (std::size_t t = 0; t < spec_->targets.size(); ++t) {
     const AdapterTarget& target = spec_->targets[t];
@@ -126,8 +154,8 @@ LoraTable PackedTrainSession::loras_of(const at::Tensor& clients,
     Lora lora{.a = slot_of(values, offset, rank, in),
               .b = slot_of(values, b_offset, out, rank),
               .scale = spec_->scale(t),
-              .da = trains_a_ ? slot_of(gradient, offset, rank, in) : at::Tensor(),
-              .db = trains_b_ ? slot_of(gradient, b_offset, out, rank) : at::Tensor()};
+              .da = wants_a ? slot_of(gradient, offset, rank, in) : at::Tensor(),
+              .db = wants_b ? slot_of(gradient, b_offset, out, rank) : at::Tensor()};
     table.at(modules_[t]).push_back(std::move(lora));
     offset = b_offset + out * rank;
   }
@@ -136,25 +164,18 @@ LoraTable PackedTrainSession::loras_of(const at::Tensor& clients,
 
 Result<at::Tensor> PackedTrainSession::run_pack(const Pack& pack, std::span<StepResult> results) {
   const PackRows layout = lay_out(pack);
-  const auto count = static_cast<std::int64_t>(pack.clients.size());
-  std::vector<std::int64_t> numbers;
-  for (const ClientSequences& client : pack.clients) {
-    numbers.push_back(static_cast<std::int64_t>(client.client));
-  }
+  const auto count = static_cast<std::int64_t>(pack.rows.size());
   std::vector<float> weights;
   weights.reserve(layout.owners.size());
   for (const std::size_t owner : layout.owners) {
-    const auto tokens = static_cast<double>(results[pack.clients[owner].client].tokens);
+    const auto tokens = static_cast<double>(results[pack.rows[owner].client].tokens);
     weights.push_back(static_cast<float>(1.0 / tokens));
   }
   const at::Tensor gradient = trains_a_ && trains_b_
                                   ? at::empty({count, parameters_}, compute_.low())
                                   : at::zeros({count, parameters_}, compute_.low());
-  const LoraTable loras =
-      loras_of(all_of(pack) ? at::Tensor() : to_device(numbers, compute_), gradient);
-  const PackedTokens tokens{
-      .ids = to_device(layout.ids, compute_).view({count, pack.sequences * pack.length}),
-      .sequence = pack.length};
+  const LoraTable loras = loras_of(pack, gradient);
+  const PackedTokens tokens = packed_tokens(pack, layout, compute_);
   const at::Tensor rows = to_device(layout.rows, compute_);
   const at::AutoGradMode recording(true);
   const at::Tensor hidden = COPPICE_TRY(transformer_.hidden(tokens, loras));
@@ -168,7 +189,7 @@ Result<at::Tensor> PackedTrainSession::run_pack(const Pack& pack, std::span<Step
   const at::Tensor nats = loss.nats.cpu();
   const float* const each = nats.const_data_ptr<float>();
   for (std::size_t i = 0; i < layout.owners.size(); ++i) {
-    results[pack.clients[layout.owners[i]].client].loss += double{each[i]};
+    results[pack.rows[layout.owners[i]].client].loss += double{each[i]};
   }
   return gradient;
 }
@@ -194,7 +215,8 @@ Result<PackedTrainSession::Gradients> PackedTrainSession::forward_backward(
     }
   }
   low_ = values_.to(compute_.type);
-  const std::vector<Pack> packs = make_packs(std::move(sequences), pack_tokens_);
+  const std::vector<Pack> packs =
+      make_packs(cut_rows(std::move(sequences), pack_tokens_), pack_tokens_, true);
   if (packs.size() > 1) {
     to.values =
         at::zeros({static_cast<std::int64_t>(to.turns.size()), parameters_}, compute_.full());
@@ -206,20 +228,30 @@ Result<PackedTrainSession::Gradients> PackedTrainSession::forward_backward(
       to.values = part.to(at::kFloat);
     } else {
       // A pack's clients have consecutive turns.
-      to.values.narrow(0, turn_of[pack.clients[0].client], part.size(0)).add_(part);
+      to.values.narrow(0, turn_of[pack.rows[0].client], part.size(0)).add_(part);
     }
   }
   for (const PackOptimizer::Turn& turn : to.turns) {
     StepResult& result = to.results[turn.client];
     result.loss /= static_cast<double>(result.tokens);
-    if (!std::isfinite(result.loss)) {
-      return Error{ErrorCode::kFailedPrecondition,
-                   cat("the loss of client ", turn.client,
-                       " is no finite number any more; start again "
-                       "with a lower learning rate or with gradient clipping")};
-    }
   }
   return to;
+}
+
+void PackedTrainSession::settle_all(Gradients& gradients) {
+  const std::vector<double> norms = optimizer_->prepare(gradients.turns, gradients.values);
+  std::vector<PackOptimizer::Turn> settled;
+  std::vector<std::int64_t> kept; // of the gradients' rows
+  for (std::size_t i = 0; i < norms.size(); ++i) {
+    StepResult& result = gradients.results[gradients.turns[i].client];
+    result.gradient_norm = norms[i];
+    if (!settle(result)) continue;
+    settled.push_back(gradients.turns[i]);
+    kept.push_back(static_cast<std::int64_t>(i));
+  }
+  if (settled.size() == norms.size()) return;
+  gradients.turns = std::move(settled);
+  gradients.values = at::index_select(gradients.values, 0, to_device(kept, compute_));
 }
 
 Result<std::vector<StepResult>> PackedTrainSession::step(std::span<const Batch> batches) {
@@ -234,27 +266,46 @@ Result<std::vector<StepResult>> PackedTrainSession::step(std::span<const Batch> 
       present.push_back(batch.sequences.empty() ? nullptr : &batch);
     }
     Gradients gradients = COPPICE_TRY(forward_backward(present));
-    const std::vector<double> norms = optimizer_->prepare(gradients.turns, gradients.values);
-    for (std::size_t i = 0; i < norms.size(); ++i) {
-      const std::size_t client = gradients.turns[i].client;
-      gradients.results[client].gradient_norm = norms[i];
-      if (!std::isfinite(norms[i])) {
-        return Error{ErrorCode::kFailedPrecondition,
-                     cat("the gradient of client ", client,
-                         " is not finite; start again with a lower learning rate")};
-      }
+    settle_all(gradients);
+    if (!gradients.turns.empty()) {
+      given_.clear();
+      fetched_.reset();
+      optimizer_->step(gradients.turns, gradients.values);
     }
-    given_.clear();
-    optimizer_->step(gradients.turns, gradients.values);
     return std::move(gradients.results);
   });
 }
 
-Result<Adapter> PackedTrainSession::adapter_of(const at::Tensor& row) const {
-  const at::Tensor here = row.cpu();
-  Adapter result(spec_);
-  std::copy_n(here.const_data_ptr<float>(), parameters_, result.values().begin());
-  return result;
+Result<std::vector<Score>> PackedTrainSession::score(
+    std::span<const std::span<const Sequence>> texts) {
+  COPPICE_TRY(check_texts(texts, clients()));
+  return guarded([&]() -> Result<std::vector<Score>> {
+    std::vector<ClientSequences> wanted;
+    std::size_t longest = 0;
+    for (std::size_t client = 0; client < clients(); ++client) {
+      ClientSequences to{.client = client, .sequences = {}, .places = {}};
+      for (const Sequence& sequence : texts[client]) {
+        COPPICE_TRY(check_sequence(sequence, transformer_.base().config()));
+        if (predicted_tokens(sequence) == 0) continue;
+        to.sequences.push_back(&sequence);
+        to.places.push_back(0);
+        longest = std::max(longest, sequence.tokens.size());
+      }
+      wanted.push_back(std::move(to));
+    }
+    std::vector<Score> scores(clients());
+    low_ = values_.to(compute_.type);
+    // Clients differ in how much they have: those with more take several rows, not all wider ones.
+    const std::vector<Pack> packs = make_packs(cut_rows(std::move(wanted), 2 * longest),
+                                               std::max(pack_tokens_, kScoringTokens), false);
+    for (const Pack& pack : packs) {
+      const PackScores each = COPPICE_TRY(score_pack(transformer_, pack, loras_of(pack, {})));
+      for (std::size_t i = 0; i < each.layout.owners.size(); ++i) {
+        scores[pack.rows[each.layout.owners[i]].client] += each.at(i);
+      }
+    }
+    return scores;
+  });
 }
 
 Result<void> PackedTrainSession::check_client(std::size_t client) const {
@@ -283,6 +334,7 @@ Result<void> PackedTrainSession::restore(std::size_t client, const TrainState& s
   return guarded([&]() -> Result<void> {
     optimizer_->restore(client, state);
     given_.clear();
+    fetched_.reset();
     return {};
   });
 }
@@ -293,13 +345,39 @@ Result<Adapter> PackedTrainSession::gradient(std::size_t client, const Batch& ba
     std::vector<const Batch*> one(clients());
     one[client] = &batch;
     const Gradients gradients = COPPICE_TRY(forward_backward(one));
-    return adapter_of(gradients.values[0]);
+    COPPICE_TRY(check_finite(gradients.results[client]));
+    const at::Tensor here = gradients.values[0].cpu();
+    Adapter result(spec_);
+    std::copy_n(here.const_data_ptr<float>(), parameters_, result.values().begin());
+    return result;
   });
 }
 
-Result<Adapter> PackedTrainSession::adapter(std::size_t client) const {
+// All clients' at once: a copy of each takes as long.
+Result<void> PackedTrainSession::fetch() const {
+  return guarded([&]() -> Result<void> {
+    if (fetched_.defined()) return {};
+    // From memory that stays where it is a GPU copies several times as fast.
+    const at::Tensor here = at::empty(
+        values_.sizes(), at::TensorOptions(at::kFloat).pinned_memory(compute_.device.is_cuda()));
+    here.copy_(values_);
+    fetched_ = here;
+    return {};
+  });
+}
+
+Result<std::span<const float>> PackedTrainSession::values(std::size_t client) const {
   COPPICE_TRY(check_client(client));
-  return guarded([&] { return adapter_of(values_[static_cast<std::int64_t>(client)]); });
+  COPPICE_TRY(fetch());
+  const auto count = static_cast<std::size_t>(parameters_);
+  return std::span(fetched_.const_data_ptr<float>() + client * count, count);
+}
+
+Result<Adapter> PackedTrainSession::adapter(std::size_t client) const {
+  const std::span<const float> from = COPPICE_TRY(values(client));
+  Adapter result(spec_);
+  std::ranges::copy(from, result.values().begin());
+  return result;
 }
 
 bool same_lists(std::span<const std::vector<AdapterUse>> lists) {

@@ -44,6 +44,20 @@ at::Tensor part_of(const at::Tensor& fused, std::int64_t first, std::int64_t col
 
 } // namespace
 
+PackedTokens packed_tokens(const Pack& pack, const PackRows& layout, const Compute& compute) {
+  PackedTokens tokens{.ids = to_device(layout.ids, compute)
+                                 .view({static_cast<std::int64_t>(pack.rows.size()), pack.width}),
+                      .sequence = pack.length};
+  if (layout.into_sequences.places.empty()) return tokens;
+  const auto arrangement = [&](const TokenPlaces& of, std::int64_t rows) {
+    return Arrangement{.places = to_device(of.places, compute).view({rows, -1}),
+                       .filled = to_device(of.filled, compute).to(compute.type).unsqueeze(1)};
+  };
+  tokens.regrouping = {.sequences = arrangement(layout.into_sequences, 1),
+                       .rows = arrangement(layout.into_rows, tokens.ids.size(0))};
+  return tokens;
+}
+
 LoraTable::LoraTable(const ModelConfig& config)
     : modules_(modules_of(config)), lists_(config.layers * kModules) {}
 
@@ -126,7 +140,7 @@ at::Tensor Transformer::norm_if(const at::Tensor& x, const at::Tensor& weight) c
 }
 
 at::Tensor Transformer::attention_block(const at::Tensor& x, std::size_t layer,
-                                        std::int64_t sequence, const LoraTable& loras) const {
+                                        const PackedTokens& tokens, const LoraTable& loras) const {
   const Layer& w = layers_[layer];
   const ModelConfig& config = base_->config();
   const auto number = static_cast<std::uint32_t>(layer);
@@ -153,15 +167,20 @@ at::Tensor Transformer::attention_block(const at::Tensor& x, std::size_t layer,
     k = k + w.k_bias;
     v = v + w.v_bias;
   }
+  const std::optional<Regrouping>& other = tokens.regrouping;
+  const auto sequences = [&](const at::Tensor& of) {
+    return other ? arranged(of, other->sequences, other->rows) : of;
+  };
   const auto prepare = [&](const at::Tensor& heads, const at::Tensor& norm) {
     at::Tensor to = heads;
     if (norm.defined()) {
       to = norm_if(heads.view({heads.size(0), -1, config.head_width}), norm).view(heads.sizes());
     }
+    to = sequences(to);
     if (!config.rotates(number)) return to;
     const bool local = local_angles_.has_value() && config.has_window(number);
     return rotate(to, local ? local_angles_->table : angles_.table, config.rope_order,
-                  config.head_width, sequence);
+                  config.head_width, tokens.sequence);
   };
   const AttentionShape shape{.heads = config.heads,
                              .kv_heads = config.kv_heads,
@@ -169,8 +188,9 @@ at::Tensor Transformer::attention_block(const at::Tensor& x, std::size_t layer,
                              .scale = config.attention_scale,
                              .cap = config.attention_cap,
                              .window = config.has_window(number) ? config.window : 0};
-  const at::Tensor mixed =
-      attention(prepare(q, w.q_norm), prepare(k, w.k_norm), v, shape, sequence);
+  at::Tensor mixed =
+      attention(prepare(q, w.q_norm), prepare(k, w.k_norm), sequences(v), shape, tokens.sequence);
+  if (other) mixed = arranged(mixed, other->rows, other->sequences);
   const at::Tensor out = linear(norm_if(mixed, w.attention_sub_norm), w.output,
                                 loras.at(layer, Module::kOutput), false);
   return norm_if(out, w.post_attention_norm);
@@ -213,7 +233,7 @@ Result<at::Tensor> Transformer::hidden(const PackedTokens& tokens, const LoraTab
   // on the embedding.
   if (at::GradMode::is_enabled()) x.requires_grad_();
   for (std::size_t layer = 0; layer < layers_.size(); ++layer) {
-    x = x + attention_block(x, layer, tokens.sequence, loras);
+    x = x + attention_block(x, layer, tokens, loras);
     x = x + feed_forward_block(x, layer, loras);
   }
   return norm_if(x, output_norm_);

@@ -13,6 +13,7 @@
 #include "model/graph/lora.h"
 #include "model/graph/packed/compute.h"
 #include "model/graph/packed/layers.h"
+#include "model/graph/packed/packs.h"
 
 namespace coppice::graph::packed {
 
@@ -37,11 +38,20 @@ class LoraTable {
   std::vector<std::vector<Lora>> lists_;
 };
 
-// Tokens of K clients: (K, S T) on the device, sequences of T filled up with token 0.
-struct PackedTokens {
-  at::Tensor ids;
-  std::int64_t sequence = 0; // T
+// How tokens in rows, (K, N), stand as sequences for attention, (1, M T).
+struct Regrouping {
+  Arrangement sequences;
+  Arrangement rows;
 };
+
+// Tokens of K rows on the device, filled up with token 0.
+struct PackedTokens {
+  at::Tensor ids;            // (K, N)
+  std::int64_t sequence = 0; // T
+  // Without one a row is N / T sequences as it lies.
+  std::optional<Regrouping> regrouping{};
+};
+PackedTokens packed_tokens(const Pack& pack, const PackRows& layout, const Compute& compute);
 
 class Transformer {
  public:
@@ -52,7 +62,7 @@ class Transformer {
   // What a token's forward pass leaves for the backward pass, over all layers.
   std::uint64_t activation_bytes_per_token() const;
 
-  // The residual stream after the last block and the final norm: (K, S T, d). kUnsupported for a
+  // The residual stream after the last block and the final norm: (K, N, d). kUnsupported for a
   // sequence whose RoPE differs from the shorter ones' (LongRoPE beyond its short context).
   Result<at::Tensor> hidden(const PackedTokens& tokens, const LoraTable& loras);
   const at::Tensor& head() const { return head_; }
@@ -81,7 +91,7 @@ class Transformer {
   Angles load_angles(const RopeConfig& config) const;
   void ensure(Angles& angles, std::int64_t positions) const;
   at::Tensor norm_if(const at::Tensor& x, const at::Tensor& weight) const;
-  at::Tensor attention_block(const at::Tensor& x, std::size_t layer, std::int64_t sequence,
+  at::Tensor attention_block(const at::Tensor& x, std::size_t layer, const PackedTokens& tokens,
                              const LoraTable& loras) const;
   at::Tensor feed_forward_block(const at::Tensor& x, std::size_t layer,
                                 const LoraTable& loras) const;

@@ -170,7 +170,8 @@ TEST_P(ArchitectureGolden, GivesTheTextUpToTheFirstSmallMargin) {
 }
 
 Adapter gradient_of(Engine& engine, const Adapter& at, const std::vector<TokenId>& ids) {
-  std::vector<TrainJob> jobs(1, TrainJob{.frozen = {}, .start = at, .optimizer = {}});
+  std::vector<TrainJob> jobs(
+      1, TrainJob{.frozen = {}, .start = std::make_shared<const Adapter>(at), .optimizer = {}});
   const auto session = engine.start_training(jobs).value();
   return session->gradient(0, {.sequences = {whole_sequence(ids)}}).value();
 }

@@ -209,7 +209,9 @@ TEST_F(Golden, CoppiceGradientsPointWherePytorchsDo) {
   fs::remove_all(folder);
 
   std::vector<TrainJob> jobs(
-      1, TrainJob{.frozen = {}, .start = coppice_adapter(*base), .optimizer = {}});
+      1, TrainJob{.frozen = {},
+                  .start = std::make_shared<const Adapter>(coppice_adapter(*base)),
+                  .optimizer = {}});
   const auto session = engine->start_training(jobs).value();
   const Batch batch{.sequences = {whole_sequence(ids_of(golden["ids"]))}};
   const Adapter gradient = session->gradient(0, batch).value();
@@ -229,7 +231,7 @@ TEST_F(Golden, EightStepsOfAdamWFollowPytorchs) {
   const auto engine = engine_for(base);
   std::vector<TrainJob> jobs(
       1, TrainJob{.frozen = {},
-                  .start = coppice_adapter(*base),
+                  .start = std::make_shared<const Adapter>(coppice_adapter(*base)),
                   .optimizer = {.learning_rate = golden["adamw_lr"].get<float>()}});
   const auto session = engine->start_training(jobs).value();
   const Batch batch{.sequences = {whole_sequence(ids_of(golden["ids"]))}};
@@ -256,7 +258,9 @@ TEST_F(Golden, ShakespeareGradientsAreThoseOfFloat64) {
   const auto engine = engine_for(base);
   const Batch batch{.sequences = {whole_sequence(ids_of(golden["sequence"]["ids"]))}};
   std::vector<TrainJob> jobs(
-      1, TrainJob{.frozen = {}, .start = shakespeare_adapter(*base), .optimizer = {}});
+      1, TrainJob{.frozen = {},
+                  .start = std::make_shared<const Adapter>(shakespeare_adapter(*base)),
+                  .optimizer = {}});
   const auto session = engine->start_training(jobs).value();
   const Adapter gradient = session->gradient(0, batch).value();
   std::size_t compared = 0;

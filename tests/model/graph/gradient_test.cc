@@ -97,7 +97,7 @@ void expect_gradient_of_reference(const std::shared_ptr<const BaseModel>& base) 
 
   const auto engine = engine_for(base);
   std::vector<TrainJob> jobs(1, TrainJob{.frozen = {{.adapter = &frozen, .strength = 0.5F}},
-                                         .start = trained,
+                                         .start = std::make_shared<const Adapter>(trained),
                                          .optimizer = {}});
   const auto session = engine->start_training(jobs).value();
   const Adapter gradient = session->gradient(0, batch).value();
@@ -146,7 +146,7 @@ TEST(Gradient, OfAStepInSeveralPassesIsThatOfOne) {
     batch.sequences.push_back(random_sequence(*base, 10 + 7 * i, i));
   }
   std::vector<TrainJob> jobs(
-      1, TrainJob{.frozen = {}, .start = random_adapter(*base, 4, 9), .optimizer = {}});
+      1, TrainJob{.frozen = {}, .start = random_start(*base, 4, 9), .optimizer = {}});
   const auto whole = roomy->start_training(jobs).value();
   const auto parts = narrow->start_training(jobs).value();
   // The same sums in another order: float32 rounding.

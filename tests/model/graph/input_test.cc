@@ -3,6 +3,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cmath>
 
 #include "tests/model/graph/tiny_model.h"
@@ -21,7 +22,8 @@ class EngineInput : public testing::Test {
     EXPECT_THAT(result.error().message, HasSubstr(why));
   }
   static std::vector<TrainJob> job(const Adapter& start, OptimizerSettings optimizer = {}) {
-    return {TrainJob{.frozen = {}, .start = start, .optimizer = optimizer}};
+    return {TrainJob{
+        .frozen = {}, .start = std::make_shared<const Adapter>(start), .optimizer = optimizer}};
   }
 
   std::shared_ptr<const BaseModel> base_ = float_tiny_model();
@@ -108,17 +110,29 @@ TEST_F(EngineInput, BatchesThatTeachNothingAreRefused) {
   expect_refused(session->step({}), "a batch for each");
   expect_refused(session->gradient(1, silent), "no client 1");
   expect_refused(session->adapter(1), "no client 1");
+  expect_refused(session->values(1), "no client 1");
+  expect_refused(session->score({}), "texts for each");
 }
 
-TEST_F(EngineInput, ALossThatIsNoNumberEndsTrainingWithAReason) {
-  const auto session =
-      engine_->start_training(job(random_adapter(*base_, 2, 1), {.learning_rate = 1e30F})).value();
-  const Batch batch{.sequences = {good_}};
-  ASSERT_TRUE(session->step({&batch, 1}).ok());
-  const auto second = session->step({&batch, 1});
-  ASSERT_FALSE(second.ok());
-  EXPECT_EQ(second.error().code, ErrorCode::kFailedPrecondition);
-  EXPECT_THAT(second.error().message, HasSubstr("lower learning rate"));
+// Two clients, each with two texts: what isn't finite of the one reaches nothing of the other.
+TEST_F(EngineInput, AClientWhoseLossIsNoNumberIsNotUpdatedAndTheOthersAre) {
+  std::vector<TrainJob> jobs{job(random_adapter(*base_, 2, 1), {.learning_rate = 1e30F})[0],
+                             job(random_adapter(*base_, 2, 2))[0]};
+  std::vector<Batch> batches(2);
+  batches[0].sequences = {good_, random_sequence(*base_, 7, 2)};
+  batches[1].sequences = {random_sequence(*base_, 9, 3), random_sequence(*base_, 14, 4)};
+  const auto session = engine_->start_training(jobs).value();
+  ASSERT_TRUE(session->step(batches).ok());
+  const Adapter spoilt = session->adapter(0).value();
+  const auto second = session->step(batches).value();
+  EXPECT_TRUE(std::isnan(second[0].loss));
+  EXPECT_TRUE(std::ranges::equal(session->values(0).value(), spoilt.values()));
+  EXPECT_THAT(session->gradient(0, batches[0]).error().message, HasSubstr("no finite number"));
+
+  const auto alone = engine_->start_training({jobs[1]}).value();
+  ASSERT_TRUE(alone->step({&batches[1], 1}).ok());
+  EXPECT_NEAR(second[1].loss, alone->step({&batches[1], 1}).value()[0].loss, 1e-5);
+  EXPECT_LT(relative_difference(session->values(1).value(), alone->values(0).value()), 1e-3);
 }
 
 } // namespace

@@ -7,6 +7,7 @@
 #include <cmath>
 
 #include "model/graph/packed/packed_engine.h"
+#include "model/graph/packed/packs.h"
 #include "tests/model/graph/tiny_model.h"
 
 namespace coppice::graph {
@@ -33,7 +34,7 @@ std::vector<TrainJob> jobs_for(const BaseModel& base) {
   std::vector<TrainJob> jobs;
   for (std::uint64_t client = 0; client < kClients; ++client) {
     jobs.push_back({.frozen = {},
-                    .start = random_adapter(base, 4, client),
+                    .start = random_start(base, 4, client),
                     .optimizer = {.learning_rate = 1e-3F, .epsilon = 1e-4F}});
   }
   return jobs;
@@ -86,8 +87,8 @@ double worst_difference(Engine& engine) {
   for (std::uint64_t client = 0; client < kClients; ++client) {
     const Outcome alone = train(engine, {jobs[client]}, {client});
     worst =
-        std::max(worst, relative_difference(moved(together.adapters[client], jobs[client].start),
-                                            moved(alone.adapters[0], jobs[client].start)));
+        std::max(worst, relative_difference(moved(together.adapters[client], *jobs[client].start),
+                                            moved(alone.adapters[0], *jobs[client].start)));
   }
   return worst;
 }
@@ -102,6 +103,76 @@ TEST(Packs, OfRaggedClientsWithBudgetsTeachEachWhatItLearnsAlone) {
   EXPECT_LT(worst_difference(*rounded), 0.1);
 }
 
+packed::ClientSequences row_of(std::size_t client, const std::vector<Sequence>& texts) {
+  packed::ClientSequences row{.client = client, .sequences = {}, .places = {}};
+  for (std::size_t i = 0; i < texts.size(); ++i) {
+    row.sequences.push_back(&texts[i]);
+    row.places.push_back(i);
+  }
+  return row;
+}
+
+std::vector<Sequence> texts_of(const std::vector<std::size_t>& lengths) {
+  std::vector<Sequence> texts;
+  for (const std::size_t length : lengths) {
+    std::vector<TokenId> tokens;
+    for (std::size_t i = 0; i < length; ++i) tokens.push_back(static_cast<TokenId>(i + 1));
+    texts.push_back(whole_sequence(tokens));
+  }
+  return texts;
+}
+
+// Each token stands at one place of its row and at one of its sequence, and the two name each
+// other; the others name one of their own row's.
+TEST(Packs, LayEachTokenOutOnceInRowsAndOnceInSequences) {
+  const auto one = texts_of({5, 11, 3}), two = texts_of({16});
+  const auto packs = packed::make_packs({row_of(0, one), row_of(1, two)}, 1000, true);
+  ASSERT_EQ(packs.size(), 1U);
+  EXPECT_EQ(packs[0].width, 24);
+  EXPECT_EQ(packs[0].sequences, 4);
+  EXPECT_EQ(packs[0].length, 16);
+  const packed::PackRows layout = packed::lay_out(packs[0]);
+  const auto& rows = layout.into_rows;
+  const auto& sequences = layout.into_sequences;
+  ASSERT_EQ(rows.places.size(), 2U * 24);
+  ASSERT_EQ(sequences.places.size(), 4U * 16);
+  std::size_t filled = 0;
+  for (std::size_t i = 0; i < sequences.places.size(); ++i) {
+    const auto place = static_cast<std::size_t>(sequences.places[i]);
+    EXPECT_EQ(place / 24, i / 16 < 3 ? 0U : 1U) << i;
+    if (sequences.filled[i] == 0) continue;
+    ++filled;
+    EXPECT_EQ(rows.places[place], static_cast<std::int64_t>(i));
+    EXPECT_EQ(rows.filled[place], 1);
+    EXPECT_EQ(layout.ids[place], static_cast<std::int64_t>(i % 16 + 1)); // the i-th of its text
+  }
+  EXPECT_EQ(filled, 5U + 11 + 3 + 16);
+  EXPECT_EQ(std::ranges::count(rows.filled, 1.0F), 5 + 11 + 3 + 16);
+  EXPECT_EQ(layout.rows.size(), 4U + 10 + 2 + 15);
+}
+
+TEST(Packs, OfEqualSequencesNeedNoOtherOrderForAttention) {
+  const auto texts = texts_of({16, 16}), last_is_short = texts_of({16, 9});
+  const auto packs = packed::make_packs({row_of(0, texts), row_of(1, last_is_short)}, 1000, true);
+  EXPECT_EQ(packs[0].width, 32);
+  EXPECT_TRUE(packed::lay_out(packs[0]).into_rows.places.empty());
+}
+
+TEST(Packs, HoldAsManyRowsAsTheirTokensAllow) {
+  const auto texts = texts_of({16, 16, 16, 16});
+  const auto widths = [](const std::vector<packed::Pack>& packs) {
+    std::vector<std::pair<std::size_t, std::int64_t>> of;
+    for (const packed::Pack& pack : packs) of.emplace_back(pack.rows.size(), pack.width);
+    return of;
+  };
+  const auto rows = packed::cut_rows({row_of(0, texts), row_of(1, texts)}, 48);
+  EXPECT_EQ(rows.size(), 4U); // three of each, and one
+  using Shapes = std::vector<std::pair<std::size_t, std::int64_t>>;
+  EXPECT_EQ(widths(packed::make_packs(rows, 96, false)), (Shapes{{2, 48}, {2, 48}}));
+  // A client's gradient is written once a pass.
+  EXPECT_EQ(widths(packed::make_packs(rows, 96, true)), (Shapes{{1, 48}, {2, 48}, {1, 16}}));
+}
+
 TEST(Packs, OfManyPassesEqualOnePass) {
   const auto base = float_tiny_model();
   const auto jobs = jobs_for(*base);
@@ -109,8 +180,8 @@ TEST(Packs, OfManyPassesEqualOnePass) {
   const Outcome one = train(*packed_engine(base, "cpu", true).value(), jobs, all);
   const Outcome many = train(*packed_engine(base, "cpu", true, 1).value(), jobs, all);
   for (std::size_t client = 0; client < kClients; ++client) {
-    EXPECT_LT(relative_difference(moved(many.adapters[client], jobs[client].start),
-                                  moved(one.adapters[client], jobs[client].start)),
+    EXPECT_LT(relative_difference(moved(many.adapters[client], *jobs[client].start),
+                                  moved(one.adapters[client], *jobs[client].start)),
               1e-3);
   }
 }
@@ -139,8 +210,9 @@ TEST(Packs, ARestingClientKeepsItsBits) {
     const auto results = session->step(batches).value();
     for (std::size_t client = 0; client < kClients; ++client) {
       EXPECT_EQ(results[client].tokens > 0, client == 3);
-      EXPECT_EQ(std::ranges::equal(session->adapter(client)->values(), jobs[client].start.values()),
-                client != 3);
+      EXPECT_EQ(
+          std::ranges::equal(session->adapter(client)->values(), jobs[client].start->values()),
+          client != 3);
     }
   }
 }
@@ -203,8 +275,8 @@ TEST_F(OnAGpu, PacksTeachEachClientWhatItLearnsOnTheCpu) {
   const Outcome cpu = train(*packed_engine(base, "cpu", true).value(), jobs, all);
   const Outcome gpu = train(*packed_engine(base, "cuda:0", true).value(), jobs, all);
   for (std::size_t client = 0; client < kClients; ++client) {
-    EXPECT_LT(relative_difference(moved(gpu.adapters[client], jobs[client].start),
-                                  moved(cpu.adapters[client], jobs[client].start)),
+    EXPECT_LT(relative_difference(moved(gpu.adapters[client], *jobs[client].start),
+                                  moved(cpu.adapters[client], *jobs[client].start)),
               1e-3);
   }
 }

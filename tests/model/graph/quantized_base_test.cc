@@ -26,7 +26,7 @@ std::vector<float> logits_of(const fs::path& path) {
 Adapter gradient_of(const fs::path& path) {
   const auto engine = engine_of(path);
   std::vector<TrainJob> jobs(
-      1, TrainJob{.frozen = {}, .start = random_adapter(engine->base(), 4, 7), .optimizer = {}});
+      1, TrainJob{.frozen = {}, .start = random_start(engine->base(), 4, 7), .optimizer = {}});
   const auto session = engine->start_training(jobs).value();
   return session->gradient(0, {.sequences = {whole_sequence(kTokens)}}).value();
 }

@@ -38,7 +38,7 @@ Outcome everything(const std::shared_ptr<const BaseModel>& base, unsigned thread
     batch.sequences.push_back(random_sequence(*base, length - seed, seed));
   }
   std::vector<TrainJob> jobs(1, TrainJob{.frozen = adapters,
-                                         .start = random_adapter(*base, 5, 2),
+                                         .start = random_start(*base, 5, 2),
                                          .optimizer = {.max_gradient_norm = 0.5F}});
   const auto session = engine->start_training(jobs).value();
   for (int step = 0; step < 2; ++step) {

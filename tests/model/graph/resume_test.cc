@@ -33,11 +33,11 @@ struct Kept {
 std::vector<TrainJob> two_jobs(const BaseModel& base, const Adapter& frozen) {
   std::vector<TrainJob> jobs;
   jobs.push_back({.frozen = {{.adapter = &frozen}},
-                  .start = random_adapter(base, 3, 1),
+                  .start = random_start(base, 3, 1),
                   .optimizer = {.learning_rate = 5e-3F, .max_gradient_norm = 0.5F}});
   jobs.push_back(
       {.frozen = {},
-       .start = random_adapter(base, 3, 2),
+       .start = random_start(base, 3, 2),
        .optimizer = {
            .learning_rate = 2e-3F, .weight_decay = 0.1F, .proximal_mu = 0.3F, .train_a = false}});
   return jobs;
@@ -126,8 +126,7 @@ TEST(Resume, AStepThatIsStoppedInTheMiddleChangesNothingAndIsTakenAgain) {
   const auto base = repository_model();
   const Batch batch{.sequences = {random_sequence(*base, 300, 1), random_sequence(*base, 200, 2)}};
   const std::vector<TrainJob> jobs(
-      1,
-      {.frozen = {}, .start = random_adapter(*base, 4, 3), .optimizer = {.learning_rate = 1e-2F}});
+      1, {.frozen = {}, .start = random_start(*base, 4, 3), .optimizer = {.learning_rate = 1e-2F}});
   const auto engine = engine_for(base);
   const auto whole = engine->start_training(jobs).value();
   const auto started = std::chrono::steady_clock::now();
@@ -172,7 +171,7 @@ TEST(Resume, WhileTheFlagIsUpScoresAndGradientsEndAndOtherWorkDoesNot) {
   const std::vector<Sequence> sequences = {random_sequence(*base, 30, 1)};
   const Batch batch{.sequences = sequences};
   const std::vector<TrainJob> jobs(
-      1, {.frozen = {}, .start = random_adapter(*base, 3, 1), .optimizer = {}});
+      1, {.frozen = {}, .start = random_start(*base, 3, 1), .optimizer = {}});
   const auto session = engine->start_training(jobs).value();
   const double nats = engine->score({}, sequences).value()[0].nats;
   const auto text = [&] {

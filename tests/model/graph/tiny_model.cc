@@ -200,6 +200,11 @@ Adapter random_adapter(const BaseModel& base, std::uint32_t rank, std::uint64_t 
   return adapter;
 }
 
+std::shared_ptr<const Adapter> random_start(const BaseModel& base, std::uint32_t rank,
+                                            std::uint64_t seed) {
+  return std::make_shared<const Adapter>(random_adapter(base, rank, seed));
+}
+
 std::vector<TokenId> random_tokens(const BaseModel& base, std::size_t count, std::uint64_t seed) {
   KeyedRandom random({.experiment = seed, .purpose = RandomPurpose::kTest});
   std::vector<TokenId> tokens(count);

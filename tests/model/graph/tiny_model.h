@@ -31,6 +31,9 @@ extern const std::uint64_t kLeastActivationBytes;
 // All seven modules, A and B random and non-zero.
 Adapter random_adapter(const BaseModel& base, std::uint32_t rank, std::uint64_t seed,
                        const std::vector<std::string>& targets = {"all-linear"});
+// The same to start from.
+std::shared_ptr<const Adapter> random_start(const BaseModel& base, std::uint32_t rank,
+                                            std::uint64_t seed);
 std::vector<TokenId> random_tokens(const BaseModel& base, std::size_t count, std::uint64_t seed);
 // Every token but the first is predicted.
 Sequence whole_sequence(std::vector<TokenId> tokens);

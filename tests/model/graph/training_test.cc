@@ -10,7 +10,9 @@ namespace coppice::graph {
 namespace {
 
 TrainJob job_of(Adapter start, OptimizerSettings optimizer = {}) {
-  return {.frozen = {}, .start = std::move(start), .optimizer = optimizer};
+  return {.frozen = {},
+          .start = std::make_shared<const Adapter>(std::move(start)),
+          .optimizer = optimizer};
 }
 
 std::vector<float> moved(const TrainSession& session, std::size_t client, const Adapter& start) {
@@ -42,9 +44,42 @@ TEST(Training, ThreeClientsTogetherLearnWhatEachLearnsAlone) {
     EXPECT_EQ(results[client].tokens, own[0].tokens);
     // Adam's first step has the size of the rate whatever the gradient's: where a gradient is
     // nearly zero, rounding decides its sign, so vectors are compared, not values.
-    EXPECT_LT(relative_difference(moved(*together, client, jobs[client].start),
-                                  moved(*alone, 0, jobs[client].start)),
+    EXPECT_LT(relative_difference(moved(*together, client, *jobs[client].start),
+                                  moved(*alone, 0, *jobs[client].start)),
               1e-2);
+  }
+}
+
+// Texts of several lengths, another number of them each, under a frozen adapter and without.
+TEST(Training, ASessionScoresEachClientAsTheEngineDoesUnderItsAdapters) {
+  const auto base = mixed_tiny_model();
+  const auto engine = engine_for(base);
+  const Adapter personal = random_adapter(*base, 2, 40, {"q_proj", "down_proj"});
+  std::vector<TrainJob> jobs;
+  std::vector<Batch> batches(4);
+  std::vector<std::vector<Sequence>> texts(4);
+  for (std::uint64_t client = 0; client < 4; ++client) {
+    jobs.push_back(job_of(random_adapter(*base, 4, client), {.learning_rate = 1e-3F}));
+    batches[client].sequences = {random_sequence(*base, 20, client)};
+    for (std::uint64_t i = 0; i < 2 * client; ++i) {
+      texts[client].push_back(random_sequence(*base, 9 + 11 * i, 100 * client + i));
+    }
+  }
+  jobs[1].frozen = {{.adapter = &personal, .strength = 0.5F}};
+  const auto session = engine->start_training(jobs).value();
+  ASSERT_TRUE(session->step(batches).ok());
+  const std::vector<std::span<const Sequence>> views(texts.begin(), texts.end());
+  const auto scores = session->score(views).value();
+  EXPECT_EQ(scores[0].tokens, 0U);
+  for (std::size_t client = 1; client < 4; ++client) {
+    const Adapter present = session->adapter(client).value();
+    std::vector<AdapterUse> uses = jobs[client].frozen;
+    uses.push_back({.adapter = &present});
+    const auto each = engine->score(uses, texts[client]).value();
+    Score wanted;
+    for (const Score& score : each) wanted += score;
+    EXPECT_EQ(scores[client].tokens, wanted.tokens);
+    EXPECT_NEAR(scores[client].nats, wanted.nats, 1e-5 * wanted.nats);
   }
 }
 

@@ -21,7 +21,7 @@ Trained train(const std::shared_ptr<const BaseModel>& base, const std::vector<To
               bool exact) {
   const auto engine = open_engine(base, {.threads = 2, .exact = exact}).value();
   std::vector<TrainJob> jobs(
-      1, TrainJob{.frozen = {}, .start = random_adapter(*base, 4, 7), .optimizer = {}});
+      1, TrainJob{.frozen = {}, .start = random_start(*base, 4, 7), .optimizer = {}});
   const auto session = engine->start_training(jobs).value();
   const Batch batch{.sequences = {whole_sequence(ids)}};
   Adapter gradient = session->gradient(0, batch).value();

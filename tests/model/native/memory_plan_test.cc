@@ -23,12 +23,12 @@ Measured measure(std::uint64_t budget) {
   const double before = static_cast<double>(native::Buffer::take_peak());
   const auto engine = open_engine(base, {.threads = 2, .activation_bytes = budget}).value();
   std::vector<TrainJob> jobs(
-      1, TrainJob{.frozen = {}, .start = random_adapter(*base, 8, 1), .optimizer = {}});
+      1, TrainJob{.frozen = {}, .start = random_start(*base, 8, 1), .optimizer = {}});
   const auto session = engine->start_training(jobs).value();
   const Batch batch{.sequences = {random_sequence(*base, kTokens, 3)}};
   Adapter gradient = session->gradient(0, batch).value();
   const double peak = static_cast<double>(native::Buffer::take_peak()) - before;
-  return {engine->plan_training(jobs[0].start.spec(), kTokens, kTokens).value(), peak,
+  return {engine->plan_training(jobs[0].start->spec(), kTokens, kTokens).value(), peak,
           std::move(gradient)};
 }
 

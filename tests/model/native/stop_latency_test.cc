@@ -31,7 +31,7 @@ TEST(StopLatency, AStepOfTheSmallModelComputesForLessThan100MsAfterTheRequest) {
   const auto base = BaseModel::open(shared_data("models/coppice-27m.q4_0.gguf")).value();
   const auto engine = engine_for(base);
   const std::vector<TrainJob> jobs(
-      1, {.frozen = {}, .start = random_adapter(*base, 8, 1), .optimizer = {}});
+      1, {.frozen = {}, .start = random_start(*base, 8, 1), .optimizer = {}});
   const auto session = engine->start_training(jobs).value();
   Batch batch;
   for (std::uint64_t i = 0; i < 8; ++i) batch.sequences.push_back(random_sequence(*base, 512, i));
