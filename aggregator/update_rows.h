@@ -35,7 +35,7 @@ struct AdmittedRows {
 Result<AdmittedRows> admit_rows(UpdateRows rows, std::span<const double> weights = {});
 
 // sum += weight * row, row after row, in double. The same bits whether the rows come in one call or
-// in many; calls of four or more take half the time for each. Sizes must agree.
+// in many; calls of four or more take two thirds of the time. Sizes must agree.
 void add_weighted(UpdateRows rows, std::span<const double> weights, std::span<double> sum);
 
 // |row - centre|^2 over all parameters, in double. Sizes must agree.
