@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 # Third-party libraries, all from the system's packages, as imported targets. Which folder may use
 # which library is law (tests/style): config: toml++; formats: nlohmann; base: spdlog; crypto:
-# libsodium; protocol: ZeroMQ and cereal; model: PCRE2; aggregator: SQLite and Eigen; cli: CLI11;
-# model/graph and sim/cluster: LibTorch.
+# libsodium; protocol: ZeroMQ and cereal; model: PCRE2; adapters (factored_svd.cc alone): Eigen;
+# aggregator: SQLite and Eigen; cli: CLI11; model/graph and sim/cluster: LibTorch.
 find_package(Threads REQUIRED)
 find_package(PkgConfig REQUIRED)
 find_package(spdlog REQUIRED)

@@ -50,7 +50,7 @@ HOMES = {
     "cereal/": ["protocol/"],
     "pcre2": ["model/"],
     "sqlite3": ["aggregator/"],
-    "Eigen/": ["aggregator/"],
+    "Eigen/": ["adapters/factored_svd", "aggregator/"],
     "unsupported/Eigen/": ["aggregator/"],
     "eigen3/": ["aggregator/"],
     "CLI/": ["cli/"],
