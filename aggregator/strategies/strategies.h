@@ -16,6 +16,7 @@ std::unique_ptr<Strategy> fednova(const StrategySettings& settings);
 std::unique_ptr<Strategy> fedprox(const StrategySettings& settings);
 std::unique_ptr<Strategy> fedyogi(const StrategySettings& settings);
 std::unique_ptr<Strategy> ffa(const StrategySettings& settings);
+std::unique_ptr<Strategy> flexlora(const StrategySettings& settings);
 std::unique_ptr<Strategy> krum_strategy(const StrategySettings& settings);
 std::unique_ptr<Strategy> median(const StrategySettings& settings);
 std::unique_ptr<Strategy> multi_krum_strategy(const StrategySettings& settings);

@@ -38,6 +38,8 @@ std::span<const StrategyEntry> ours() {
                     "server_learning_rate|beta1|beta2|tau", fedyogi},
       StrategyEntry{"fedadagrad", Need::kSum, "Reddi et al. 2021", "Adagrad on the mean delta",
                     "server_learning_rate|tau", fedadagrad},
+      StrategyEntry{"flexlora", Need::kIndividual, "Bai et al. 2024",
+                    "the best of its rank for the mean of B A", "bucket", flexlora},
       StrategyEntry{"median", Need::kIndividual, "Yin et al. 2018", "median of each coordinate",
                     "bucket", median},
       StrategyEntry{"trimmed-mean", Need::kIndividual, "Yin et al. 2018",

@@ -1,11 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <gmock/gmock.h>
 
+#include <cmath>
 #include <map>
 #include <numeric>
 #include <set>
 
 #include "adapters/factor_choice.h"
+#include "adapters/factored_svd.h"
 #include "aggregator/round_maker.h"
 #include "tests/protocol/samples.h"
 
@@ -155,6 +157,44 @@ TEST(Robust, AMinorityFarOutDoesNotDecideTheStep) {
     ASSERT_TRUE(step.ok()) << name << ": " << step.error().message;
     EXPECT_THAT(*step, Each(::testing::AllOf(::testing::Ge(floor), ::testing::Le(1.02)))) << name;
   }
+}
+
+// Two devices that agree on one direction of rank 1 beside noise of their own: the mean's best of
+// the adapter's rank is nearer to the mean of the products than the mean of the factors is.
+TEST(FlexLora, TheNextAdapterIsNearerToTheMeanProductThanTheMeanFactorsAre) {
+  const auto flexlora = strategy("flexlora");
+  const RoundPlan plan = plan_of(*flexlora);
+  const Adapter current = Adapter::initial(spec(), 3);
+  KeyedRandom random({.experiment = 5});
+  std::vector<RoundSum> groups;
+  std::vector<Adapter> trained;
+  std::vector<double> mean_factors(spec()->parameters());
+  for (int i = 0; i < 4; ++i) {
+    std::vector<double> delta(spec()->parameters());
+    for (double& value : delta) value = static_cast<double>(random.uniform_float()) - 0.5;
+    Adapter& adapter = trained.emplace_back(current);
+    for (std::size_t k = 0; k < delta.size(); ++k) {
+      adapter.values()[k] += static_cast<float>(delta[k]);
+      mean_factors[k] += delta[k] / 4;
+    }
+    groups.push_back(sum_of(delta, 1, 1));
+  }
+  StrategyState state;
+  const auto step = flexlora->step({plan, groups, current}, state).value();
+  const auto error_of = [&](const std::vector<double>& moved) {
+    Adapter next = current;
+    for (std::size_t k = 0; k < moved.size(); ++k) {
+      next.values()[k] += static_cast<float>(moved[k]);
+    }
+    double error = 0;
+    for (std::size_t target = 0; target < next.targets(); ++target) {
+      std::vector<ProductView> parts{product_of(next, target, -1)};
+      for (const Adapter& adapter : trained) parts.push_back(product_of(adapter, target, 0.25));
+      error += std::pow(sum_norm(parts).value(), 2);
+    }
+    return error;
+  };
+  EXPECT_LT(error_of(step), 0.9 * error_of(mean_factors));
 }
 
 TEST(Robust, TooFewUpdatesAbandonTheRoundInsteadOfReleasingAGuess) {
