@@ -91,6 +91,8 @@ constexpr CommandRow kCommands[] = {
     {"sim", add_sim_run_command},
     {"sim", add_sim_resume_command},
     {"sim", add_sim_report_command},
+    {"sim", add_sim_compare_command},
+    {"sim", add_sim_sweep_command},
     {"sim", add_sim_trace_command},
     {"", add_strategies_command},
     {"", add_sim_protocol_command},

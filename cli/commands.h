@@ -72,6 +72,8 @@ AddCommand add_sim_import_command;
 AddCommand add_sim_protocol_command;
 AddCommand add_sim_report_command;
 AddCommand add_strategies_command;
+AddCommand add_sim_compare_command;
+AddCommand add_sim_sweep_command;
 AddCommand add_doctor_command;
 
 struct GroupRow {

@@ -4,14 +4,10 @@
 
 #include "base/text.h"
 #include "cli/commands.h"
-#include "cli/interrupt.h"
-#include "cli/progress.h"
+#include "cli/sim_play.h"
 #include "cli/sim_report_files.h"
-#include "cli/sim_scenario.h"
 #include "cli/table.h"
 #include "config/overrides.h"
-#include "crypto/hash.h"
-#include "sim/ranks.h"
 
 namespace coppice {
 namespace {
@@ -43,14 +39,6 @@ struct RunOptions {
   std::string identities; // file
   std::vector<std::string> set;
 };
-
-Result<std::vector<ClientId>> parse_identities(const Json& hex) {
-  std::vector<ClientId> identities;
-  for (const Json& id : hex) {
-    identities.push_back(COPPICE_TRY(ClientId::parse_hex(id.get<std::string>(), "identity")));
-  }
-  return identities;
-}
 
 Result<Json> read_identities(const fs::path& file) {
   constexpr std::size_t kMostBytes = std::size_t{64} << 20U;
@@ -122,69 +110,22 @@ Result<void> tell_end(Console& console, const fs::path& out, const SimulationEnd
   return {};
 }
 
-// The bits would differ on another engine, level or version.
-Result<void> check_same_program(const Json& begun, const Json& now) {
-  for (const char* key : {"engine", "instruction_level", "program_version"}) {
-    if (begun.value(key, "") == now.value(key, "")) continue;
-    return Error{ErrorCode::kFailedPrecondition,
-                 cat("the run was begun with ", key, " ", begun.value(key, ""), ", and this is ",
-                     now.value(key, ""), ": the bits would differ; begin a new run")};
-  }
-  return {};
-}
-
-Result<void> check_ranks(Ranks& ranks, const LoadedScenario& loaded, const SimulationParts& parts) {
-  if (ranks.place().size == 1) return {}; // the base need not be hashed for nobody
-  RunIdentity identity{.configuration = COPPICE_TRY(Sha256::parse_hex(
-                           loaded.manifest.value("scenario_sha256", ""), "the scenario's hash")),
-                       .base = {},
-                       .instruction_level = loaded.manifest.value("instruction_level", ""),
-                       .program_version = std::string(program_version())};
-  if (parts.base) identity.base = COPPICE_TRY(sha256_file(parts.base->path()));
-  return check_same_run(ranks, identity);
-}
-
-// All ranks play; the first has the folder, and speaks.
 Result<ExitCode> play(Context& context, LoadedScenario loaded, const fs::path& out, bool resume) {
-  Console& console = context.console;
   const auto ranks = COPPICE_TRY(open_ranks());
-  SimulationParts parts = COPPICE_TRY(simulation_parts(loaded, ranks->place()));
-  loaded.manifest["ranks"] = ranks->place().size;
-  parts.identities = COPPICE_TRY(parse_identities(loaded.manifest["identities"]));
-  COPPICE_TRY(check_ranks(*ranks, loaded, parts));
-  const bool first = ranks->place().rank == 0;
-  std::optional<RunFolder> folder;
-  if (first) {
-    folder = COPPICE_TRY(resume ? RunFolder::open(out) : RunFolder::create(out, loaded.manifest));
-    if (resume) COPPICE_TRY(check_same_program(folder->manifest(), loaded.manifest));
-  }
-  const std::uint64_t rounds = parts.scenario.rounds;
-  auto simulation = COPPICE_TRY(Simulation::open(std::move(parts), *ranks, std::move(folder)));
-  const SystemClock clock;
-  auto end = [&]() -> Result<SimulationEnd> {
-    std::optional<Progress> progress;
-    if (first) progress.emplace(console, ProgressText{"simulating", "rounds"}, rounds, clock);
-    return simulation->run(&interrupted(), [&](const RoundNews& news) {
-      if (!progress) return;
-      progress->update(news.round, news.loss_after > 0
-                                       ? cat("loss ", fixed(news.loss_before, 3), " -> ",
-                                             fixed(news.loss_after, 3))
-                                       : cat(news.played.counted.size(), " counted"));
-    });
-  }();
+  const auto end = play_scenario(context.console, *ranks, std::move(loaded),
+                                 {.folder = out, .resume = resume, .label = "simulating"});
   if (!end.ok() && end.error().code == ErrorCode::kCancelled) {
-    console.note(cat("stopped; 'coppice sim resume ", out.string(), "' goes on with it"));
+    context.console.note(cat("stopped; 'coppice sim resume ", out.string(), "' goes on with it"));
     return ExitCode::kInterrupted;
   }
-  if (!end.ok()) return std::move(end).error();
-  if (first) COPPICE_TRY(tell_end(console, out, *end));
+  if (!end.ok()) return end.error();
+  if (ranks->place().rank == 0) COPPICE_TRY(tell_end(context.console, out, *end));
   return ExitCode::kOk;
 }
 
 Result<ExitCode> run(Context& context, const RunOptions& options) {
   LoadedScenario loaded =
       COPPICE_TRY(load_scenario(options.scenario, options.set, context.environment));
-  loaded.manifest["identities"] = Json::array();
   if (!options.identities.empty()) {
     loaded.manifest["identities"] = COPPICE_TRY(read_identities(options.identities));
   }

@@ -50,7 +50,8 @@ Result<LoadedScenario> load(const Source& source) {
   const auto overrides = COPPICE_TRY(parse_overrides(source.set));
   const Settings settings = COPPICE_TRY(Settings::load_text(
       scenario_keys(), source.text, source.file, source.environment, overrides));
-  LoadedScenario loaded{.scenario = COPPICE_TRY(scenario_of(settings)),
+  LoadedScenario loaded{.settings = settings,
+                        .scenario = COPPICE_TRY(scenario_of(settings)),
                         .folder = fs::path(source.file).parent_path(),
                         .manifest = {}};
   Json rows = Json::array();
@@ -69,6 +70,7 @@ Result<LoadedScenario> load(const Source& source) {
                      {"scenario_text", source.text},
                      {"set", source.set},
                      {"environment", source.environment},
+                     {"identities", Json::array()},
                      {"program_version", program_version()}};
   Json only = Json::array();
   if (loaded.scenario.noise_cohort > 0) {

@@ -11,6 +11,7 @@
 namespace coppice {
 
 struct LoadedScenario {
+  Settings settings;
   Scenario scenario;
   fs::path folder; // of the file
   Json manifest;   // what a run's manifest says of it; enough to load it again

@@ -142,6 +142,15 @@ std::vector<ChartPoint> drawable(const LineChart& chart, const ChartLine& line) 
   return points;
 }
 
+std::vector<ChartInterval> drawable_band(const LineChart& chart, const ChartLine& line) {
+  std::vector<ChartInterval> band;
+  std::ranges::copy_if(line.band, std::back_inserter(band), [&chart](const ChartInterval& at) {
+    return std::isfinite(at.x) && std::isfinite(at.low) && std::isfinite(at.high) &&
+           (!chart.log_x || at.x > 0);
+  });
+  return band;
+}
+
 Axes axes_of(const LineChart& chart, const Frame& frame) {
   Extent x;
   Extent y;
@@ -149,6 +158,11 @@ Axes axes_of(const LineChart& chart, const Frame& frame) {
     for (const ChartPoint& point : drawable(chart, line)) {
       x.add(point.x);
       y.add(point.y);
+    }
+    for (const ChartInterval& at : drawable_band(chart, line)) {
+      x.add(at.x);
+      y.add(at.low);
+      y.add(at.high);
     }
   }
   Axes axes{.x = {},
@@ -207,6 +221,19 @@ std::string path_of(const std::vector<ChartPoint>& points, LineShape shape, cons
   return path;
 }
 
+// Along the upper ends and back along the lower ones.
+std::string drawn_band(const LineChart& chart, const ChartLine& line, const Axes& axes) {
+  const std::vector<ChartInterval> band = drawable_band(chart, line);
+  if (band.size() < 2) return {};
+  std::string path;
+  const auto add = [&](double x, double y) {
+    path += cat(path.empty() ? "" : " ", fixed(axes.x(x), 1), ",", fixed(axes.y(y), 1));
+  };
+  for (const ChartInterval& at : band) add(at.x, at.high);
+  for (auto at = band.rbegin(); at != band.rend(); ++at) add(at->x, at->low);
+  return cat("<polygon class=\"band f", line.color, "\" points=\"", path, "\"/>\n");
+}
+
 std::string tooltip(const LineChart& chart, const ChartLine& line, const ChartPoint& point) {
   return cat("<title>", escape_markup(line.name), ": ", value_text(chart.y_unit, point.y), " at ",
              value_text(chart.x_unit, point.x), "</title>");
@@ -247,6 +274,7 @@ std::string label_sample(const ChartLine& line, double x, double y) {
 std::string drawn(const LineChart& chart, const Frame& frame) {
   const Axes axes = axes_of(chart, frame);
   std::string out = drawn(axes, frame);
+  for (const ChartLine& line : chart.lines) out += drawn_band(chart, line, axes);
   std::vector<const ChartLine*> named;
   std::vector<double> ends;
   for (const ChartLine& line : chart.lines) {
@@ -327,7 +355,7 @@ std::string color_values(const std::array<const char*, kChartColors>& colors) {
 std::string file_style() {
   std::string css =
       ".line{fill:none;stroke-width:2}.dashed{stroke-dasharray:5 4}.grid{stroke:#e2e2e2}"
-      ".axis{stroke:#333333}.touch{fill:transparent}";
+      ".axis{stroke:#333333}.touch{fill:transparent}.band{fill-opacity:.16}";
   for (unsigned i = 0; i < kChartColors; ++i) {
     css += cat(".c", i, "{stroke:", kLight.at(i), "}.f", i, "{fill:", kLight.at(i), "}");
   }
@@ -400,7 +428,8 @@ std::string chart_style() {
              ":root{", color_values(kDark), "}}\n",
              ".chart{width:100%;height:auto;display:block;font-size:12px;fill:var(--ink)}"
              ".line{fill:none;stroke-width:2;stroke-linejoin:round}.dashed{stroke-dasharray:5 4}"
-             ".grid{stroke:var(--grid)}.axis{stroke:var(--muted)}.touch{fill:transparent}",
+             ".grid{stroke:var(--grid)}.axis{stroke:var(--muted)}.touch{fill:transparent}"
+             ".band{fill-opacity:.16}",
              color_rules(), "\n");
 }
 

@@ -2,7 +2,8 @@
 // Charts as SVG: lines, steps and stacked bars over two axes with round ticks and units. Whole:
 // without fonts, scripts or other files.
 //
-// Lines are named at their right ends, told apart by colour and dashes. Colours are the classes c0
+// Lines are named at their right ends, told apart by colour and dashes; a band behind a line shows
+// how sure its values are. Colours are the classes c0
 // to c6 (strokes) and f0 to f6 (fills) of chart_style(); the palette keeps a CIE76 distance of 27
 // or more between any two for full colour vision, protanopia and deuteranopia, and 3:1 to its
 // background. Points carry their values as tooltips. Values that aren't finite are left out.
@@ -26,6 +27,12 @@ struct ChartPoint {
   bool operator==(const ChartPoint&) const = default;
 };
 
+struct ChartInterval {
+  double x = 0;
+  double low = 0;
+  double high = 0;
+};
+
 enum class LineShape {
   kStraight, // from point to point
   kSteps,    // stays until the next point: a distribution function
@@ -38,6 +45,7 @@ struct ChartLine {
   unsigned color = 0;             // below kChartColors
   bool dashed = false;
   LineShape shape = LineShape::kStraight;
+  std::vector<ChartInterval> band = {}; // behind the line, in its colour; x from small to large
 };
 
 struct LineChart {

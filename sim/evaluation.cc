@@ -97,21 +97,24 @@ std::vector<std::uint64_t> Evaluation::keyed_order(std::uint64_t step) const {
   return order;
 }
 
-Result<Evaluation::Set> Evaluation::draw_set(const char* name, bool unseen) const {
-  Set set{.name = name, .documents = {}, .questions = {}};
+Result<Evaluation::Set> Evaluation::draw_set(const Draw& draw) const {
+  Set set{.name = draw.name, .documents = {}, .questions = {}};
   std::uint64_t bytes = 0;
   for (const std::uint64_t client : keyed_order(kSetOrder)) {
-    if (bytes >= scenario_.report.global_bytes) break;
-    if (data_.unseen(client) != unseen) continue;
+    if (bytes >= draw.bytes) break;
+    if (data_.unseen(client) != draw.unseen) continue;
     std::vector<Piece> pieces = COPPICE_TRY(data_.pieces(client));
-    // One piece in ten is for reports: two of each client make the set a mixture of many.
-    std::erase_if(pieces, [](const Piece& piece) { return piece.split != Split::kReport; });
+    // One piece in ten is for reports, and one for gates: two of each client make the set a mixture
+    // of many.
+    std::erase_if(pieces, [&draw](const Piece& piece) { return piece.split != draw.split; });
     pieces.resize(std::min<std::size_t>(2, pieces.size()));
     ExampleSet examples = tokenize_pieces(pieces, base_);
-    for (TokenizedDocument& document : examples.report) {
+    for (TokenizedDocument& document :
+         draw.split == Split::kGate ? examples.gate : examples.report) {
       bytes += document.bytes;
       set.documents.push_back(std::move(document));
     }
+    if (draw.split == Split::kGate) continue; // settings are chosen by bits per byte alone
     for (const Piece& piece : pieces) {
       if (set.questions.size() >= scenario_.report.answers) break;
       if (auto question = question_of(piece, base_)) set.questions.push_back(std::move(*question));
@@ -125,10 +128,15 @@ Result<std::unique_ptr<Evaluation>> Evaluation::make(const Scenario& scenario,
                                                      const BaseModel& base, const ClientData& data,
                                                      EngineTeam& team, Ranks& ranks) {
   std::unique_ptr<Evaluation> made(new Evaluation(scenario, base, data, team, ranks));
-  made->sets_.push_back(COPPICE_TRY(made->draw_set("global", false)));
+  const ReportSettings& report = scenario.report;
+  made->sets_.push_back(
+      COPPICE_TRY(made->draw_set({.name = "global", .bytes = report.global_bytes})));
   if (scenario.data.held_out > 0) {
-    made->sets_.push_back(COPPICE_TRY(made->draw_set("unseen", true)));
+    made->sets_.push_back(COPPICE_TRY(
+        made->draw_set({.name = "unseen", .unseen = true, .bytes = report.global_bytes})));
   }
+  made->sets_.push_back(COPPICE_TRY(
+      made->draw_set({.name = "gate", .split = Split::kGate, .bytes = report.gate_bytes})));
   if (!scenario.report.public_text.empty()) {
     const fs::path path = scenario_folder / scenario.report.public_text;
     const Bytes raw = COPPICE_TRY(read_file(path, kMaxPublicBytes));

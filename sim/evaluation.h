@@ -2,8 +2,10 @@
 // What adapters are good for: on one set of all clients' report text, on clients that never
 // trained, on public text, and client by client.
 //
-// Report text alone, on which nothing selects. Documents and questions are scored one by one and
-// summed in order, so figures don't depend on the number of workers or ranks. For one thread.
+// Report text, on which nothing selects; the set "gate" alone, drawn where report.gate_bytes asks
+// for it, is of gate text, for choosing settings and for no report. Documents and questions are
+// scored one by one and summed in order, so figures don't depend on the number of workers or ranks.
+// For one thread.
 #pragma once
 
 #include <string>
@@ -19,7 +21,7 @@
 namespace coppice {
 
 struct SetScore {
-  std::string set; // "global", "unseen", "public"
+  std::string set; // "global", "unseen", "gate", "public"
   double bits_per_byte = 0;
   double nats_per_token = 0;
   double token_accuracy = 0;
@@ -61,6 +63,12 @@ class Evaluation {
     std::vector<TokenizedDocument> documents;
     std::vector<Question> questions; // of those documents, at most report.answers
   };
+  struct Draw { // what a set is drawn from
+    const char* name;
+    Split split = Split::kReport;
+    bool unseen = false;
+    std::uint64_t bytes = 0; // at least so many, if there are
+  };
   Evaluation(const Scenario& scenario, const BaseModel& base, const ClientData& data,
              EngineTeam& team, Ranks& ranks)
       : scenario_(scenario), base_(base), data_(data), team_(team), ranks_(ranks) {}
@@ -70,7 +78,7 @@ class Evaluation {
       const std::function<Result<void>(std::size_t, Engine&, std::span<double>)>& job);
   Result<SetScore> score_text(const Set& set, std::span<const AdapterUse> uses);
   Result<AnswerScore> answer(const Set& set, std::span<const AdapterUse> uses);
-  Result<Set> draw_set(const char* name, bool unseen) const;
+  Result<Set> draw_set(const Draw& draw) const;
   std::vector<std::uint64_t> keyed_order(std::uint64_t step) const;
   // Each client's own numbers, whoever else is among them; their adapters train side by side.
   Result<std::vector<ClientScore>> score_some(Engine& engine,

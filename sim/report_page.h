@@ -1,9 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// report.html: what one run came to, or several side by side, in one file that asks nothing of a
-// network: no links, no fonts, no scripts; its content security policy allows none either.
-//
-// Reads in light and dark, on paper, and on a narrow screen. Every text from a run is escaped.
-// Pure: the same runs give the same bytes. Thread-safe.
+// report.html: what one run came to, or several side by side, as one document
+// (sim/report_document.h). Every text from a run is escaped. Pure: the same runs give the same
+// bytes. Thread-safe.
 #pragma once
 
 #include <span>

@@ -2,55 +2,12 @@
 #include "sim/run_csv.h"
 
 #include <algorithm>
-#include <array>
-#include <charconv>
 #include <cmath>
+
+#include "sim/csv_table.h"
 
 namespace coppice {
 namespace {
-
-std::string number_cell(double value) {
-  if (!std::isfinite(value)) return {};
-  std::array<char, 32> text{};
-  const auto end = std::to_chars(text.data(), text.data() + text.size(), value);
-  return {text.data(), end.ptr};
-}
-std::string number_cell(std::uint64_t value) { return std::to_string(value); }
-std::string number_cell(bool value) { return value ? "true" : "false"; }
-
-// Rows by columns: each column's name once, whether a row or the head is written.
-class CsvTable {
- public:
-  template <typename T>
-  void cell(std::string_view name, const T& value) {
-    if (first_) heads_.push_back(csv_cell(name));
-    if constexpr (std::is_arithmetic_v<T>) {
-      cells_.push_back(number_cell(value));
-    } else {
-      cells_.push_back(csv_cell(value));
-    }
-  }
-  void end_row() {
-    if (first_) add(heads_);
-    first_ = false;
-    add(cells_);
-    cells_.clear();
-  }
-  std::string take() && { return std::move(text_); }
-
- private:
-  void add(const std::vector<std::string>& cells) {
-    for (std::size_t i = 0; i < cells.size(); ++i) {
-      if (i > 0) text_ += ',';
-      text_ += cells[i];
-    }
-    text_ += "\r\n";
-  }
-  bool first_ = true;
-  std::vector<std::string> heads_;
-  std::vector<std::string> cells_;
-  std::string text_;
-};
 
 // Of all rounds, in the order in which they come up.
 std::vector<std::string> metric_names(const RunRecord& run) {
@@ -71,20 +28,6 @@ double metric_of(const PlayedRoundEvent& round, std::string_view wanted) {
 }
 
 } // namespace
-
-std::string csv_cell(std::string_view text) {
-  std::string cell(text);
-  if (!cell.empty() && std::string_view("=+-@\t").find(cell[0]) != std::string_view::npos) {
-    cell.insert(0, 1, '\'');
-  }
-  if (cell.find_first_of(",\"\r\n") == std::string::npos) return cell;
-  std::string quoted = "\"";
-  for (const char letter : cell) {
-    if (letter == '"') quoted += '"';
-    quoted += letter;
-  }
-  return quoted + "\"";
-}
 
 std::string rounds_csv(const RunRecord& run) {
   const std::vector<std::string> metrics = metric_names(run);

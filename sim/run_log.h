@@ -11,8 +11,8 @@
 //   "epsilon" is cumulative; "clipped" the share of deltas that the clip shortened; "cosine_*" of
 //   single deltas with their mean; "product_gap" |mean(BA) - mean(B) mean(A)| over |mean(BA)|.
 // {"event":"evaluation", "round", "time_s", "bytes_up", "bytes_down", "joules", "epsilon",
-//  "set":"global"|"public"|"unseen", "adapter":"base"|"shared"|"centralized", "bits_per_byte",
-//  "nats_per_token", "tokens", "token_accuracy", "choice_accuracy"?,
+//  "set":"global"|"public"|"unseen"|"gate", "adapter":"base"|"shared"|"centralized",
+//  "bits_per_byte", "nats_per_token", "tokens", "token_accuracy", "choice_accuracy"?,
 //  "choice_accuracy_by_byte"?, "exact_match"?, "rouge_l"?}
 //   round 0 is before the first; bytes, joules and epsilon are cumulative.
 // {"event":"client", "round", "client", "name", "class", "seen", "train_bytes", "report_bytes",

@@ -71,7 +71,7 @@ struct EvaluationEvent {
   double bytes_down = 0;
   double joules = 0;
   double epsilon = NAN;
-  std::string set = {};     // "global", "public", "unseen"
+  std::string set = {};     // "global", "public", "unseen", "gate"
   std::string adapter = {}; // "base", "shared", "centralized"
   double bits_per_byte = NAN;
   double nats_per_token = NAN;

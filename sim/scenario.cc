@@ -111,6 +111,9 @@ constexpr KeySpec kSimulationKeys[] = {
      "Train one adapter on all clients' text together, for as many tokens."},
     {"report", "public_text", kString, "", "File of text that no client has: forgetting."},
     {"report", "global_bytes", kSize, "200kB", "Of the global report set, drawn from all clients."},
+    {"report", "gate_bytes", kSize, "0",
+     "Of a set drawn from all clients' gate text, for choosing settings and for no report; 0: "
+     "none."},
     {"report", "answers", kInt, "16", "Instruction rows of each report set that are answered.", 0,
      1e5},
     {"report", "target_bits_per_byte", kFloat, "0", "What time, bytes and rounds are counted to.",
@@ -118,6 +121,9 @@ constexpr KeySpec kSimulationKeys[] = {
     {"report", "adapters_every", kInt, "0", "Rounds between stored adapters; 0: the last alone.", 0,
      1e7},
 };
+
+constexpr std::string_view kPathKeys[] = {"model", "adapter", "data.path", "population.trace",
+                                          "report.public_text"};
 
 std::vector<KeySpec> all_keys() {
   std::vector<KeySpec> keys(std::begin(kSimulationKeys), std::end(kSimulationKeys));
@@ -190,6 +196,7 @@ ReportSettings report_of(const Settings& settings) {
   report.centralized = settings.get_bool("report.centralized");
   report.public_text = settings.get_string("report.public_text");
   report.global_bytes = settings.get_size("report.global_bytes");
+  report.gate_bytes = settings.get_size("report.gate_bytes");
   report.answers = static_cast<std::uint32_t>(settings.get_int("report.answers"));
   report.target_bits_per_byte = settings.get_float("report.target_bits_per_byte");
   report.adapters_every = static_cast<std::uint32_t>(settings.get_int("report.adapters_every"));
@@ -264,6 +271,8 @@ std::span<const KeySpec> scenario_file_keys() {
   }();
   return keys;
 }
+
+std::span<const std::string_view> scenario_path_keys() { return kPathKeys; }
 
 Result<Scenario> scenario_of(const Settings& settings) {
   for (const KeySpec& key : scenario_keys()) {

@@ -10,6 +10,7 @@
 #include <cstdint>
 #include <span>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "aggregator/settings.h"
@@ -102,6 +103,7 @@ struct ReportSettings {
   bool centralized = false;             // and one adapter on all clients' text together
   std::string public_text;              // file of text that no client has: forgetting
   std::uint64_t global_bytes = 200'000; // of the global report set, drawn from all clients
+  std::uint64_t gate_bytes = 0;         // of a set of clients' gate text; 0: no such set
   std::uint32_t answers = 16;           // instruction rows of each set that are answered
   double target_bits_per_byte = 0;      // 0: none
   std::uint32_t adapters_every = 0;     // rounds between stored adapters; 0: only the last
@@ -141,6 +143,8 @@ struct Scenario {
 std::span<const KeySpec> scenario_keys();
 // What a file for people holds: without [network] and [retention], which nothing here looks at.
 std::span<const KeySpec> scenario_file_keys();
+// Those that hold a path, relative to the scenario's file where it isn't absolute.
+std::span<const std::string_view> scenario_path_keys();
 // Checks what no single key can. kInvalidArgument names the key.
 Result<Scenario> scenario_of(const Settings& settings);
 

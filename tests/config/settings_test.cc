@@ -4,11 +4,14 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "config/settings_copy.h"
+
 namespace coppice {
 namespace {
 
 using testing::ElementsAre;
 using testing::HasSubstr;
+using testing::Not;
 
 constexpr KeySpec kKeys[] = {
     {.section = "lora",
@@ -96,6 +99,32 @@ TEST(Settings, later_layers_win_and_each_value_knows_its_own) {
   EXPECT_EQ(settings.origin("round.secure").text(), "environment COPPICE_ROUND_SECURE");
   EXPECT_EQ(settings.origin("round.strategy").text(), "a.toml:5");
   EXPECT_EQ(settings.origin("round.deadline").text(), "default");
+}
+
+// Loaded again, a copy has the same values; keys without a section, of lists and durations too.
+TEST(Settings, a_copy_as_a_file_has_the_same_values) {
+  const Settings settings =
+      load(
+          "[lora]\nr = 16\ntarget_modules = [\"a b\", \"c\\\"d\"]\n[net.server]\nhost = \"here\"\n",
+          {{"COPPICE_ROUND_SECURE", "true"}}, {{"round.deadline", "90s", "--set"}})
+          .value();
+  const std::string copy = copy_settings(settings).value();
+  EXPECT_THAT(copy, Not(HasSubstr("learning_rate"))); // a default stays one
+  const auto before = settings.show_origin();
+  const auto after = load(copy).value().show_origin();
+  ASSERT_EQ(before.size(), after.size());
+  for (std::size_t i = 0; i < before.size(); ++i) EXPECT_EQ(before[i].value, after[i].value);
+  const std::string moved = copy_settings(settings, {{"net.server.host", "\"there\""}}).value();
+  EXPECT_EQ(load(moved).value().get_string("net.server.host"), "\"there\"");
+}
+
+TEST(Settings, a_copy_has_keys_without_a_section_first) {
+  static constexpr KeySpec kMixed[] = {
+      {.section = "a", .key = "x", .default_value = "", .help = "X."},
+      {.section = "", .key = "name", .default_value = "", .help = "Name."}};
+  const Settings settings =
+      Settings::load_text(kMixed, "name = \"n\"\n[a]\nx = \"y\"\n", "a.toml", {}, {}).value();
+  EXPECT_EQ(copy_settings(settings).value(), "name = \"n\"\n\n[a]\nx = \"y\"\n");
 }
 
 TEST(Settings, show_every_value_with_its_origin_in_the_order_of_the_table) {

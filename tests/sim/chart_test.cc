@@ -84,6 +84,22 @@ TEST(Chart, LeavesOutWhatIsNotFinite) {
   EXPECT_EQ(polylines(line_chart_file(plot)), polylines(line_chart_file(two_lines())));
 }
 
+// Upper ends from left to right, lower ones back; the axis reaches as far as the band does.
+TEST(Chart, DrawsABandAlongItsUpperEndsAndBackAlongItsLower) {
+  LineChart plot = two_lines();
+  plot.lines.resize(1);
+  plot.lines[0].band = {{0, 0, 0}, {500, 1, 2}, {750, NAN, NAN}, {1000, 1.5, 4}};
+  const auto shapes = polylines(line_chart_file(plot));
+  ASSERT_EQ(shapes.size(), 2U); // the band lies behind, and comes first
+  const std::vector<ChartPoint>& band = shapes[0];
+  ASSERT_EQ(band.size(), 6U);
+  EXPECT_DOUBLE_EQ(band[1].x, 336);
+  EXPECT_NEAR(band[1].y, 380 - (380 - 52) * 2.0 / 4, 0.05);
+  EXPECT_NEAR(band[2].y, 52, 0.05);
+  EXPECT_NEAR(band[3].y, 380 - (380 - 52) * 1.5 / 4, 0.05);
+  EXPECT_DOUBLE_EQ(band[5].x, 72);
+}
+
 TEST(Chart, ChoosesRoundTicks) {
   EXPECT_EQ(linear_ticks(1000), (std::vector<double>{0, 200, 400, 600, 800, 1000}));
   EXPECT_EQ(linear_ticks(2.3), (std::vector<double>{0, 0.5, 1, 1.5, 2, 2.5}));

@@ -5,6 +5,7 @@
 #include <limits>
 #include <numeric>
 
+#include "sim/csv_table.h"
 #include "sim/event_file.h"
 #include "sim/run_csv.h"
 #include "sim/run_figures.h"

@@ -156,6 +156,32 @@ TEST(Simulation, InstructionRowsAreAnsweredAlikeByAnyNumberOfWorkers) {
   EXPECT_EQ(evaluations, 3U); // of the base, and of the shared adapter before and after the round
 }
 
+// A set of its own, beside report text: nothing else in the events changes by it.
+TEST(Simulation, GateTextIsEvaluatedWhereSettingsAreToBeChosen) {
+  const TemporaryFolder folder;
+  const auto events_with = [&folder](const char* gate_bytes) {
+    const fs::path out = folder.path() / gate_bytes;
+    play(out, scenario_with({{"rounds", "1", ""},
+                             {"data.bytes_each", "8kB", ""},
+                             {"report.gate_bytes", gate_bytes, ""}}));
+    const Bytes events = read_file(out / kEventsFile, 1U << 20U).value();
+    return split(as_text(events), '\n');
+  };
+  const std::vector<std::string> plain = events_with("0");
+  std::vector<std::string> with_gate = events_with("2kB");
+  std::vector<double> bits; // of the base, and of the shared adapter before and after the round
+  std::erase_if(with_gate, [&bits](const std::string& line) {
+    if (line.find("\"set\":\"gate\"") == std::string::npos) return false;
+    bits.push_back(parse_json(line).value()["bits_per_byte"]);
+    return true;
+  });
+  EXPECT_EQ(with_gate, plain);
+  ASSERT_EQ(bits.size(), 3U);
+  EXPECT_GT(bits[0], 0.5);
+  EXPECT_EQ(bits[1], bits[0]); // a new adapter adds nothing
+  EXPECT_LT(bits[2], bits[1]);
+}
+
 // Noise follows from the seed here, so that a run can be repeated; it is priced as in a fleet, and
 // the run ends where the budget does.
 TEST(Simulation, TheBudgetEndsTheRun) {
