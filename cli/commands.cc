@@ -83,6 +83,7 @@ constexpr CommandRow kCommands[] = {
     {"bench", add_bench_dp_command},
     {"bench", add_bench_mask_command},
     {"bench", add_bench_secagg_command},
+    {"bench", add_bench_sim_command},
     {"sim", add_sim_partition_command},
     {"sim", add_sim_import_command},
     {"config", add_config_show_command},

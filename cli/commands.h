@@ -61,6 +61,7 @@ AddCommand add_bench_round_command;
 AddCommand add_bench_dp_command;
 AddCommand add_bench_mask_command;
 AddCommand add_bench_secagg_command;
+AddCommand add_bench_sim_command;
 AddCommand add_config_show_command;
 AddCommand add_config_markdown_command;
 AddCommand add_sim_init_command;

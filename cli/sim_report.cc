@@ -66,6 +66,7 @@ Json run_json(const RunRecord& run, const std::string& name) {
           {"bytes_down", run.end.bytes_down},
           {"joules", run.end.joules},
           {"epsilon", number_or_null(run.end.epsilon)},
+          {"noise_multiplier", number_or_null(noise_multiplier_of(run))},
           {"bits_per_byte",
            {{"global", bits_json(run, "global")},
             {"unseen", bits_json(run, "unseen")},

@@ -103,7 +103,13 @@ std::vector<std::string> devices_of(const Scenario& scenario, const RankPlace& p
 Result<LoadedScenario> load_scenario(const fs::path& file, const std::vector<std::string>& set,
                                      const Environment& environment) {
   const Bytes raw = COPPICE_TRY(read_file(file, kMaxScenarioBytes));
-  return load({.text = std::string(as_text(raw)),
+  return scenario_of_text(std::string(as_text(raw)), file, set, environment);
+}
+
+Result<LoadedScenario> scenario_of_text(std::string text, const fs::path& file,
+                                        const std::vector<std::string>& set,
+                                        const Environment& environment) {
+  return load({.text = std::move(text),
                .file = fs::absolute(file).lexically_normal().string(),
                .set = set,
                .environment = relevant(environment)});

@@ -20,6 +20,10 @@ struct LoadedScenario {
 // `set` are KEY=VALUE.
 Result<LoadedScenario> load_scenario(const fs::path& file, const std::vector<std::string>& set,
                                      const Environment& environment);
+// The same of a text that stands for `file`.
+Result<LoadedScenario> scenario_of_text(std::string text, const fs::path& file,
+                                        const std::vector<std::string>& set,
+                                        const Environment& environment);
 // From a run's manifest.
 Result<LoadedScenario> reload_scenario(const Json& manifest);
 

@@ -24,14 +24,29 @@ using Lanes = float __attribute__((vector_size(kLanes * sizeof(float))));
 
 COPPICE_INLINE void load(Lanes& lanes, const float* x) { std::memcpy(&lanes, x, sizeof lanes); }
 
-// A fixed tree, so that the order of additions is part of the definition.
+// Lane i with lane i + 8 and so on: a fixed tree, so that the order of additions is part of the
+// definition. Halves are vectors too: a loop over lanes would go through memory. `into(a, b)` is
+// a = a o b, for vectors and for floats.
+template <typename Operation>
+COPPICE_INLINE float fold_lanes(const Lanes& lanes, Operation into) {
+  using Half = float __attribute__((vector_size(kLanes / 2 * sizeof(float))));
+  using Quarter = float __attribute__((vector_size(kLanes / 4 * sizeof(float))));
+  Half halves[2];
+  std::memcpy(halves, &lanes, sizeof halves);
+  into(halves[0], halves[1]);
+  Quarter quarters[2];
+  std::memcpy(quarters, halves, sizeof quarters);
+  into(quarters[0], quarters[1]);
+  float low = quarters[0][0];
+  float high = quarters[0][1];
+  into(low, float{quarters[0][2]});
+  into(high, float{quarters[0][3]});
+  into(low, high);
+  return low;
+}
+
 COPPICE_INLINE float sum_lanes(const Lanes& lanes) {
-  float sums[kLanes];
-  std::memcpy(sums, &lanes, sizeof lanes);
-  for (std::size_t half = kLanes / 2; half > 0; half /= 2) {
-    for (std::size_t i = 0; i < half; ++i) sums[i] += sums[i + half];
-  }
-  return sums[0];
+  return fold_lanes(lanes, [](auto& a, const auto& b) { a += b; });
 }
 
 // Cody and Waite: x = n ln 2 + r with |r| <= ln 2 / 2, and the Taylor series of e^r to r^7, whose
@@ -279,19 +294,20 @@ COPPICE_LEVELS void cap_slope_row(const float* capped, float cap, std::size_t n,
   }
 }
 
+// By vectors: compilers turn the choice in a loop over floats into comparisons of one at a time.
 COPPICE_LEVELS float maximum(const float* x, std::size_t n) {
-  float tops[kLanes];
-  for (float& top : tops) top = x[0];
-  std::size_t i = 0;
-  for (; i + kLanes <= n; i += kLanes) {
-    for (std::size_t lane = 0; lane < kLanes; ++lane) {
-      tops[lane] = x[i + lane] > tops[lane] ? x[i + lane] : tops[lane];
-    }
+  float best = x[0];
+  if (n < kLanes) {
+    for (std::size_t i = 1; i < n; ++i) best = x[i] > best ? x[i] : best;
+    return best;
   }
-  for (; i < n; ++i) tops[0] = x[i] > tops[0] ? x[i] : tops[0];
-  float best = tops[0];
-  for (const float top : tops) best = top > best ? top : best;
-  return best;
+  Lanes tops, values;
+  load(tops, x + n - kLanes); // the last ones, some of which the loop sees again
+  for (std::size_t i = 0; i + kLanes <= n; i += kLanes) {
+    load(values, x + i);
+    tops = values > tops ? values : tops;
+  }
+  return fold_lanes(tops, [](auto& a, const auto& b) { a = b > a ? b : a; });
 }
 
 // The search runs only where the target is a maximum, so a row costs one comparison as a rule.
@@ -299,7 +315,16 @@ bool is_first_maximum(const float* x, std::size_t i, float top) {
   return x[i] == top && std::find(x, x + i, top) == x + i;
 }
 
+// What is left after whole vectors is exponentiated as the row's last vector, before the loop
+// writes over what both hold, and summed one by one.
 COPPICE_LEVELS float exponentiate_row(float* x, float shift, std::size_t n) {
+  const bool overlaps = n > kLanes && n % kLanes != 0;
+  Lanes last = {};
+  if (overlaps) {
+    load(last, x + n - kLanes);
+    last -= shift;
+    exponential_lanes(last);
+  }
   Lanes sums = {};
   Lanes values;
   std::size_t i = 0;
@@ -311,6 +336,10 @@ COPPICE_LEVELS float exponentiate_row(float* x, float shift, std::size_t n) {
     sums += values;
   }
   float sum = sum_lanes(sums);
+  if (overlaps) {
+    std::memcpy(x + n - kLanes, &last, sizeof last);
+    for (; i < n; ++i) sum += x[i];
+  }
   for (; i < n; ++i) {
     x[i] = exponential_inline(x[i] - shift);
     sum += x[i];

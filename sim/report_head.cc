@@ -2,6 +2,7 @@
 // The head of report.html: which runs these are, what must not be taken for real, and key figures.
 #include <algorithm>
 #include <cmath>
+#include <set>
 
 #include "base/text.h"
 #include "sim/report_sections.h"
@@ -47,6 +48,13 @@ KeyFigure epsilon_figure(const RunRecord& run) {
           delta.empty() ? std::string() : cat("at delta ", delta)};
 }
 
+KeyFigure participation_figure(const RunRecord& run) {
+  const char* const name = "Participation, Gini";
+  const double gini = last_of(run, &PlayedRoundEvent::participation_gini);
+  if (!std::isfinite(gini)) return {name, "\u2013"};
+  return {name, fixed(gini, 3), cat(run.rounds.back().participants, " devices took part")};
+}
+
 std::vector<KeyFigure> key_figures(const RunRecord& run) {
   const RoundTotals totals = totals_of(run);
   const auto counted = static_cast<double>(totals.counted);
@@ -59,6 +67,7 @@ std::vector<KeyFigure> key_figures(const RunRecord& run) {
       {"Updates counted", cat(totals.counted),
        cat("of ", totals.asked, " devices asked; ", totals.dropped.total(), " dropped out, ",
            totals.declined, " declined")},
+      participation_figure(run),
       {"Virtual time", value_text(AxisUnit::kSeconds, run.end.time_s)},
       {"Uploaded", value_text(AxisUnit::kBytes, run.end.bytes_up),
        counted > 0 ? cat(value_text(AxisUnit::kBytes, run.end.bytes_up / counted),
@@ -159,6 +168,18 @@ std::string identity(const ReportRuns& runs) {
   return out + "</dl>\n";
 }
 
+// "z-1.2" of runs/z-1.2 and of runs/z-1.2/.
+std::string folder_name(const RunRecord& run) {
+  const fs::path folder = run.folder.lexically_normal();
+  return (folder.has_filename() ? folder : folder.parent_path()).filename().string();
+}
+
+bool folders_differ(std::span<const RunRecord> runs) {
+  std::set<std::string> names;
+  for (const RunRecord& run : runs) names.insert(folder_name(run));
+  return names.size() == runs.size() && !names.contains("") && !names.contains(".");
+}
+
 } // namespace
 
 ReportRuns named_runs(std::span<const RunRecord> runs) {
@@ -169,11 +190,12 @@ ReportRuns named_runs(std::span<const RunRecord> runs) {
                     (!with_seed || other.manifest.seed == run.manifest.seed);
            }) > 1;
   };
+  const bool by_folder = folders_differ(runs);
   for (std::size_t i = 0; i < runs.size(); ++i) {
     std::string name = runs[i].manifest.name;
     if (name.empty()) name = cat("run ", i + 1);
     if (shared_by_others(runs[i], true)) {
-      name += cat(" #", i + 1);
+      name += by_folder ? cat(", ", folder_name(runs[i])) : cat(" #", i + 1);
     } else if (shared_by_others(runs[i], false)) {
       name += cat(", seed ", runs[i].manifest.seed);
     }

@@ -48,6 +48,8 @@ constexpr Measure kMeasures[] = {
      [](const EvaluationEvent& at) { return at.token_accuracy; }},
     {"Right choice by likelihood", "share of questions", "global", AxisUnit::kShare,
      [](const EvaluationEvent& at) { return at.choice_accuracy; }},
+    {"Right choice by likelihood a byte", "share of questions", "global", AxisUnit::kShare,
+     [](const EvaluationEvent& at) { return at.choice_accuracy_by_byte; }},
     {"Exact match", "share of answers", "global", AxisUnit::kShare,
      [](const EvaluationEvent& at) { return at.exact_match; }},
     {"ROUGE-L", "F-measure", "global", AxisUnit::kShare,

@@ -229,6 +229,13 @@ std::string participation_section(const ReportRuns& runs) {
         parts_chart(runs.runs[i], losses(), cat("Drop-outs by where they happened", of_run)));
   }
   if (figures.empty()) return {};
+  figures += figure_html(
+      LineChart{.title = "How unevenly devices took part so far",
+                .x_label = "round",
+                .y_label = "Gini coefficient",
+                .lines = lines_by_round(
+                    runs, [](const PlayedRoundEvent& round) { return round.participation_gini; })},
+      "Over all devices. 0: all took part equally often; near 1: few did all of it.");
   return section_html("Participation", "",
                       grid_html(figures) + cat("<div class=\"beside\">", participation_table(runs),
                                                abandoned_table(runs), "</div>\n"));

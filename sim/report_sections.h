@@ -14,7 +14,8 @@
 
 namespace coppice {
 
-// Runs under names that differ. Run i has colour i.
+// Runs under names that differ, by their seeds or folders where the scenarios' don't. Run i has
+// colour i.
 struct ReportRuns {
   std::span<const RunRecord> runs;
   std::vector<std::string> names;

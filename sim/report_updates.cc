@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Privacy and updates of report.html: what was spent and what it bought, and what the updates were
-// like.
+// Updates of report.html: what they were like, and what devices said of them.
 #include <algorithm>
 #include <cmath>
 
@@ -12,74 +11,6 @@ namespace coppice {
 namespace {
 
 constexpr std::size_t kMostMetrics = 8;
-
-// The last that a round stated.
-double last_of(const RunRecord& run, double PlayedRoundEvent::*field) {
-  for (auto round = run.rounds.rbegin(); round != run.rounds.rend(); ++round) {
-    if (std::isfinite((*round).*field)) return (*round).*field;
-  }
-  return NAN;
-}
-
-LineChart loss_by_epsilon(const ReportRuns& runs) {
-  LineChart chart{.title = "Loss against privacy spent",
-                  .x_label = "epsilon",
-                  .y_label = "bits per byte, all clients",
-                  .y_from_zero = false,
-                  .lines = {}};
-  for (std::size_t i = 0; i < runs.runs.size(); ++i) {
-    ChartLine line{.name = runs.one() ? std::string("shared") : runs.names[i],
-                   .points = {},
-                   .color = static_cast<unsigned>(i)};
-    for (const EvaluationEvent& at : evaluations_of(runs.runs[i], "global", "shared")) {
-      if (std::isfinite(at.epsilon)) line.points.push_back({at.epsilon, at.bits_per_byte});
-    }
-    line.points = thinned(std::move(line.points));
-    chart.lines.push_back(std::move(line));
-  }
-  const auto base = last_evaluation(runs.runs.front(), "global", "base");
-  double most = 0;
-  for (const ChartLine& line : chart.lines) {
-    for (const ChartPoint& point : line.points) most = std::max(most, point.x);
-  }
-  if (base && most > 0) {
-    chart.lines.push_back({.name = "base",
-                           .points = {{0, base->bits_per_byte}, {most, base->bits_per_byte}},
-                           .color = kGreyColor,
-                           .dashed = true});
-  }
-  return chart;
-}
-
-std::string spent_table(const ReportRuns& runs) {
-  ReportTable table{.caption = "Privacy, and what it bought",
-                    .columns = {{"run", CellAlign::kLeft},
-                                {"noise", CellAlign::kLeft},
-                                {"noise multiplier"},
-                                {"clip norm"},
-                                {"delta"},
-                                {"epsilon"},
-                                {"bits per byte"},
-                                {"against the base"}},
-                    .rows = {}};
-  for (std::size_t i = 0; i < runs.runs.size(); ++i) {
-    const RunRecord& run = runs.runs[i];
-    const auto base = last_evaluation(run, "global", "base");
-    const auto shared = last_evaluation(run, "global", "shared");
-    const bool spent = std::isfinite(run.end.epsilon);
-    std::string noise(run.manifest.setting("privacy.noise"));
-    std::erase(noise, '"'); // settings stand as in TOML
-    table.rows.push_back(
-        {runs.names[i], noise,
-         value_text(AxisUnit::kPlain, last_of(run, &PlayedRoundEvent::noise_multiplier)),
-         value_text(AxisUnit::kPlain, last_of(run, &PlayedRoundEvent::clip_norm)),
-         spent ? std::string(run.manifest.setting("privacy.delta")) : "\u2013",
-         spent ? value_text(AxisUnit::kPlain, run.end.epsilon) : "no bound",
-         bits_text(shared ? shared->bits_per_byte : NAN),
-         base && shared ? change_text(base->bits_per_byte, shared->bits_per_byte) : "\u2013"});
-  }
-  return table_html(table);
-}
 
 // The three lines of a run's cosines, or each run's mean.
 LineChart cosine_chart(const ReportRuns& runs) {
@@ -143,25 +74,6 @@ std::string share_figure(const ReportRuns& runs, const char* title, const char* 
 }
 
 } // namespace
-
-std::string privacy_section(const ReportRuns& runs) {
-  const bool any = std::ranges::any_of(
-      runs.runs, [](const RunRecord& run) { return std::isfinite(run.end.epsilon); });
-  if (!any) {
-    return section_html("Privacy", "",
-                        paragraph_html("No noise was added: nothing here bounds what a release "
-                                       "tells of one client."));
-  }
-  const std::string figures =
-      figure_html(loss_by_epsilon(runs), "Further left and lower is better.") +
-      figure_html(LineChart{.title = "Privacy spent",
-                            .x_label = "round",
-                            .y_label = "epsilon so far",
-                            .lines = lines_by_round(runs, [](const PlayedRoundEvent& round) {
-                              return round.epsilon;
-                            })});
-  return section_html("Privacy", "", grid_html(figures) + spent_table(runs));
-}
 
 std::string updates_section(const ReportRuns& runs) {
   std::string figures =

@@ -64,6 +64,8 @@ std::string rounds_csv(const RunRecord& run) {
     table.cell("cosine_p10", round.cosine_p10);
     table.cell("cosine_p90", round.cosine_p90);
     table.cell("product_gap", round.product_gap);
+    table.cell("participants", round.participants);
+    table.cell("participation_gini", round.participation_gini);
     for (const std::string& name : metrics) {
       table.cell("metrics." + name, metric_of(round, name));
     }
@@ -88,6 +90,7 @@ std::string evaluations_csv(const RunRecord& run) {
     table.cell("tokens", evaluation.tokens);
     table.cell("token_accuracy", evaluation.token_accuracy);
     table.cell("choice_accuracy", evaluation.choice_accuracy);
+    table.cell("choice_accuracy_by_byte", evaluation.choice_accuracy_by_byte);
     table.cell("exact_match", evaluation.exact_match);
     table.cell("rouge_l", evaluation.rouge_l);
     table.end_row();

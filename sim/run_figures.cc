@@ -128,6 +128,13 @@ std::vector<TargetLevel> target_levels(std::span<const RunRecord> runs) {
   return levels;
 }
 
+double last_of(const RunRecord& run, double PlayedRoundEvent::*field) {
+  for (auto round = run.rounds.rbegin(); round != run.rounds.rend(); ++round) {
+    if (std::isfinite((*round).*field)) return (*round).*field;
+  }
+  return NAN;
+}
+
 RoundTotals totals_of(const RunRecord& run) {
   RoundTotals totals;
   totals.rounds = run.rounds.size();

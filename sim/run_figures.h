@@ -68,6 +68,12 @@ struct TargetLevel {
 // first run's base. Descending: the easiest first.
 std::vector<TargetLevel> target_levels(std::span<const RunRecord> runs);
 
+// The last that a round stated; NaN if none did.
+double last_of(const RunRecord& run, double PlayedRoundEvent::*field);
+inline double noise_multiplier_of(const RunRecord& run) {
+  return last_of(run, &PlayedRoundEvent::noise_multiplier);
+}
+
 // Sums over the rounds.
 struct RoundTotals {
   std::uint64_t rounds = 0; // that have a line

@@ -6,10 +6,13 @@
 //  "counted", "dropped":{"answer","training","masking","uploading","unmasking","late"},
 //  "bytes_down", "bytes_up", "joules", "metrics":{NAME: MEAN}, "released", "reason", "version",
 //  "release_sha256", "epsilon", "noise_multiplier", "clip_norm", "clipped", "clamped",
-//  "cosine_mean", "cosine_p10", "cosine_p90", "product_gap", "tokens"}
+//  "cosine_mean", "cosine_p10", "cosine_p90", "product_gap", "tokens", "participants",
+//  "participation_gini"}
 //   bytes and joules are of this round alone; metrics are what the round's metric slots said;
 //   "epsilon" is cumulative; "clipped" the share of deltas that the clip shortened; "cosine_*" of
-//   single deltas with their mean; "product_gap" |mean(BA) - mean(B) mean(A)| over |mean(BA)|.
+//   single deltas with their mean; "product_gap" |mean(BA) - mean(B) mean(A)| over |mean(BA)|;
+//   "noise_multiplier" of the cohort that is paid for; "participants" and "participation_gini" up
+//   to here (sim/participation.h).
 // {"event":"evaluation", "round", "time_s", "bytes_up", "bytes_down", "joules", "epsilon",
 //  "set":"global"|"public"|"unseen"|"gate", "adapter":"base"|"shared"|"centralized",
 //  "bits_per_byte", "nats_per_token", "tokens", "token_accuracy", "choice_accuracy"?,

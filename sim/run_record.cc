@@ -102,6 +102,8 @@ Result<PlayedRoundEvent> round_of(const Json& line) {
   fields.read("cosine_p90", event.cosine_p90);
   fields.read("product_gap", event.product_gap);
   fields.read("tokens", event.tokens);
+  fields.read("participants", event.participants);
+  fields.read("participation_gini", event.participation_gini);
   COPPICE_TRY(fields.done());
   COPPICE_TRY(read_dropped(line, event.dropped));
   COPPICE_TRY(read_metrics(line, event.metrics));
@@ -124,6 +126,7 @@ Result<EvaluationEvent> evaluation_of(const Json& line) {
   fields.read("tokens", event.tokens);
   fields.read("token_accuracy", event.token_accuracy);
   fields.read("choice_accuracy", event.choice_accuracy);
+  fields.read("choice_accuracy_by_byte", event.choice_accuracy_by_byte);
   fields.read("exact_match", event.exact_match);
   fields.read("rouge_l", event.rouge_l);
   COPPICE_TRY(fields.done());

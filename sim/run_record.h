@@ -62,6 +62,8 @@ struct PlayedRoundEvent {
   double cosine_p90 = NAN;
   double product_gap = NAN;
   std::uint64_t tokens = 0;
+  std::uint64_t participants = 0;  // distinct devices in any sum up to here
+  double participation_gini = NAN; // of how often devices were
 };
 
 struct EvaluationEvent {
@@ -78,6 +80,7 @@ struct EvaluationEvent {
   std::uint64_t tokens = 0;
   double token_accuracy = NAN;
   double choice_accuracy = NAN;
+  double choice_accuracy_by_byte = NAN;
   double exact_match = NAN;
   double rouge_l = NAN;
 };

@@ -64,6 +64,7 @@ void add_round(const PlayedRoundEvent& round, ScalarWriter& out) {
   out.add("round/clamped", round.clamped);
   out.add("round/cosine_mean", round.cosine_mean);
   out.add("round/product_gap", round.product_gap);
+  out.add("round/participation_gini", round.participation_gini);
   for (const auto& [name, value] : round.metrics) out.add(cat("metrics/", name), value);
 }
 
@@ -75,6 +76,7 @@ void add_evaluation(const EvaluationEvent& evaluation, ScalarWriter& out) {
   add("nats_per_token", evaluation.nats_per_token);
   add("token_accuracy", evaluation.token_accuracy);
   add("choice_accuracy", evaluation.choice_accuracy);
+  add("choice_accuracy_by_byte", evaluation.choice_accuracy_by_byte);
   add("exact_match", evaluation.exact_match);
   add("rouge_l", evaluation.rouge_l);
 }

@@ -79,6 +79,7 @@ Result<void> Simulation::prepare() {
   COPPICE_TRY(prepare_adapter());
   COPPICE_TRY(check_conditions());
   COPPICE_TRY(restore());
+  participation_.emplace(*population_);
   adapter_ = COPPICE_TRY(parse_adapter(state_.adapter));
   ledger_ = COPPICE_TRY(PrivacyLedger::of(state_.spends));
   return {};
@@ -374,10 +375,12 @@ Result<void> Simulation::play_round(const std::atomic<bool>* stop, const OnRound
   for (const DeviceNumber device : played.counted) {
     DeviceRow& row = population_->row(device);
     row.last_round = static_cast<std::uint32_t>(state_.rounds);
+    participation_->add(row.rounds);
     if (row.rounds < std::numeric_limits<std::uint16_t>::max()) row.rounds += 1;
   }
   COPPICE_TRY(share_figures());
   state_.tokens += tokens_;
+  end_.tokens += tokens_;
   COPPICE_TRY(write_round(*plan, began, played));
   if (played.released) { // only now: the event speaks of the adapter that the round began with
     adapter_ = std::move(outcome_->adapter);

@@ -17,6 +17,7 @@
 #include "sim/client_data.h"
 #include "sim/engine_team.h"
 #include "sim/evaluation.h"
+#include "sim/participation.h"
 #include "sim/round_play.h"
 #include "sim/run_folder.h"
 
@@ -37,6 +38,7 @@ struct SimulationParts {
 struct SimulationEnd {
   std::uint64_t rounds = 0;     // played, abandoned ones included
   std::uint64_t trained = 0;    // clients, in this process
+  std::uint64_t tokens = 0;     // trained on in those rounds, in all processes
   std::uint64_t events = 0;     // popped, in this process
   double seconds = 0;           // of rounds alone, in this process, on the wall
   std::string reason;           // why it ended
@@ -98,6 +100,7 @@ class Simulation {
   std::unique_ptr<Strategy> strategy_;
   std::unique_ptr<ClientData> data_;
   std::optional<Population> population_;
+  std::optional<Participation> participation_; // of its rows
   std::unique_ptr<EngineTeam> team_;
   std::unique_ptr<Learner> learner_;
   std::unique_ptr<Evaluation> evaluation_;

@@ -2,6 +2,7 @@
 // What a simulation writes into its events, and what it evaluates.
 #include <algorithm>
 #include <array>
+#include <cmath>
 
 #include "adapters/peft_adapter.h"
 #include "base/text.h"
@@ -62,6 +63,7 @@ Result<void> Simulation::write_round(const RoundPlan& plan, Nanos began,
              {"bytes_up", played.traffic.bytes_up},
              {"joules", played.traffic.joules},
              {"tokens", tokens_},
+             {"participants", participation_->participants()},
              {"metrics", metrics},
              {"released", played.released}};
   if (!played.released) event["reason"] = played.reason;
@@ -69,13 +71,15 @@ Result<void> Simulation::write_round(const RoundPlan& plan, Nanos began,
     event["version"] = state_.version.next().value;
     event["release_sha256"] = state_.releases.back().hex();
   }
+  const double gini = participation_->gini();
+  if (std::isfinite(gini)) event["participation_gini"] = gini;
   event["clip_norm"] = plan.clip_norm;
   const double counted = std::max<double>(1, static_cast<double>(played.counted.size()));
   event["clipped"] = static_cast<double>(clipped_) / counted;
   event["clamped"] = clamped_;
   if (plan.privacy.noise != NoiseKind::kNone) {
     event["epsilon"] = plan.privacy.cumulative_epsilon;
-    event["noise_multiplier"] = plan.privacy.noise_multiplier;
+    event["noise_multiplier"] = priced_.privacy.noise_multiplier; // which that epsilon follows from
   }
   if (deltas_.size() >= 2) {
     std::vector<std::vector<float>> values;

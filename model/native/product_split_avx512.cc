@@ -24,17 +24,26 @@ COPPICE_AVX512 inline __m512 widen(__m256i narrow) {
   return _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu16_epi32(narrow), 16));
 }
 
+COPPICE_AVX512 inline void split_step(__m512 first, __m512 second, std::byte* elements) {
+  const auto high = (__m512i)_mm512_cvtne2ps_pbh(second, first);
+  const __m512 first_rest = _mm512_sub_ps(first, widen(_mm512_castsi512_si256(high)));
+  const __m512 second_rest = _mm512_sub_ps(second, widen(_mm512_extracti64x4_epi64(high, 1)));
+  const auto low = (__m512i)_mm512_cvtne2ps_pbh(second_rest, first_rest);
+  _mm512_storeu_si512(elements, high);
+  _mm512_storeu_si512(elements + kSplitHalfRow, low);
+}
+
 // Zeros fill the last step.
 COPPICE_AVX512 void split(const float* source, std::size_t n, std::byte* elements) {
-  for (std::size_t i = 0; i < split_steps(n) * kSplitStep; i += kLanes) {
-    const __mmask16 mask = i < n ? lanes_mask(n - i) : __mmask16{0};
-    const __m512 value = _mm512_maskz_loadu_ps(mask, source + i);
-    const auto high = (__m256i)_mm512_cvtneps_pbh(value);
-    const auto low = (__m256i)_mm512_cvtneps_pbh(_mm512_sub_ps(value, widen(high)));
-    std::byte* to = elements + i / kSplitStep * 2 * kSplitHalfRow + i % kSplitStep * 2;
-    _mm256_storeu_si256(reinterpret_cast<__m256i*>(to), high);
-    _mm256_storeu_si256(reinterpret_cast<__m256i*>(to + kSplitHalfRow), low);
+  std::size_t i = 0;
+  for (; i + kSplitStep <= n; i += kSplitStep, elements += 2 * kSplitHalfRow) {
+    split_step(_mm512_loadu_ps(source + i), _mm512_loadu_ps(source + i + kLanes), elements);
   }
+  if (i == n) return;
+  const std::size_t left = n - i;
+  const __mmask16 more = left > kLanes ? lanes_mask(left - kLanes) : __mmask16{0};
+  split_step(_mm512_maskz_loadu_ps(lanes_mask(left), source + i),
+             _mm512_maskz_loadu_ps(more, source + i + kLanes), elements);
 }
 
 COPPICE_AVX512 void join(const std::byte* elements, std::size_t n, float* out) {

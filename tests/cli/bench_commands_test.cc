@@ -54,6 +54,32 @@ TEST(BenchPrefill, TellsItsShareOfTheCeilingOfTheSameRun) {
               2e-9 * weights * told["prefill_tokens_per_s"].get<double>(), 1e-6);
 }
 
+// Twice three clients; by 4 N FLOP a token, N of the 4M model.
+TEST(BenchSim, TellsClientsASecondAndTheirShareOfTheCeilingOfTheSameRun) {
+  const Ran ran = run_coppice({"bench", "sim", "--set", "rounds=2", "--set",
+                               "round.max_train_nodes=3", "--set", "training.max_steps=1", "--set",
+                               "data.bytes_each=2kB", "--set", "workers=1", "--format", "json"});
+  ASSERT_EQ(ran.exit, 0) << ran.error;
+  const Json told = ran.json();
+  EXPECT_EQ(told["clients"], 6);
+  EXPECT_EQ(told["threads"], 1);
+  const double seconds = told["seconds"].get<double>();
+  EXPECT_NEAR(told["clients_per_s"].get<double>() * seconds, 6, 1e-9);
+  const double rate = told["tokens_per_s"].get<double>();
+  EXPECT_GT(rate * seconds, 6.0);
+  EXPECT_LE(rate * seconds, 6.0 * 127); // one step of at most 128 tokens, the first not predicted
+  EXPECT_NEAR(told["gflops"].get<double>(), 4e-9 * 4'196'608 * rate, 1e-9 * rate);
+  const double best = std::max(told["ceiling_gflops"]["f32"].get<double>(),
+                               told["ceiling_gflops"]["bf16"].get<double>());
+  EXPECT_NEAR(told["share_of_ceiling"].get<double>(), told["gflops"].get<double>() / best, 1e-9);
+}
+
+TEST(BenchSim, SaysWhatToCallWhereNothingIsTrained) {
+  const Ran ran = run_coppice({"bench", "sim", "--set", "training.kind=none"});
+  EXPECT_EQ(ran.exit, static_cast<int>(ExitCode::kUsage));
+  EXPECT_NE(ran.error.find("sim run"), std::string::npos) << ran.error;
+}
+
 TEST(BenchOpen, TimesTheFirstTokenApartFromTheHash) {
   const Json told = run_coppice({"bench", "open", "-m", small_model(), "--format", "json"}).json();
   EXPECT_EQ(told["prompt_tokens"], 8);

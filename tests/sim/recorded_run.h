@@ -170,6 +170,8 @@ class RunMaker {
     line["cosine_mean"] = cosine;
     line["cosine_p10"] = cosine - 0.08;
     line["cosine_p90"] = cosine + 0.07;
+    line["participants"] = 25 + round;
+    line["participation_gini"] = 0.9 * std::exp(-at / 60);
     line["product_gap"] = 0.12 + 0.1 * (1 - std::exp(-at / 10));
   }
 

@@ -11,6 +11,7 @@
 namespace coppice {
 namespace {
 
+using testing::ContainsRegex;
 using testing::HasSubstr;
 using testing::Not;
 
@@ -56,6 +57,31 @@ TEST(ReportPage, SaysLoudlyWhatHoldsInASimulationOnly) {
 TEST(ReportPage, ShowsPrivacyOnlyWhereThereWasNoise) {
   EXPECT_THAT(page_of({read({})}), HasSubstr("No noise was added"));
   EXPECT_THAT(page_of({read({.noise_multiplier = 1})}), HasSubstr("Loss against privacy spent"));
+}
+
+RunRecord read_from(const fs::path& folder, const RecordedRun& run) {
+  RunRecord record = read(run);
+  record.folder = folder;
+  return record;
+}
+
+// Epsilon after 40 rounds is sqrt(40) over the multiplier here; a run without noise has none, and
+// is a level.
+TEST(ReportPage, DrawsLossAgainstEpsilonForEachNoiseMultiplier) {
+  const std::string page =
+      page_of({read_from("runs/z-0.5", {.noise_multiplier = 0.5}),
+               read_from("runs/z-2/", {.noise_multiplier = 2}), read_from("runs/no-noise", {})});
+  EXPECT_TRUE(is_well_formed(page));
+  EXPECT_THAT(page, ContainsRegex("multiplier 0.5: 1.9[0-9]* at 12.6"));
+  EXPECT_THAT(page, ContainsRegex("multiplier 2: 1.9[0-9]* at 3.16"));
+  EXPECT_THAT(page, ContainsRegex("quickstart, no-noise: 1.9[0-9]* at 12.6"));
+  EXPECT_THAT(page, HasSubstr("base: 2.21 at 12.6"));
+  EXPECT_THAT(page, ContainsRegex("quickstart, z-2</th><td>central</td>.*>3.16</td>.*>37</td>"
+                                  ".*>2.214</td>.* of 60 "));
+  // Of equal multipliers the runs' own names tell.
+  EXPECT_THAT(page_of({read_from("runs/a", {.noise_multiplier = 2}),
+                       read_from("runs/b", {.noise_multiplier = 2})}),
+              ContainsRegex("quickstart, b: 1.9[0-9]* at 3.16"));
 }
 
 TEST(ReportPage, PutsRunsSideBySideUnderNamesThatDiffer) {

@@ -99,8 +99,9 @@ TEST(RunCsv, HasAHeadAndARowALineAndEmptyCellsForWhatIsNotKnown) {
       {.round = 5, .time_s = 0.1, .set = "global", .adapter = "shared", .bits_per_byte = NAN});
   EXPECT_EQ(evaluations_csv(run),
             "round,time_s,bytes_up,bytes_down,joules,epsilon,set,adapter,bits_per_byte,"
-            "nats_per_token,tokens,token_accuracy,choice_accuracy,exact_match,rouge_l\r\n"
-            "5,0.1,0,0,0,,global,shared,,,0,,,,\r\n");
+            "nats_per_token,tokens,token_accuracy,choice_accuracy,choice_accuracy_by_byte,"
+            "exact_match,rouge_l\r\n"
+            "5,0.1,0,0,0,,global,shared,,,0,,,,,\r\n");
   run.clients.push_back({.round = 5, .client = 3, .name = "Kit, \"K\"", .base = 1.0 / 3});
   EXPECT_NE(clients_csv(run).find("\r\n5,3,\"Kit, \"\"K\"\"\",,true,0,0,0.3333333333333333,"),
             std::string::npos);

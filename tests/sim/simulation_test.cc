@@ -238,6 +238,9 @@ TEST(Simulation, ANoiseCohortPaysForTheLargerOne) {
   sixty[6] = {"round.fraction_train", "0.1", ""};
   EXPECT_GT(as_sixty, six);
   EXPECT_NEAR(as_sixty, epsilon_of("real", sixty), 1e-9);
+  const Bytes events = read_file(folder.path() / "sixty" / kEventsFile, 1U << 20U).value();
+  const Json round = parse_json(split(as_text(events), '\n').front()).value();
+  EXPECT_EQ(round["noise_multiplier"], 4.0); // not the tenth of it that six need
 }
 
 // Without training a round is a few elements, whatever it stands for.
