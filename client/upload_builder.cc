@@ -50,6 +50,7 @@ Result<EncodedDelta> encode_delta(const RoundPlan& plan, const ClientId& client,
                       .client = random_client(client),
                       .purpose = RandomPurpose::kStochasticRounding};
   KeyedRandom random(key);
+  encoded.elements.reserve(plan.ring_elements());
   std::size_t at = 0;
   if (encodes_whole_vector(plan)) {
     auto vector =

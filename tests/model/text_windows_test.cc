@@ -109,14 +109,16 @@ TEST(BatchStream, GivesTheSameBatchesForTheSameKeyOnly) {
 }
 
 TEST(BatchStream, WithoutAnythingToPredictIsEmpty) {
-  BatchStream stream({document(1, 1), document(2, 4, 4)}, 8, 20, {});
+  const std::vector<TokenizedDocument> documents{document(1, 1), document(2, 4, 4)};
+  BatchStream stream(documents, 8, 20, {});
   EXPECT_TRUE(stream.empty());
   EXPECT_TRUE(stream.next().sequences.empty());
   EXPECT_EQ(stream.tokens(), 0U);
 }
 
 TEST(BatchStream, TakesAWindowThatIsLongerThanABatchByItself) {
-  BatchStream stream({document(1, 16)}, 8, 4, {});
+  const std::vector<TokenizedDocument> documents{document(1, 16)};
+  BatchStream stream(documents, 8, 4, {});
   EXPECT_EQ(stream.next().sequences.size(), 1U);
 }
 
