@@ -112,7 +112,7 @@ void print_speed(Console& console, const SimSpeed& speed) {
 
 Result<ExitCode> bench_sim(Context& context, const BenchOptions& options) {
   LoadedScenario loaded = COPPICE_TRY(load(context, options));
-  SimulationParts parts = COPPICE_TRY(simulation_parts(loaded));
+  SimulationParts parts = COPPICE_TRY(simulation_parts(loaded, RankPlace{}));
   if (!parts.engine) {
     return Error{ErrorCode::kInvalidArgument,
                  "training.kind = none trains no client; 'coppice sim run' says its events/s"};

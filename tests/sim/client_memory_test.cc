@@ -35,7 +35,7 @@ ClientMemory memory_of_client(const Scenario& scenario) {
       base->make_spec(lora.r, lora.lora_alpha, LoraScaling::kStandard, lora.target_modules)
           .value());
   const Adapter start = Adapter::initial(spec, 0);
-  const Strategy* const strategy = find_strategy("fedavg", false).value();
+  const auto strategy = make_strategy({}, false).value();
   const RoundPlan plan = make_plan(FleetFacts{}, scenario.fleet, *strategy, *spec,
                                    {.round = RoundId{1},
                                     .epoch = Epoch{1},
@@ -46,10 +46,9 @@ ClientMemory memory_of_client(const Scenario& scenario) {
                              .value();
   const auto data = open_client_data(scenario.data, assets(), 4, scenario.seed).value();
 
-  EngineTeam team([base] { return open_native_engine(base, EngineOptions{}); }, 1);
-  const auto learner = training_learner(team, *data,
-                                        {.client_of = [](DeviceNumber device) { return device; },
-                                         .mine = [](DeviceNumber) { return true; }});
+  EngineTeam team([base](unsigned) { return open_native_engine(base, EngineOptions{}); }, 1);
+  const auto learner = training_learner(
+      team, *data, *base, {.client_of = [](DeviceNumber device) { return device; }, .place = {}});
   ClientMemory memory;
   // Opens the engine, whose memory is the worker's.
   const auto planned = team.for_each(1, [&](std::size_t, Engine& engine) -> Result<void> {
