@@ -64,7 +64,7 @@ target_link_options(coppice_torch INTERFACE -Wl,--allow-shlib-undefined)
 # half then frees at exit what was never allocated. A program that links it, as tests do, keeps its
 # symbols to itself; the module that ours opens does so as well.
 target_link_options(coppice_torch INTERFACE
-  $<$<STREQUAL:$<TARGET_PROPERTY:TYPE>,EXECUTABLE>:-Wl,--version-script=${CMAKE_SOURCE_DIR}/cmake/no_exports.map>)
+  $<$<STREQUAL:$<TARGET_PROPERTY:TYPE>,EXECUTABLE>:-Wl,--version-script=${CMAKE_CURRENT_LIST_DIR}/no_exports.map>)
 if(COPPICE_NCCL)
   # The CUDA half, for NCCL's process group; its headers name CUDA's and NCCL's own, which lie in the
   # toolkit and, of a wheel, beside it.

@@ -7,6 +7,8 @@
 namespace coppice {
 namespace {
 
+constexpr std::uint16_t kNewestVersion = 2; // of messages; a plan has one of its own
+
 // docs/formats.md, "Envelope": header, body, signature.
 constexpr std::string_view kMagic = "COPM";
 constexpr std::size_t kHeaderBytes = 4 + 2 + 2 + 16 + 8 + 8 + 32 + 4;
@@ -74,11 +76,11 @@ Result<EnvelopeHeader> peek_header(ByteSpan frame) {
   header.protocol_version = COPPICE_TRY(in.take<std::uint16_t>("protocol version"));
   const auto type = COPPICE_TRY(in.take<std::uint16_t>("type"));
   if (header.protocol_version < limits::kOldestProtocolVersion ||
-      header.protocol_version > limits::kProtocolVersion) {
+      header.protocol_version > kNewestVersion) {
     return Error{ErrorCode::kUnsupported,
                  cat("a message of protocol version ", header.protocol_version,
                      " came, and this program speaks ", limits::kOldestProtocolVersion, " to ",
-                     limits::kProtocolVersion, "; update the older of the two")};
+                     kNewestVersion, "; update the older of the two")};
   }
   if (!is_message_type(type)) return corrupt("has the unknown type ", type);
   header.type = static_cast<MessageType>(type);

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <cmath>
 #include <cstring>
+#include <functional>
 
 #include "base/text.h"
 #include "model/adapter_optimizer.h"
@@ -50,6 +51,8 @@ class PassRunner {
   explicit PassRunner(Transformer& transformer) : transformer_(transformer) {}
   // Nats over the pass's targets; gradients of sum(weight * nats) go where `lora` says.
   double run(const Pass& pass, const ModelLora& lora, const TrainingPlan& plan, float weight);
+  // Its memory goes; the next run takes it anew.
+  void release() { *this = PassRunner(transformer_.get()); }
 
  private:
   void reserve(const Pass& pass, const TrainingPlan& plan);
@@ -57,7 +60,7 @@ class PassRunner {
   bool keeps(std::size_t layer) const;
   double loss(const Pass& pass, const FloatRows& x, const FloatRows& dx, float weight);
 
-  Transformer& transformer_;
+  std::reference_wrapper<Transformer> transformer_;
   TrainingPlan plan_;
   std::size_t reserved_tokens_ = 0;
   Buffer kept_;   // activations of the kept layers, and one place for the others
@@ -67,7 +70,7 @@ class PassRunner {
 };
 
 bool PassRunner::keeps(std::size_t layer) const {
-  return layer >= transformer_.layers().size() - plan_.kept_layers;
+  return layer >= transformer_.get().layers().size() - plan_.kept_layers;
 }
 
 void PassRunner::reserve(const Pass& pass, const TrainingPlan& plan) {
@@ -75,39 +78,40 @@ void PassRunner::reserve(const Pass& pass, const TrainingPlan& plan) {
   if (pass.shape.tokens > reserved_tokens_) {
     reserved_tokens_ = pass.shape.tokens;
     memory_ = nullptr;
-    memory_ = std::make_unique<PassMemory>(transformer_.config(), transformer_.kernels(),
-                                           reserved_tokens_);
+    memory_ = std::make_unique<PassMemory>(transformer_.get().config(),
+                                           transformer_.get().kernels(), reserved_tokens_);
   }
-  const std::size_t others = transformer_.layers().size() - plan.kept_layers;
+  const std::size_t others = transformer_.get().layers().size() - plan.kept_layers;
   std::uint64_t bytes = 0;
-  (void)LayerActivations::at(transformer_.config(), transformer_.kernels().fast, pass.shape.tokens,
-                             nullptr, &bytes);
+  (void)LayerActivations::at(transformer_.get().config(), transformer_.get().kernels().fast,
+                             pass.shape.tokens, nullptr, &bytes);
   kept_.reserve((plan.kept_layers + (others > 0 ? 1 : 0)) * bytes);
-  inputs_.reserve(others * pass.shape.tokens * transformer_.config().width * sizeof(float));
+  inputs_.reserve(others * pass.shape.tokens * transformer_.get().config().width * sizeof(float));
 }
 
 LayerActivations PassRunner::activations(std::size_t layer, std::size_t tokens) {
   std::uint64_t bytes = 0;
-  (void)LayerActivations::at(transformer_.config(), transformer_.kernels().fast, tokens, nullptr,
-                             &bytes);
+  (void)LayerActivations::at(transformer_.get().config(), transformer_.get().kernels().fast, tokens,
+                             nullptr, &bytes);
   // Kept layers are the upper ones; the place of the others is the first.
-  const std::size_t others = transformer_.layers().size() - plan_.kept_layers;
+  const std::size_t others = transformer_.get().layers().size() - plan_.kept_layers;
   const std::size_t place = keeps(layer) ? layer - others + (others > 0 ? 1 : 0) : 0;
-  return LayerActivations::at(transformer_.config(), transformer_.kernels().fast, tokens,
-                              kept_.data() + place * bytes, &bytes);
+  return LayerActivations::at(transformer_.get().config(), transformer_.get().kernels().fast,
+                              tokens, kept_.data() + place * bytes, &bytes);
 }
 
 double PassRunner::loss(const Pass& pass, const FloatRows& x, const FloatRows& dx, float weight) {
-  const std::size_t width = transformer_.config().width;
+  const std::size_t width = transformer_.get().config().width;
   // Places of the pass, which no layer is at now.
   const ElementRows normed =
-      element_rows(transformer_.kernels().precise, memory_->input, pass.rows.size(), width);
+      element_rows(transformer_.get().kernels().precise, memory_->input, pass.rows.size(), width);
   const FloatRows d_normed = float_rows(memory_->narrow, pass.rows.size(), width);
   factors_.reserve(pass.rows.size() * sizeof(float));
-  transformer_.final_norm(x, pass.rows, transformer_.kernels().precise, normed, factors_.floats());
+  transformer_.get().final_norm(x, pass.rows, transformer_.get().kernels().precise, normed,
+                                factors_.floats());
   std::vector<double> nats(pass.rows.size());
   const std::vector<float> weights(pass.rows.size(), weight);
-  cross_entropy(transformer_.pool(), transformer_.kernels(), transformer_.head(),
+  cross_entropy(transformer_.get().pool(), transformer_.get().kernels(), transformer_.get().head(),
                 {.hidden = normed,
                  .targets = pass.targets,
                  .weights = weights,
@@ -115,7 +119,7 @@ double PassRunner::loss(const Pass& pass, const FloatRows& x, const FloatRows& d
                  .correct = {},
                  .d_hidden = d_normed},
                 logits_);
-  transformer_.final_norm_back(d_normed, pass.rows, x, factors_.floats(), dx);
+  transformer_.get().final_norm_back(d_normed, pass.rows, x, factors_.floats(), dx);
   double sum = 0;
   for (const double nat : nats) sum += nat;
   return sum;
@@ -124,18 +128,18 @@ double PassRunner::loss(const Pass& pass, const FloatRows& x, const FloatRows& d
 double PassRunner::run(const Pass& pass, const ModelLora& lora, const TrainingPlan& plan,
                        float weight) {
   const std::size_t tokens = pass.shape.tokens;
-  const std::size_t width = transformer_.config().width;
-  const std::vector<Layer>& layers = transformer_.layers();
+  const std::size_t width = transformer_.get().config().width;
+  const std::vector<Layer>& layers = transformer_.get().layers();
   reserve(pass, plan);
   std::size_t longest = 0;
   for (const TokenRange& range : pass.shape.sequences) longest = std::max(longest, range.count);
-  transformer_.prepare_positions(longest);
+  transformer_.get().prepare_positions(longest);
 
   const FloatRows x = float_rows(x_, tokens, width);
   const FloatRows dx = float_rows(dx_, tokens, width);
   const std::size_t bytes = tokens * width * sizeof(float);
-  transformer_.embed(pass.tokens, x);
-  WorkerPool& pool = transformer_.pool();
+  transformer_.get().embed(pass.tokens, x);
+  WorkerPool& pool = transformer_.get().pool();
   for (std::size_t layer = 0; layer < layers.size() && !pool.stopped(); ++layer) {
     LayerActivations kept = activations(layer, tokens);
     if (!keeps(layer)) std::memcpy(inputs_.data() + layer * bytes, x.data, bytes);
@@ -281,6 +285,7 @@ Result<std::vector<Score>> NativeTrainSession::score(
     std::span<const std::span<const Sequence>> texts) {
   COPPICE_TRY(check_texts(texts, clients()));
   std::vector<Score> scores(clients());
+  runner_.release(); // so that a client never holds what both training and scoring take
   for (std::size_t client = 0; client < clients(); ++client) {
     if (texts[client].empty()) continue;
     const Adapter present = COPPICE_TRY(adapter(client));

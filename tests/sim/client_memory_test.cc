@@ -77,8 +77,10 @@ ClientMemory memory_of_client(const Scenario& scenario) {
   return memory;
 }
 
+// Beside what is named it holds a gradient, two forms of the adapter for products, and the delta on
+// its way out.
 void expect_little_beside(const ClientMemory& memory) {
-  EXPECT_LE(memory.ratio(), 1.2) << memory.peak << " bytes for an adapter of " << memory.adapter
+  EXPECT_LE(memory.ratio(), 1.4) << memory.peak << " bytes for an adapter of " << memory.adapter
                                  << ", an optimizer of " << memory.optimizer
                                  << ", and activations of " << memory.activations;
   EXPECT_GE(memory.ratio(), 0.8); // else it isn't the client's memory that was counted
