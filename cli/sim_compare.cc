@@ -158,9 +158,8 @@ void print(Console& console, const Comparison& comparison) {
   print_table(console, clients_table(comparison));
   print_table(console, budget_table(comparison));
   print_table(console, settings_table(comparison));
-  if (comparison.seeds.size() == 1) {
-    console.print("One seed gives no intervals: --seeds 3 or more.");
-  }
+  console.print(comparison.seeds.size() == 1 ? "One seed gives no intervals: --seeds 3 or more."
+                                             : kStarMeans);
 }
 
 Result<ExitCode> write(Context& context, const fs::path& out,

@@ -151,6 +151,20 @@ std::vector<ChartInterval> drawable_band(const LineChart& chart, const ChartLine
   return band;
 }
 
+// Of unsure values bands are far wider than lines differ: they widen the axis by no more than the
+// lines' own range at either end, and leave the page there.
+void add_bands(const LineChart& chart, Extent& x, Extent& y) {
+  const Extent lines = y;
+  const double range = lines.most - lines.least;
+  for (const ChartLine& line : chart.lines) {
+    for (const ChartInterval& at : drawable_band(chart, line)) {
+      x.add(at.x);
+      y.add(std::max(at.low, lines.least - range));
+      y.add(std::min(at.high, lines.most + range));
+    }
+  }
+}
+
 Axes axes_of(const LineChart& chart, const Frame& frame) {
   Extent x;
   Extent y;
@@ -159,12 +173,8 @@ Axes axes_of(const LineChart& chart, const Frame& frame) {
       x.add(point.x);
       y.add(point.y);
     }
-    for (const ChartInterval& at : drawable_band(chart, line)) {
-      x.add(at.x);
-      y.add(at.low);
-      y.add(at.high);
-    }
   }
+  add_bands(chart, x, y);
   Axes axes{.x = {},
             .y = {},
             .x_scale = scale_for(chart.x_unit, x.most),
@@ -227,7 +237,8 @@ std::string drawn_band(const LineChart& chart, const ChartLine& line, const Axes
   if (band.size() < 2) return {};
   std::string path;
   const auto add = [&](double x, double y) {
-    path += cat(path.empty() ? "" : " ", fixed(axes.x(x), 1), ",", fixed(axes.y(y), 1));
+    const double inside = std::clamp(y, axes.y.low, axes.y.high);
+    path += cat(path.empty() ? "" : " ", fixed(axes.x(x), 1), ",", fixed(axes.y(inside), 1));
   };
   for (const ChartInterval& at : band) add(at.x, at.high);
   for (auto at = band.rbegin(); at != band.rend(); ++at) add(at->x, at->low);

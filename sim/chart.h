@@ -45,7 +45,9 @@ struct ChartLine {
   unsigned color = 0;             // below kChartColors
   bool dashed = false;
   LineShape shape = LineShape::kStraight;
-  std::vector<ChartInterval> band = {}; // behind the line, in its colour; x from small to large
+  // Behind the line, in its colour; x from small to large. Cut off where it would make the axis
+  // more than three times as long as the lines need.
+  std::vector<ChartInterval> band = {};
 };
 
 struct LineChart {

@@ -106,7 +106,8 @@ std::string curves_section(Scenarios scenarios, const Comparison& comparison) {
       comparison.seeds.size() > 1
           ? "Lines are means over seeds, bands their 95 % intervals. Seeds have report texts of "
             "their own, so bands of two scenarios may overlap where their paired difference is "
-            "sure. Vertical axes don't begin at 0."
+            "sure. Bands that would flatten the lines end at the axes. Vertical axes don't begin "
+            "at 0."
           : "One seed: no intervals. Vertical axes don't begin at 0.";
   return section_html("Curves", bands, grid_html(figures));
 }
@@ -180,9 +181,9 @@ std::string comparison_page(std::span<const ComparedScenario> scenarios,
       join(comparison.names, " | "),
       cat(header(scenarios, comparison),
           bits_section(comparison, ComparedAt::kEqualRounds, "At equal rounds",
-                       "At the last round that every run was evaluated after. Differences are "
-                       "paired by seed: both runs of a pair have the same clients, texts and "
-                       "report text."),
+                       cat("At the last round that every run was evaluated after. Both runs of a "
+                           "pair have the same clients, texts and report text. ",
+                           kStarMeans)),
           bits_section(comparison, ComparedAt::kEqualBytes, "At equal bytes",
                        "Of each seed, the last evaluation within the bytes that the scenario that "
                        "moved least moved in all. Runs are evaluated every few rounds, so a "

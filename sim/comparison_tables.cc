@@ -14,7 +14,6 @@ namespace {
 constexpr const char* kDash = "\u2013";
 constexpr const char* kMinus = "\u2212";
 constexpr const char* kPlusMinus = " \u00b1 ";
-constexpr const char* kStarMeans = "*: the 95 % interval of the difference excludes 0";
 
 const char* set_text(std::string_view set) {
   if (set == "unseen") return "clients that never train";
@@ -106,7 +105,7 @@ ReportTable bits_table(const Comparison& comparison, std::string_view set, Compa
       .caption = cat("Bits per byte on ", set_text(set),
                      by_rounds ? cat(" after ", comparison.equal_round, " rounds")
                                : cat(" for ", budget_text(comparison), " up and down"),
-                     ", lower is better. ", kStarMeans),
+                     ", lower is better"),
       .columns = {{"scenario", CellAlign::kLeft},
                   {"bits per byte"},
                   {cat("against ", comparison.names.front())},
@@ -126,9 +125,9 @@ ReportTable bits_table(const Comparison& comparison, std::string_view set, Compa
 
 ReportTable clients_table(const Comparison& comparison) {
   const std::string against = cat("against ", comparison.names.front());
-  ReportTable table{.caption = cat("Over clients at the runs' ends, with what serves each; bits "
-                                   "per byte, lower is better. ",
-                                   kStarMeans),
+  ReportTable table{.caption =
+                        "Over clients at the runs' ends, with what serves each; bits per "
+                        "byte, lower is better",
                     .columns = {{"scenario", CellAlign::kLeft},
                                 {"mean"},
                                 {against},

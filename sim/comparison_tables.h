@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // A comparison as tables: for people (a page, a terminal), for spreadsheets, for a paper.
 //
-// "2.345 ± 0.012" is a mean and half of its 95 % interval; a star behind a difference says that its
-// interval excludes 0. Pure; thread-safe.
+// "2.345 ± 0.012" is a mean and half of its 95 % interval. Pure; thread-safe.
 #pragma once
 
 #include <string>
@@ -16,6 +15,10 @@ namespace coppice {
 inline constexpr const char* kCompareTable = "compare.csv";
 inline constexpr const char* kComparePaper = "compare.tex";
 inline constexpr const char* kComparePage = "compare.html";
+
+// Stands once beside tables with differences.
+inline constexpr const char* kStarMeans =
+    "A star: the 95 % interval of the difference, paired by seed, excludes 0.";
 
 // Bits per byte on a report set at kEqualRounds or kEqualBytes, and differences. No rows if no run
 // has it; the same of the others.

@@ -100,6 +100,19 @@ TEST(Chart, DrawsABandAlongItsUpperEndsAndBackAlongItsLower) {
   EXPECT_DOUBLE_EQ(band[5].x, 72);
 }
 
+// The line goes from 0 to 2.3, so a band may take the axis down to -2.3 and up to 4.6: to round
+// ticks around those, and not to -100 and 100.
+TEST(Chart, CutsABandThatWouldFlattenItsLine) {
+  LineChart plot = two_lines();
+  plot.lines.resize(1);
+  plot.lines[0].band = {{0, -100, 100}, {1000, -100, 100}};
+  const auto shapes = polylines(line_chart_file(plot));
+  ASSERT_EQ(shapes.size(), 2U);
+  EXPECT_DOUBLE_EQ(shapes[0][0].y, 52);
+  EXPECT_DOUBLE_EQ(shapes[0][3].y, 380);
+  EXPECT_GT(shapes[1][0].y - shapes[1][2].y, (380 - 52) / 4.0);
+}
+
 TEST(Chart, ChoosesRoundTicks) {
   EXPECT_EQ(linear_ticks(1000), (std::vector<double>{0, 200, 400, 600, 800, 1000}));
   EXPECT_EQ(linear_ticks(2.3), (std::vector<double>{0, 0.5, 1, 1.5, 2, 2.5}));
