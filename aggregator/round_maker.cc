@@ -6,7 +6,6 @@
 #include <numeric>
 
 #include "adapters/adapter_file.h"
-#include "adapters/factor_choice.h"
 #include "base/text.h"
 #include "crypto/hash.h"
 #include "protocol/plan_encoding.h"
@@ -122,6 +121,7 @@ Result<RoundSum> decode_group(const RoundPlan& plan, const AdapterSpec& spec,
       case SlotKind::kWeight: sum.weight = decoded.at(0); break;
       case SlotKind::kMetric:
         if (slot.name == kMetricSteps) sum.weighted_steps = decoded.at(0);
+        if (slot.name == kMetricCurvature) sum.weighted_curvature = decoded.at(0);
         metrics.add(metric++, slot, decoded.at(0));
         break;
     }
@@ -129,7 +129,7 @@ Result<RoundSum> decode_group(const RoundPlan& plan, const AdapterSpec& spec,
   if (encodes_whole_vector(plan)) {
     sum.delta = decode_delta_sum(elements.first(plan.delta_elements()), delta_encoding_of(plan, 1));
   }
-  sum.delta = all_values(spec, {plan.recipe.share_a, plan.recipe.share_b}, std::move(sum.delta));
+  sum.delta = all_values(spec, shared_factors(plan.recipe), std::move(sum.delta));
   return sum;
 }
 

@@ -64,6 +64,8 @@ constexpr KeySpec kFleetKeys[] = {
     {"strategy", "beta1", kFloat, "0.9", "Of adam and yogi.", 0, 0.999999},
     {"strategy", "beta2", kFloat, "0.99", "Of adam and yogi.", 0, 0.999999},
     {"strategy", "tau", kFloat, "0.001", "Adaptivity of adam, yogi and adagrad.", 1e-12, 1e3},
+    {"strategy", "loss_power", kFloat, "0.2",
+     "Of qfedavg: devices count by their loss to this power.", 0, 10},
     {"strategy", "trim", kFloat, "0.2", "Share that trimmed-mean leaves out at each end.", 0, 0.49},
     {"strategy", "byzantine_fraction", kFloat, "0.2",
      "Share of a round's updates that may be hostile: what krum, multi-krum and bulyan allow for.",
@@ -151,6 +153,7 @@ StrategySettings strategy_of(const Settings& settings) {
   strategy.beta1 = settings.get_float("strategy.beta1");
   strategy.beta2 = settings.get_float("strategy.beta2");
   strategy.tau = settings.get_float("strategy.tau");
+  strategy.loss_power = settings.get_float("strategy.loss_power");
   strategy.trim = settings.get_float("strategy.trim");
   strategy.byzantine_fraction = settings.get_float("strategy.byzantine_fraction");
   strategy.keep = static_cast<std::uint32_t>(settings.get_int("strategy.keep"));

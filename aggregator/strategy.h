@@ -34,6 +34,7 @@ struct StrategySettings {
   double beta1 = 0.9;
   double beta2 = 0.99;
   double tau = 1e-3;
+  double loss_power = 0.2;         // q of qfedavg
   double trim = 0.2;               // share that is left out at each end
   double byzantine_fraction = 0.2; // of a round's devices, or groups of them
   std::uint32_t keep = 0;          // of multi-krum; 0: all but the byzantine
@@ -48,6 +49,7 @@ struct RoundSum {
                              // zeros where the recipe shares nothing
   double weight = 0;         // sum of weights
   double weighted_steps = 0; // sum of weight * optimizer steps, with Recipe::normalize_by_steps
+  double weighted_curvature = 0; // sum of weight * curvature, with Recipe::loss_power
   std::uint32_t participants = 0;
 };
 

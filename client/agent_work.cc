@@ -101,7 +101,8 @@ Result<void> Agent::seal_and_store(const SealAndStore& order) {
                          .loss_after = trained_->loss_after,
                          .release_kept = gate_ && gate_->release_kept(),
                          .examples = trained_->examples,
-                         .steps = trained_->steps};
+                         .steps = trained_->steps,
+                         .curvature = trained_->curvature};
     EncodedDelta encoded =
         COPPICE_TRY(encode_delta(order.plan, identity_.id, trained_->delta, metrics));
     if (delta_tap_) delta_tap_(order.plan.round, trained_->delta, encoded.elements);

@@ -23,7 +23,8 @@ OptimizerSettings optimizer_of(const Recipe& recipe) {
           .max_gradient_norm = recipe.max_gradient_norm,
           .proximal_mu = recipe.proximal_mu,
           .train_a = recipe.train_a,
-          .train_b = recipe.train_b};
+          .train_b = recipe.train_b,
+          .trained_rank = recipe.trained_rank};
 }
 
 } // namespace
@@ -63,7 +64,7 @@ ClientTraining::ClientTraining(const ExampleSet& examples, TrainRequest request,
       steps_(planned_steps(recipe_)) {}
 
 TrainJob ClientTraining::job() const {
-  return {request_.frozen, request_.start, optimizer_of(recipe_)};
+  return {request_.frozen, request_.start, optimizer_of(recipe_), request_.gradient_offset};
 }
 
 Result<void> ClientTraining::join(const Engine& engine, TrainSession& session, std::size_t place) {

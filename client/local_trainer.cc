@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "client/local_trainer.h"
 
-#include "adapters/factor_choice.h"
+#include <cmath>
+
+#include "protocol/plan_encoding.h"
 
 namespace coppice {
 namespace {
@@ -22,6 +24,21 @@ TrainMember member_of(const RoundPlan& plan, std::shared_ptr<const Adapter> star
            .on_step = std::move(member.on_step)}};
 }
 
+// q-FedAvg: devices with much loss pull harder. Without gate text the loss is the first step's.
+void weigh_by_loss(const Recipe& recipe, const TrainOutcome& outcome,
+                   RoundTrainer::RoundDelta& made) {
+  const double loss = outcome.gate_before > 0 ? outcome.gate_before : outcome.loss_first;
+  const double power = static_cast<double>(recipe.loss_power);
+  const double factor = std::pow(loss, power);
+  double squares = 0;
+  for (float& value : made.delta) {
+    squares += static_cast<double>(value) * static_cast<double>(value);
+    value = static_cast<float>(value * factor);
+  }
+  made.curvature = factor + power * std::pow(loss, power - 1) * squares /
+                                static_cast<double>(recipe.learning_rate);
+}
+
 // What the plan's recipe has leave the device.
 Result<RoundTrainer::RoundDelta> delta_of(const Result<TrainOutcome>& trained, const Adapter& start,
                                           const Recipe& recipe) {
@@ -29,7 +46,7 @@ Result<RoundTrainer::RoundDelta> delta_of(const Result<TrainOutcome>& trained, c
   const TrainOutcome& outcome = *trained;
   const std::vector<float> moved = COPPICE_TRY(delta_between(outcome.adapter, start));
   RoundTrainer::RoundDelta made{
-      .delta = chosen_values<float>(start.spec(), {recipe.share_a, recipe.share_b}, moved),
+      .delta = chosen_values<float>(start.spec(), shared_factors(recipe), moved),
       .loss_before = outcome.gate_before,
       .loss_after = outcome.gate_after,
       .examples = outcome.examples,
@@ -39,6 +56,7 @@ Result<RoundTrainer::RoundDelta> delta_of(const Result<TrainOutcome>& trained, c
         static_cast<double>(planned_steps(recipe)) / static_cast<double>(outcome.steps);
     for (float& value : made.delta) value = static_cast<float>(value * factor);
   }
+  if (recipe.loss_power > 0) weigh_by_loss(recipe, outcome, made);
   return made;
 }
 

@@ -34,14 +34,15 @@ Bytes recipe_bytes(const Recipe& recipe) {
   const auto& [learning_rate, schedule, warmup_steps, max_steps, max_tokens, max_seconds,
                batch_tokens, window, weight_decay, max_gradient_norm, proximal_mu, train_a, train_b,
                early_stop_patience, evaluate_every, weight_by, examples_per_weight, seed, optimizer,
-               momentum, normalize_by_steps, share_a, share_b] = recipe;
+               momentum, normalize_by_steps, share_a, share_b, trained_rank, correction, loss_power] =
+      recipe;
   ByteWriter writer;
   const auto put = [&](const auto&... fields) { (writer.put(fields), ...); };
   put(learning_rate, static_cast<std::uint8_t>(schedule), warmup_steps, max_steps, max_tokens,
       max_seconds, batch_tokens, window, weight_decay, max_gradient_norm, proximal_mu, train_a,
       train_b, early_stop_patience, evaluate_every, static_cast<std::uint8_t>(weight_by),
       examples_per_weight, seed, static_cast<std::uint8_t>(optimizer), momentum, normalize_by_steps,
-      share_a, share_b);
+      share_a, share_b, trained_rank, static_cast<std::uint8_t>(correction), loss_power);
   return std::move(writer).take();
 }
 
@@ -68,6 +69,7 @@ Sha256 start_hash(const TrainRequest& request) {
   hasher.update(head.bytes());
   for (const AdapterUse& use : request.frozen) hash_adapter(hasher, *use.adapter, use.strength);
   hash_adapter(hasher, *request.start, 1.0F);
+  if (request.gradient_offset) hasher.update(as_bytes(std::span(*request.gradient_offset)));
   return hasher.finish();
 }
 

@@ -48,6 +48,7 @@ struct TrainRequest {
   RandomKey randomness;           // of the batches' order
   std::vector<AdapterUse> frozen; // below the trained one; must outlive the call
   std::shared_ptr<const Adapter> start;
+  std::shared_ptr<const std::vector<float>> gradient_offset{}; // of TrainJob
   std::function<Millis()> now;             // monotonic; for max_seconds and the deadline
   Millis deadline{0};                      // 0: none
   const std::atomic<bool>* stop = nullptr; // looked at within steps too: see Engine::stop_when()
@@ -101,6 +102,9 @@ class RoundTrainer {
     double loss_after = 0;
     std::uint64_t examples = 0;
     std::uint64_t steps = 0;
+    // With a power q of the loss F before training: F^q + q F^(q-1) |delta|^2 / learning_rate, by
+    // which q-FedAvg divides (Li et al. 2020, equation 6, over its L = 1 / learning_rate).
+    double curvature = 0;
   };
   virtual Result<RoundDelta> train(const Job& job) = 0;
 };

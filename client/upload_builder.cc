@@ -26,6 +26,7 @@ Result<double> metric_value(const std::string& name, const RoundMetrics& metrics
   if (name == kMetricExamples) return static_cast<double>(metrics.examples);
   if (name == kMetricClipped) return encoded.clip_factor < 1 ? 1.0 : 0.0;
   if (name == kMetricSteps) return static_cast<double>(metrics.steps * encoded.weight);
+  if (name == kMetricCurvature) return metrics.curvature * static_cast<double>(encoded.weight);
   return Error{ErrorCode::kUnsupported, cat("the plan asks for the unknown metric '", name, "'")};
 }
 

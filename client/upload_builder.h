@@ -23,6 +23,7 @@ struct RoundMetrics {
   bool release_kept = false;
   std::uint64_t examples = 0;
   std::uint64_t steps = 0;
+  double curvature = 0; // of RoundTrainer::RoundDelta
 };
 
 struct EncodedDelta {

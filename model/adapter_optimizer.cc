@@ -4,31 +4,43 @@
 #include <algorithm>
 #include <cmath>
 
+#include "adapters/factor_choice.h"
 #include "base/text.h"
 #include "model/row_kernels.h"
 
 namespace coppice {
+namespace {
+
+FactorChoice trained_by(const OptimizerSettings& settings) {
+  return {.a = settings.train_a, .b = settings.train_b, .rank = settings.trained_rank};
+}
+
+} // namespace
 
 AdapterOptimizer::AdapterOptimizer(std::shared_ptr<const AdapterSpec> spec,
-                                   const OptimizerSettings& settings, std::span<const float> start)
+                                   const TrainJob& job)
     : spec_(std::move(spec)),
-      settings_(settings),
-      start_(settings.proximal_mu > 0 ? std::vector<float>(start.begin(), start.end())
-                                      : std::vector<float>()),
-      first_(start.size()),
-      second_(start.size()) {}
+      settings_(job.optimizer),
+      start_(job.optimizer.proximal_mu > 0 ? job.start : nullptr),
+      offset_(job.gradient_offset),
+      first_(spec_->parameters()),
+      second_(spec_->parameters()) {}
 
 double AdapterOptimizer::prepare(std::span<const float> values, std::span<float> gradient) const {
-  for (std::size_t i = 0; settings_.proximal_mu > 0 && i < gradient.size(); ++i) {
-    gradient[i] += settings_.proximal_mu * (values[i] - start_[i]);
+  for (std::size_t i = 0; offset_ && i < gradient.size(); ++i) gradient[i] += (*offset_)[i];
+  for (std::size_t i = 0; start_ && i < gradient.size(); ++i) {
+    gradient[i] += settings_.proximal_mu * (values[i] - start_->values()[i]);
   }
-  float* slot = gradient.data();
-  for (const AdapterTarget& target : spec_->targets) {
-    if (!settings_.train_a) std::fill_n(slot, target.a_elements(), 0.0F);
-    slot += target.a_elements();
-    if (!settings_.train_b) std::fill_n(slot, target.b_elements(), 0.0F);
-    slot += target.b_elements();
-  }
+  std::size_t at = 0; // what lies between the trained runs is cleared
+  const auto clear_to = [&](std::size_t end) {
+    std::fill(gradient.begin() + static_cast<std::ptrdiff_t>(at),
+              gradient.begin() + static_cast<std::ptrdiff_t>(end), 0.0F);
+  };
+  for_each_chosen(*spec_, trained_by(settings_), [&](std::size_t first, std::size_t count) {
+    clear_to(first);
+    at = first + count;
+  });
+  clear_to(gradient.size());
   double squares = 0;
   for (const float value : gradient) squares += static_cast<double>(value) * double{value};
   const double norm = std::sqrt(squares);
@@ -56,20 +68,14 @@ void AdapterOptimizer::update(std::span<const float> gradient, float rate_factor
   const SgdStep sgd{.rate = static_cast<float>(rate),
                     .momentum = settings_.momentum,
                     .decay = settings_.weight_decay};
-  std::size_t offset = 0;
-  const auto slot = [&](std::size_t elements, bool trained) {
-    if (trained && settings_.kind == OptimizerKind::kSgd) {
-      sgd_update(sgd, &gradient[offset], elements, &first_[offset], &values[offset]);
-    } else if (trained) {
-      adam_update(adam, &gradient[offset], elements, &first_[offset], &second_[offset],
-                  &values[offset]);
+  // Value by value, so that how they are cut into runs changes nothing.
+  for_each_chosen(*spec_, trained_by(settings_), [&](std::size_t at, std::size_t count) {
+    if (settings_.kind == OptimizerKind::kSgd) {
+      sgd_update(sgd, &gradient[at], count, &first_[at], &values[at]);
+    } else {
+      adam_update(adam, &gradient[at], count, &first_[at], &second_[at], &values[at]);
     }
-    offset += elements;
-  };
-  for (const AdapterTarget& target : spec_->targets) {
-    slot(target.a_elements(), settings_.train_a);
-    slot(target.b_elements(), settings_.train_b);
-  }
+  });
 }
 
 Result<void> check_state(const TrainState& state, std::size_t values) {

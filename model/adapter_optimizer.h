@@ -19,11 +19,11 @@ Result<void> check_state(const TrainState& state, std::size_t values);
 
 class AdapterOptimizer {
  public:
-  AdapterOptimizer(std::shared_ptr<const AdapterSpec> spec, const OptimizerSettings& settings,
-                   std::span<const float> start);
+  AdapterOptimizer(std::shared_ptr<const AdapterSpec> spec, const TrainJob& job);
 
   const OptimizerSettings& settings() const { return settings_; }
-  // Adds the proximal pull, clears what isn't trained, clips. Returns the norm before clipping.
+  // Adds the offset and the proximal pull, clears what isn't trained, clips. Returns the norm
+  // before clipping.
   double prepare(std::span<const float> values, std::span<float> gradient) const;
   // One step; `rate_factor` multiplies the learning rate.
   void update(std::span<const float> gradient, float rate_factor, std::span<float> values);
@@ -37,7 +37,8 @@ class AdapterOptimizer {
  private:
   std::shared_ptr<const AdapterSpec> spec_;
   OptimizerSettings settings_;
-  std::vector<float> start_; // with a proximal pull
+  std::shared_ptr<const Adapter> start_; // with a proximal pull
+  std::shared_ptr<const std::vector<float>> offset_;
   std::vector<float> first_; // moments; of SGD the first is its momentum
   std::vector<float> second_;
   std::uint64_t steps_ = 0;

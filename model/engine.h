@@ -62,6 +62,9 @@ struct OptimizerSettings {
   float proximal_mu = 0.0F;
   bool train_a = true; // false freezes every A (FFA-LoRA)
   bool train_b = true;
+  // Only the first so many rows of each A and columns of each B move, with the gradient of the
+  // others cleared; 0, or a target's whole rank: all.
+  std::uint32_t trained_rank = 0;
 };
 
 // What one client trains: frozen adapters below, one trainable on top.
@@ -70,6 +73,9 @@ struct TrainJob {
   // The trainable adapter's values at the beginning; clients that begin alike share one.
   std::shared_ptr<const Adapter> start;
   OptimizerSettings optimizer;
+  // Added to every step's gradient, before clipping: the gradient of a linear term of the loss, in
+  // the order of Adapter::values() (SCAFFOLD, FedDyn). Null: nothing.
+  std::shared_ptr<const std::vector<float>> gradient_offset{};
 };
 
 // One client's share of a step: its sequences, and the learning rate of this step as a factor of

@@ -130,6 +130,9 @@ Result<void> check_jobs(const std::vector<TrainJob>& jobs, const BaseModel& base
     }
     for (const AdapterUse& use : job.frozen) COPPICE_TRY(check_fits(use.adapter->spec(), base));
     COPPICE_TRY(check_optimizer(job.optimizer));
+    if (job.gradient_offset && job.gradient_offset->size() != job.start->values().size()) {
+      return invalid("a gradient's offset needs a number for each of the adapter's values");
+    }
   }
   return {};
 }

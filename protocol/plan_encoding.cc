@@ -34,6 +34,8 @@ constexpr Metric kMetrics[] = {
     {kMetricExamples, 0, 1e6},
 };
 constexpr Metric kClipped{kMetricClipped, 0, 1};
+// F^q + q F^(q-1) |delta|^2 / rate: of usual rates, losses and clips some hundreds.
+constexpr double kMostCurvature = 1e4;
 
 Error refused(std::string_view field, const auto&... words) {
   return {ErrorCode::kInvalidArgument, cat("the plan's ", field, " ", words...)};
@@ -76,9 +78,10 @@ Result<std::vector<Slot>> slot_shapes(const AdapterSpec& spec, const Recipe& rec
     slots.back().lowest = metric.lowest;
     slots.back().highest = metric.highest;
   };
+  const FactorChoice shared = shared_factors(recipe);
   for (const AdapterTarget& target : spec.targets) {
-    if (recipe.share_a) add(target.tensor + ".lora_a", SlotKind::kDelta, target.a_elements());
-    if (recipe.share_b) add(target.tensor + ".lora_b", SlotKind::kDelta, target.b_elements());
+    if (recipe.share_a) add(target.tensor + ".lora_a", SlotKind::kDelta, shared.a_elements(target));
+    if (recipe.share_b) add(target.tensor + ".lora_b", SlotKind::kDelta, shared.b_elements(target));
   }
   add("weight", SlotKind::kWeight, 1);
   for (const Metric& metric : kMetrics) add_metric(metric);
@@ -86,6 +89,9 @@ Result<std::vector<Slot>> slot_shapes(const AdapterSpec& spec, const Recipe& rec
   if (recipe.normalize_by_steps) {
     const double most = static_cast<double>(planned_steps(recipe)) * sum.max_weight;
     add_metric({kMetricSteps, 0, std::max(1.0, most)});
+  }
+  if (recipe.loss_power > 0) {
+    add_metric({kMetricCurvature, 0, kMostCurvature * sum.max_weight});
   }
   if (slots.size() > limits::kSlots) {
     return refused("slots", "number ", slots.size(), ", at most ", limits::kSlots,

@@ -17,6 +17,7 @@
 #pragma once
 
 #include "adapters/delta_encoding.h"
+#include "adapters/factor_choice.h"
 #include "adapters/ring_headroom.h"
 #include "adapters/rounded_norm.h"
 #include "protocol/round_plan.h"
@@ -42,6 +43,11 @@ Result<void> check_sum_terms(const SumTerms& sum); // round_plan_validate.cc
 // The parts of RoundPlan::validate() about slots and noise. kInvalidArgument names the field.
 Result<void> check_encoding(const RoundPlan& plan, const AdapterSpec& spec);
 Result<void> check_noise(const RoundPlan& plan);
+
+// Which of an adapter's values have slots.
+inline FactorChoice shared_factors(const Recipe& recipe) {
+  return {.a = recipe.share_a, .b = recipe.share_b, .rank = recipe.trained_rank};
+}
 
 bool encodes_whole_vector(const RoundPlan& plan);
 // Of a plan that encodes whole vectors, for a client of this weight.

@@ -84,7 +84,8 @@ template <typename Archive>
 void serialize_version_3(Archive& archive, RoundPlan& plan) {
   archive(enum_field(plan.recipe.optimizer, LocalOptimizer::kSgd), plan.recipe.momentum,
           plan.recipe.normalize_by_steps, plan.recipe.share_a, plan.recipe.share_b,
-          plan.sum.groups);
+          plan.sum.groups, plan.recipe.trained_rank,
+          enum_field(plan.recipe.correction, DriftCorrection::kDynamic), plan.recipe.loss_power);
 }
 
 template <typename Archive>
@@ -122,7 +123,8 @@ std::uint16_t RoundPlan::needed_version() const {
   const RoundPlan fresh;
   if (recipe.optimizer != fresh.recipe.optimizer || recipe.momentum != fresh.recipe.momentum ||
       recipe.normalize_by_steps || sum.groups != fresh.sum.groups || !recipe.share_a ||
-      !recipe.share_b) {
+      !recipe.share_b || recipe.trained_rank != 0 || recipe.correction != fresh.recipe.correction ||
+      recipe.loss_power != 0) {
     return 3;
   }
   RoundPlan plain = *this; // with version 2's fields as a decoded plan of version 1 has them

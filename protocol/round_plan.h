@@ -50,12 +50,19 @@ inline constexpr const char* kMetricClipped =
 inline constexpr const char* kMetricSteps =
     "weighted_steps"; // optimizer steps times weight, with Recipe::normalize_by_steps
 
+inline constexpr const char* kMetricCurvature =
+    "weighted_curvature"; // RoundDelta::curvature times weight, with Recipe::loss_power
+
 // In required_features of every plan with `sum.secure_aggregation`.
 inline constexpr const char* kFeatureSecureAggregation = "secure-aggregation";
 
 enum class Schedule : std::uint8_t { kConstant = 0, kCosine = 1 };
 enum class WeightBy : std::uint8_t { kUniform = 0, kExamples = 1 };
 enum class LocalOptimizer : std::uint8_t { kAdamW = 0, kSgd = 1 };
+// What devices add to their gradient, from what they keep of the rounds before: SCAFFOLD's control
+// variates (Karimireddy et al. 2020), or FedDyn's linear term (Acar et al. 2021), whose quadratic
+// one is proximal_mu.
+enum class DriftCorrection : std::uint8_t { kNone = 0, kControlVariate = 1, kDynamic = 2 };
 
 // How to train. Strategies differ here; trainers know recipes and never strategies' names.
 struct Recipe {
@@ -86,6 +93,12 @@ struct Recipe {
   // with its own in the next round.
   bool share_a = true;
   bool share_b = true;
+  // Of each target's rank, how much is trained and has slots: the first rows of A and columns of B.
+  // What lies above is the release's, frozen. 0: all.
+  std::uint32_t trained_rank = 0;
+  DriftCorrection correction = DriftCorrection::kNone;
+  // The delta goes out times the power of the loss before training (q-FFL, Li et al. 2020).
+  float loss_power = 0;
   bool operator==(const Recipe&) const = default;
 };
 

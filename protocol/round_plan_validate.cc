@@ -35,6 +35,9 @@ Result<void> check_recipe(const Recipe& recipe) {
   }
   if (!recipe.train_a && !recipe.train_b) return refused("recipe", "trains neither A nor B");
   if (!recipe.share_a && !recipe.share_b) return refused("recipe", "shares neither A nor B");
+  if (!(recipe.loss_power >= 0 && recipe.loss_power <= 10)) {
+    return refused("recipe.loss_power", "is ", recipe.loss_power, "; it must be from 0 to 10");
+  }
   if (!(recipe.momentum >= 0 && recipe.momentum < 1)) {
     return refused("recipe.momentum", "is ", recipe.momentum, "; it must be from 0 to below 1");
   }

@@ -5,8 +5,8 @@
 #include <atomic>
 #include <map>
 
-#include "adapters/factor_choice.h"
 #include "client/local_trainer.h"
+#include "protocol/plan_encoding.h"
 #include "sim/attack.h"
 
 namespace coppice {
@@ -269,15 +269,15 @@ Result<Learned> TrainingLearner::encoded(PackClient& client) const {
   Learned learned;
   learned.tokens = client.tokens;
   if (client.keeps_delta) {
-    learned.delta =
-        all_values(start_->spec(), {plan_->recipe.share_a, plan_->recipe.share_b}, made.delta);
+    learned.delta = all_values(start_->spec(), shared_factors(plan_->recipe), made.delta);
   }
   learned.encoded = COPPICE_TRY(encode_delta(*plan_, client.assignment.id, std::move(made.delta),
                                              {.loss_before = made.loss_before,
                                               .loss_after = made.loss_after,
                                               .release_kept = false,
                                               .examples = made.examples,
-                                              .steps = made.steps}));
+                                              .steps = made.steps,
+                                              .curvature = made.curvature}));
   return learned;
 }
 

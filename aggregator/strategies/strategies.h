@@ -21,6 +21,7 @@ std::unique_ptr<Strategy> krum_strategy(const StrategySettings& settings);
 std::unique_ptr<Strategy> median(const StrategySettings& settings);
 std::unique_ptr<Strategy> multi_krum_strategy(const StrategySettings& settings);
 std::unique_ptr<Strategy> norm_bound_strategy(const StrategySettings& settings);
+std::unique_ptr<Strategy> qfedavg(const StrategySettings& settings);
 std::unique_ptr<Strategy> rfa_strategy(const StrategySettings& settings);
 std::unique_ptr<Strategy> rolora(const StrategySettings& settings);
 std::unique_ptr<Strategy> trimmed_mean_strategy(const StrategySettings& settings);

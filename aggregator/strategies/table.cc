@@ -16,6 +16,7 @@ struct Alias {
 constexpr Alias kAliases[] = {
     {"FedAvg", "fedavg"}, {"FedIT", "fedavg"},  {"FedProx", "fedprox"},
     {"FFA-LoRA", "ffa"},  {"RoLoRA", "rolora"}, {"FedNova", "fednova"},
+    {"QFedAvg", "qfedavg"},
 };
 
 std::span<const StrategyEntry> ours() {
@@ -30,6 +31,8 @@ std::span<const StrategyEntry> ours() {
                     "fedavg, with devices held near the received adapter", "", fedprox},
       StrategyEntry{"fednova", Need::kSum, "Wang et al. 2020",
                     "deltas count by step, whoever took more", "", fednova},
+      StrategyEntry{"qfedavg", Need::kSum, "q-FFL: Li et al. 2020",
+                    "devices with much loss pull harder", "loss_power", qfedavg},
       StrategyEntry{"fedavgm", Need::kSum, "Hsu, Qi, Brown 2019", "fedavg with server momentum",
                     "server_learning_rate|server_momentum", fedavgm},
       StrategyEntry{"fedadam", Need::kSum, "Reddi et al. 2021", "Adam on the mean delta",

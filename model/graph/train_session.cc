@@ -87,7 +87,7 @@ GraphTrainSession::GraphTrainSession(Transformer& transformer, std::vector<Train
     adapters_.add_frozen(transformer.base(), client, jobs[client].frozen);
     frozen_.push_back(std::move(jobs[client].frozen));
     values_.insert(values_.end(), start.begin(), start.end());
-    optimizers_.emplace_back(spec_, jobs[client].optimizer, start);
+    optimizers_.emplace_back(spec_, jobs[client]);
   }
   gradients_.resize(values_.size());
   bind_trainable(*spec_);

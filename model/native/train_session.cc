@@ -209,7 +209,7 @@ NativeTrainSession::NativeTrainSession(Transformer& transformer, const std::vect
     const auto start = job.start->values();
     clients_.push_back({.frozen = job.frozen,
                         .values = {start.begin(), start.end()},
-                        .optimizer = AdapterOptimizer(spec_, job.optimizer, start),
+                        .optimizer = AdapterOptimizer(spec_, job),
                         .lora = std::make_unique<ModelLora>(transformer.no_adapters())});
     Client& client = clients_.back();
     for (const AdapterUse& use : job.frozen) client.lora->add(use);

@@ -134,6 +134,25 @@ TEST(FedNova, DevicesThatTookMoreStepsPullNoHarder) {
               Each(::testing::DoubleNear(5, 1e-12)));
 }
 
+// Li et al. 2020, equation 6, on two devices with losses 1 and 3 and q = 2.
+TEST(QFedAvg, DevicesWithMuchLossPullHarder) {
+  const auto fair = strategy("qfedavg", {.loss_power = 2});
+  const RoundPlan plan = plan_of(*fair);
+  EXPECT_EQ(plan.recipe.loss_power, 2);
+  EXPECT_EQ(plan.slots.back().name, kMetricCurvature);
+  const Adapter current(spec());
+  const double little = 1, much = 9; // F^q
+  RoundSum sum = sum_of(filled(little * -1 + much * 1), 2);
+  sum.weighted_curvature = little + much; // of deltas too short to count
+  StrategyState state;
+  EXPECT_THAT(fair->step({plan, {&sum, 1}, current}, state).value(),
+              Each(::testing::DoubleNear(0.8, 1e-12)));
+  const auto even = strategy("qfedavg", {.loss_power = 0});
+  EXPECT_EQ(plan_of(*even).needed_version(), 1);
+  EXPECT_THAT(even->step({plan, {&sum, 1}, current}, state).value(),
+              Each(::testing::DoubleNear(4, 1e-12)));
+}
+
 // 16 honest updates within 0.01 of 1 and three hostile ones a thousand times as far on the other
 // side: what chooses or takes middles stays among the honest, what bounds lengths lets three of
 // nineteen pull back by no more than their number.
@@ -240,9 +259,15 @@ TEST(StrategyState, ReadsBackAsItWasWrittenAndRefusesWhatIsCut) {
 TEST(FactorChoice, WhatIsChosenComesBackInItsPlaces) {
   std::vector<float> all(spec()->parameters());
   for (std::size_t i = 0; i < all.size(); ++i) all[i] = static_cast<float>(i + 1);
-  for (const FactorChoice choice : {FactorChoice{true, true}, {true, false}, {false, true}}) {
+  for (const FactorChoice choice : {FactorChoice{true, true}, {true, false}, {false, true}, {true, true, 1},
+                                    {true, false, 1}, {false, true, 2}, {true, true, 100}}) {
     const auto chosen = chosen_values<float>(*spec(), choice, all);
     const auto back = all_values(*spec(), choice, chosen);
+    std::size_t wanted = 0;
+    for (const AdapterTarget& target : spec()->targets) {
+      wanted += choice.a_elements(target) + choice.b_elements(target);
+    }
+    EXPECT_EQ(chosen.size(), wanted);
     double sum = 0;
     for (std::size_t i = 0; i < all.size(); ++i) {
       EXPECT_TRUE(back[i] == 0 || back[i] == all[i]);

@@ -10,6 +10,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 
 namespace coppice::graph::packed {
 namespace {
@@ -30,19 +31,43 @@ at::Tensor mask_of_a(const AdapterSpec& spec, std::int64_t parameters) {
   return mask;
 }
 
+std::vector<float> rank_of_each(const AdapterSpec& spec) {
+  std::vector<float> ranks;
+  for (const AdapterTarget& target : spec.targets) {
+    for (std::size_t i = 0; i < target.a_elements(); ++i) {
+      ranks.push_back(static_cast<float>(i / target.in));
+    }
+    for (std::size_t i = 0; i < target.b_elements(); ++i) {
+      ranks.push_back(static_cast<float>(i % target.rank));
+    }
+  }
+  return ranks;
+}
+
+bool freezes(const OptimizerSettings& of) {
+  return !of.train_a || !of.train_b || of.trained_rank > 0;
+}
+
 } // namespace
 
-PackOptimizer::PackOptimizer(const AdapterSpec& spec, std::vector<OptimizerSettings> settings,
+PackOptimizer::PackOptimizer(const AdapterSpec& spec, std::span<const TrainJob> jobs,
                              at::Tensor values, const Compute& compute)
-    : settings_(std::move(settings)),
-      steps_(settings_.size()),
+    : steps_(jobs.size()),
       compute_(compute),
       values_(std::move(values)),
       first_(at::zeros_like(values_)),
       second_(at::zeros_like(values_)) {
+  for (const TrainJob& job : jobs) settings_.push_back(job.optimizer);
   if (any(settings_, [](const auto& of) { return of.proximal_mu > 0; })) start_ = values_.clone();
-  if (any(settings_, [](const auto& of) { return !of.train_a || !of.train_b; })) {
+  if (any(settings_, freezes)) {
     is_a_ = mask_of_a(spec, values_.size(1)).to(compute_.device);
+    rank_of_ = to_device(rank_of_each(spec), compute_).unsqueeze(0);
+  }
+  for (std::size_t client = 0; client < jobs.size(); ++client) {
+    if (!jobs[client].gradient_offset) continue;
+    if (!offset_.defined()) offset_ = at::zeros_like(values_);
+    offset_[static_cast<std::int64_t>(client)].copy_(
+        to_device(*jobs[client].gradient_offset, compute_));
   }
 }
 
@@ -62,16 +87,21 @@ at::Tensor PackOptimizer::column(std::span<const float> values) const {
 
 // (turns, P), true where a value moves.
 at::Tensor PackOptimizer::trained(std::span<const Turn> turns) const {
+  // How many of the ranks of A and of B.
   std::vector<float> a, b;
   for (const Turn& turn : turns) {
-    a.push_back(settings_[turn.client].train_a ? 1.0F : 0.0F);
-    b.push_back(settings_[turn.client].train_b ? 1.0F : 0.0F);
+    const OptimizerSettings& of = settings_[turn.client];
+    const float ranks = of.trained_rank > 0 ? static_cast<float>(of.trained_rank)
+                                            : std::numeric_limits<float>::infinity();
+    a.push_back(of.train_a ? ranks : 0.0F);
+    b.push_back(of.train_b ? ranks : 0.0F);
   }
-  return at::where(is_a_, column(a), column(b)).to(at::kBool);
+  return rank_of_.lt(at::where(is_a_, column(a), column(b)));
 }
 
 std::vector<double> PackOptimizer::prepare(std::span<const Turn> turns,
                                            at::Tensor& gradient) const {
+  if (offset_.defined()) gradient.add_(rows(offset_, turns));
   if (start_.defined()) {
     std::vector<float> pulls;
     for (const Turn& turn : turns) pulls.push_back(settings_[turn.client].proximal_mu);

@@ -19,7 +19,7 @@ class PackOptimizer {
  public:
   // `values` (K, P) float32 are the pack's adapters, in the order of Adapter::values(); step()
   // changes them in place.
-  PackOptimizer(const AdapterSpec& spec, std::vector<OptimizerSettings> settings, at::Tensor values,
+  PackOptimizer(const AdapterSpec& spec, std::span<const TrainJob> jobs, at::Tensor values,
                 const Compute& compute);
 
   // A client's rate of this step, as a factor of its setting. Only these clients have a step, in
@@ -28,7 +28,7 @@ class PackOptimizer {
     std::size_t client = 0;
     float rate_factor = 1.0F;
   };
-  // Adds the proximal pull to the gradient (turns, P) float32, clears what isn't trained, clips.
+  // Adds offset and proximal pull to the gradient (turns, P) float32, clears what isn't trained, clips.
   // Returns each client's L2 norm before clipping.
   std::vector<double> prepare(std::span<const Turn> turns, at::Tensor& gradient) const;
   void step(std::span<const Turn> turns, const at::Tensor& gradient);
@@ -61,7 +61,10 @@ class PackOptimizer {
   at::Tensor start_;  // with a proximal pull of any client
   at::Tensor first_;  // moments
   at::Tensor second_;
-  at::Tensor is_a_; // (1, P), 1 where a value belongs to an A; defined if any client freezes one
+  at::Tensor offset_; // (K, P), where any client has one
+  // (1, P) each, defined if any client freezes something: whether a value belongs to an A, and the
+  // row of A or column of B.
+  at::Tensor is_a_, rank_of_;
 };
 
 } // namespace coppice::graph::packed

@@ -107,16 +107,14 @@ PackedTrainSession::PackedTrainSession(Transformer& transformer, std::vector<Tra
       parameters_(static_cast<std::int64_t>(spec_->parameters())),
       frozen_(transformer.base().config()) {
   values_ = starting_values(jobs, parameters_, compute_);
-  std::vector<OptimizerSettings> settings;
   std::vector<std::vector<AdapterUse>> lists;
   for (TrainJob& job : jobs) {
-    settings.push_back(job.optimizer);
     trains_a_ = trains_a_ || job.optimizer.train_a;
     trains_b_ = trains_b_ || job.optimizer.train_b;
     lists.push_back(std::move(job.frozen));
   }
   add_frozen(frozen_, transformer, lists);
-  optimizer_ = std::make_unique<PackOptimizer>(*spec_, std::move(settings), values_, compute_);
+  optimizer_ = std::make_unique<PackOptimizer>(*spec_, jobs, values_, compute_);
 }
 
 at::Tensor PackedTrainSession::owners_of(const Pack& pack) const {
