@@ -56,7 +56,8 @@ std::vector<std::uint32_t> AggregatorRound::counted_by_group() const {
   const RunningSum* const running = sum();
   if (running == nullptr) return counts;
   for (const auto& [client, upload] : running->counted) {
-    counts[group_of_.empty() ? 0 : group_of_.at(client)] += 1;
+    const std::uint32_t group = group_of_.empty() ? 0 : group_of_.at(client);
+    counts[group] += secagg_ && secagg_->lost(group) ? 0 : 1;
   }
   return counts;
 }
@@ -70,19 +71,25 @@ Result<AggregatorRound> AggregatorRound::resume(StoredRound stored, Millis deadl
   COPPICE_CHECK(sum.elements.size() == elements);
   for (const auto& [client, upload] : sum.counted) round.members_[client] = MemberState::kCounted;
   if (round.plan_.sum.secure_aggregation) {
+    const std::uint32_t groups = round.plan_.sum.groups;
     if (stored.secagg.empty()) {
-      round.secagg_.emplace(round.secagg_context());
+      round.secagg_.emplace(round.secagg_context(), groups, round.group_of_);
     } else {
-      round.secagg_.emplace(
-          COPPICE_TRY(SecAggServer::restore(round.secagg_context(), stored.secagg)));
-      round.leave_behind();
+      round.secagg_.emplace(COPPICE_TRY(
+          SecAggGroups::restore(round.secagg_context(), groups, round.group_of_, stored.secagg)));
+      for (std::uint32_t group = 0; group < groups; ++group) round.leave_behind(group);
     }
-    const SecAggServerPhase& agreed = round.secagg_->phase();
-    if (std::holds_alternative<SecAggUnmasking>(agreed)) {
-      round.phase_ = Unmasking{std::move(sum)};
-      return round;
+    // Uploads come as soon as one group collects; all groups' sums are closed together.
+    bool collecting = false;
+    for (std::uint32_t group = 0; group < groups; ++group) {
+      const SecAggServerPhase& agreed = round.secagg_->machine(group).phase();
+      if (std::holds_alternative<SecAggUnmasking>(agreed)) {
+        round.phase_ = Unmasking{std::move(sum)};
+        return round;
+      }
+      collecting = collecting || std::holds_alternative<SecAggCollecting>(agreed);
     }
-    if (!std::holds_alternative<SecAggCollecting>(agreed)) {
+    if (!collecting) {
       round.phase_ = Agreeing{};
       return round;
     }
@@ -129,7 +136,7 @@ bool AggregatorRound::over() const {
 AggregatorRound::Actions AggregatorRound::on(const PlanCommitted&, Millis) {
   if (!std::holds_alternative<Planned>(phase_)) return {};
   if (plan_.sum.secure_aggregation) {
-    secagg_.emplace(secagg_context());
+    secagg_.emplace(secagg_context(), plan_.sum.groups, group_of_);
     phase_ = Agreeing{};
   } else {
     Collecting collecting;
@@ -170,7 +177,7 @@ AggregatorRound::Actions AggregatorRound::on(const MemberAnswered& event, Millis
     return {};
   member->second = event.accepted ? MemberState::kAccepted : MemberState::kDeclined;
   Actions actions;
-  if (secagg_ && !event.accepted) actions = follow(secagg_->member_gone(event.client));
+  if (secagg_ && !event.accepted) actions = member_gone(event.client);
   return and_then(std::move(actions), close_if_done(now));
 }
 
@@ -181,7 +188,7 @@ AggregatorRound::Actions AggregatorRound::on(const MemberLost& event, Millis now
       member->second == MemberState::kReported || member->second == MemberState::kCounted;
   if (!in_sum) member->second = MemberState::kLost;
   Actions actions;
-  if (secagg_) actions = follow(secagg_->member_gone(event.client)); // counted: it won't unmask
+  if (secagg_) actions = member_gone(event.client); // counted: it won't unmask
   return and_then(std::move(actions), close_if_done(now));
 }
 
@@ -198,7 +205,7 @@ AggregatorRound::Actions AggregatorRound::on(UploadArrived&& event, Millis) {
   }
   auto* const collecting = std::get_if<Collecting>(&phase_);
   if (collecting == nullptr) return {RefuseUpload{event.client, "the round takes no more uploads"}};
-  if (secagg_ && !secagg_->may_upload(event.client)) {
+  if (secagg_ && !secagg_->machine_of(event.client).may_upload(event.client)) {
     return {RefuseUpload{event.client, "this device has agreed on no masks in this round"}};
   }
   if (event.elements.size() != ring_elements_) {
@@ -237,10 +244,8 @@ AggregatorRound::Actions AggregatorRound::on(const CloseCommitted&, Millis) {
   auto* const closing = std::get_if<Closing>(&phase_);
   if (closing == nullptr) return {};
   if (secagg_) {
-    std::vector<ClientId> survivors;
-    for (const auto& [client, upload] : closing->sum.counted) survivors.push_back(client);
     phase_ = Unmasking{std::move(closing->sum)};
-    return follow(secagg_->close_sum(survivors));
+    return end_sums();
   }
   phase_ = Finalizing{std::move(closing->sum)};
   return {MakeRelease{}};
@@ -275,22 +280,26 @@ AggregatorRound::Actions AggregatorRound::on(const Tick&, Millis now) {
 // While a roster is gathered or uploads are collected; then secure aggregation's machine knows.
 bool AggregatorRound::awaits(const ClientId& client, MemberState state) const {
   if (!is_awaited(state) || !secagg_) return is_awaited(state);
-  if (std::holds_alternative<SecAggGathering>(secagg_->phase())) {
-    return !secagg_->in_roster(client);
-  }
-  return secagg_->may_upload(client);
+  const SecAggServer& machine = secagg_->machine_of(client);
+  if (std::holds_alternative<SecAggGathering>(machine.phase())) return !machine.in_roster(client);
+  return machine.may_upload(client);
 }
 
 std::vector<ClientId> AggregatorRound::awaited() const {
-  const bool unmasking = std::holds_alternative<Unmasking>(phase_);
-  const bool agreeing = std::holds_alternative<Agreeing>(phase_);
-  if (unmasking || (agreeing && !std::holds_alternative<SecAggGathering>(secagg_->phase()))) {
-    return secagg_->awaited();
-  }
+  if (std::holds_alternative<Unmasking>(phase_)) return secagg_->awaited();
   std::vector<ClientId> waiting;
-  if (!agreeing && !std::holds_alternative<Collecting>(phase_)) return waiting;
+  if (!std::holds_alternative<Agreeing>(phase_) && !std::holds_alternative<Collecting>(phase_)) {
+    return waiting;
+  }
   for (const auto& [client, state] : members_) {
     if (awaits(client, state)) waiting.push_back(client);
+  }
+  for (std::uint32_t group = 0; secagg_ && group < secagg_->size(); ++group) {
+    const SecAggServerPhase& agreed = secagg_->machine(group).phase();
+    if (std::holds_alternative<SecAggOpening>(agreed) ||
+        std::holds_alternative<SecAggSharing>(agreed)) {
+      append(waiting, secagg_->machine(group).awaited());
+    }
   }
   return waiting;
 }
@@ -299,7 +308,9 @@ std::vector<ClientId> AggregatorRound::awaited() const {
 // under way are waited for: their bytes are here. With secure aggregation never at the goal: who is
 // left out after sharing is a drop-out that must be recovered.
 AggregatorRound::Actions AggregatorRound::close_if_done(Millis now) {
-  if (secagg_ && !std::holds_alternative<Collecting>(phase_)) return advance(now);
+  if (secagg_ && (secagg_->agreeing() || !std::holds_alternative<Collecting>(phase_))) {
+    return advance(now);
+  }
   auto* const collecting = std::get_if<Collecting>(&phase_);
   if (collecting == nullptr || !collecting->sum.uncommitted.empty()) return {};
   const std::size_t counted = collecting->sum.counted.size();

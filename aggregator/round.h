@@ -10,9 +10,10 @@
 // client only; the round is lost only below its threshold or past its deadline, and then whole
 // (PROTOCOL: uploads, crashes, exactly once).
 //
-// With secure aggregation a machine of its own (protocol/secagg_server.h) runs inside, from the
-// plan's commit to the unmasked sum: the uploads that are added are masked, and nothing is decoded
-// before the survivors have helped to unmask. Parts: round.cc, round_secagg.cc. Thread-compatible.
+// With secure aggregation machines of its own (aggregator/secagg_groups.h) run inside, one a group,
+// from the plan's commit to the unmasked sums: the uploads that are added are masked, and nothing
+// is decoded before the survivors have helped to unmask. A group whose machine is lost is left out.
+// Parts: round.cc, round_secagg.cc. Thread-compatible.
 #pragma once
 
 #include <map>
@@ -24,11 +25,11 @@
 #include <variant>
 #include <vector>
 
+#include "aggregator/secagg_groups.h"
 #include "base/clock.h"
 #include "base/ids.h"
 #include "protocol/round_plan.h"
 #include "protocol/round_schedule.h"
-#include "protocol/secagg_server.h"
 
 namespace coppice {
 
@@ -155,8 +156,12 @@ struct SendAgreement {
   ClientId client;
   SecAggDraft draft;
 };
-struct UnmaskSum { // apply these masks to the sum; then SumUnmasked
-  std::shared_ptr<const std::vector<SignedSeed>> masks;
+struct GroupMasks {
+  std::uint32_t group = 0;
+  std::vector<SignedSeed> seeds;
+};
+struct UnmaskSum { // apply these masks (unmask_groups()); then SumUnmasked
+  std::shared_ptr<const std::vector<GroupMasks>> masks; // of the groups that aren't lost
 };
 struct CommitClose {}; // the survivors' list; then CloseCommitted
 struct MakeRelease {}; // then ReleaseCommitted or FinalizeFailed
@@ -177,7 +182,7 @@ struct StoredRound {
   std::vector<std::uint32_t> sum; // empty if nothing was counted
   std::map<ClientId, Sha256> counted;
   bool closed = false; // the survivors' list was committed
-  Bytes secagg;        // SecAggServer::serialize(); empty before a roster was committed
+  Bytes secagg;        // SecAggGroups::serialize(); empty before a roster was committed
 };
 
 class AggregatorRound {
@@ -203,9 +208,9 @@ class AggregatorRound {
   const std::map<ClientId, MemberState>& members() const { return members_; }
   // The running sum, in phases that have one; else null.
   const RunningSum* sum() const;
-  const SecAggServer* secagg() const { return secagg_ ? &*secagg_ : nullptr; }
+  const SecAggGroups* secagg() const { return secagg_ ? &*secagg_ : nullptr; }
   std::size_t count(MemberState state) const;
-  // Counted devices of each of the plan's groups, in phases with a sum.
+  // Counted devices of each of the plan's groups, in phases with a sum; 0 of a lost group.
   std::vector<std::uint32_t> counted_by_group() const;
   // Whom the present phase waits for: their keys, nonces, shares, uploads, or what unmasks the sum.
   std::vector<ClientId> awaited() const;
@@ -230,13 +235,18 @@ class AggregatorRound {
 
   void assign_groups();
   Actions close_if_done(Millis now);
+  Actions end_sums();
   bool awaits(const ClientId& client, MemberState state) const;
   // round_secagg.cc
   SecAggServerContext secagg_context() const;
   Actions member_back(const ClientId& client, MemberState& state);
-  Actions follow(SecAggServer::Actions wanted);
+  Actions follow(std::uint32_t group, SecAggServer::Actions wanted);
+  Actions lose(std::uint32_t group, const std::string& reason);
+  Actions unmask_when_all_can();
   Actions advance(Millis now);
-  void leave_behind();
+  Actions advance(std::uint32_t group, Millis gone);
+  void leave_behind(std::uint32_t group);
+  Actions member_gone(const ClientId& client);
   Actions abandon(std::string reason);
 
   RoundPlan plan_;
@@ -244,11 +254,16 @@ class AggregatorRound {
   std::size_t ring_elements_ = 0;
   Millis deadline_;
   std::map<ClientId, MemberState> members_;
-  std::map<ClientId, std::uint32_t> group_of_; // with several groups
+  GroupOf group_of_; // with several groups
   RoundPhase phase_ = Planned{};
   const SecAggPrimitives* primitives_;
-  std::optional<SecAggServer> secagg_; // from the plan's commit on, where the plan has it
+  std::optional<SecAggGroups> secagg_; // from the plan's commit on, where the plan has it
+  std::vector<GroupMasks> unmasked_;   // of the groups that have finished
 };
+
+// The plan's groups without their masks; zeros where a group is in none. At most so many threads.
+void unmask_groups(const RoundPlan& plan, const UnmaskSum& order, std::span<std::uint32_t> elements,
+                   unsigned threads = 1);
 
 // The slots' own widths: sum[i] = (sum[i] + upload[i]) mod 2^(its slot's bits).
 void add_upload(const std::vector<Slot>& slots, std::span<std::uint32_t> sum,

@@ -88,7 +88,8 @@ Result<void> AggregatorService::handle_arrival(Arrival arrival) {
   }
   cohort_.heard(client, now());
   // What secure aggregation wants of it went nowhere while this socket was away.
-  const bool awaited = round_ && round_->secagg() != nullptr && round_->secagg()->in_roster(client);
+  const bool awaited = round_ && round_->secagg() != nullptr &&
+                       round_->secagg()->machine_of(client).in_roster(client);
   if (fresh && from.channel == Channel::kBulk && awaited) {
     COPPICE_TRY(feed(MemberConnected{client}));
   }

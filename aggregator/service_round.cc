@@ -11,7 +11,6 @@
 #include "crypto/hash.h"
 #include "crypto/secret_random.h"
 #include "formats/json.h"
-#include "protocol/secagg_masking.h"
 #include "protocol/slot_noise.h"
 
 namespace coppice {
@@ -201,7 +200,7 @@ Result<void> AggregatorService::carry_out(const RoundAction& action,
     if (!secagg_unsaved_) send_secagg(secagg->client, secagg->draft());
   } else if (const auto* unmask = std::get_if<UnmaskSum>(&action)) {
     std::vector<std::uint32_t> elements = round_->sum()->elements;
-    apply_masks(plan.slots, *unmask->masks, elements, std::thread::hardware_concurrency());
+    unmask_groups(plan, *unmask, elements, std::thread::hardware_concurrency());
     events.emplace_back(SumUnmasked{std::move(elements)});
   } else if (std::holds_alternative<CommitClose>(action)) {
     std::optional<SpendRecord> spend;

@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "client/gate.h"
 
-#include <array>
-
 #include "base/text.h"
 
 namespace coppice {
@@ -26,40 +24,46 @@ const char* served_name(Served served) {
   switch (served) {
     case Served::kBase: return "base";
     case Served::kShared: return "shared";
-    case Served::kSharedAndPersonal: return "shared + personal";
+    case Served::kPersonal: return "personal";
   }
   return "unknown";
 }
 
-Result<GateOutcome> judge_adapters(Engine& engine, const Adapter& shared, const Adapter* personal,
+std::vector<AdapterUse> personal_uses(PersonalMethod method, const Adapter& shared,
+                                      const Adapter& personal) {
+  if (method == PersonalMethod::kDual) return {{&shared, 1.0F}, {&personal, 1.0F}};
+  return {{&personal, 1.0F}};
+}
+
+Result<GateOutcome> judge_adapters(Engine& engine, const Candidates& candidates,
                                    const ExampleSet& examples) {
   GateOutcome outcome;
   outcome.base = COPPICE_TRY(nats_per_token(engine, {}, examples.gate));
-  const std::array below{AdapterUse{&shared, 1.0F}};
-  outcome.shared = COPPICE_TRY(nats_per_token(engine, below, examples.gate));
+  const AdapterUse shared{&candidates.shared, 1.0F};
+  outcome.shared = COPPICE_TRY(nats_per_token(engine, {&shared, 1}, examples.gate));
   double best = outcome.base;
   if (outcome.shared < best) {
     best = outcome.shared;
     outcome.served = Served::kShared;
   }
-  if (personal != nullptr) {
-    const std::array both{AdapterUse{&shared, 1.0F}, AdapterUse{personal, 1.0F}};
-    outcome.personal = COPPICE_TRY(nats_per_token(engine, both, examples.gate));
-    if (*outcome.personal < best) outcome.served = Served::kSharedAndPersonal;
+  if (candidates.personal != nullptr) {
+    const auto uses = personal_uses(candidates.method, candidates.shared, *candidates.personal);
+    outcome.personal = COPPICE_TRY(nats_per_token(engine, uses, examples.gate));
+    if (*outcome.personal < best) outcome.served = Served::kPersonal;
   }
   return outcome;
 }
 
-Result<Report> report_adapters(Engine& engine, const Adapter& shared, const Adapter* personal,
+Result<Report> report_adapters(Engine& engine, const Candidates& candidates,
                                const ExampleSet& examples) {
   Report made;
   for (const TokenizedDocument& document : examples.report) made.bytes += document.bytes;
   made.base = COPPICE_TRY(bits_per_byte_of(engine, {}, examples.report));
-  const std::array below{AdapterUse{&shared, 1.0F}};
-  made.shared = COPPICE_TRY(bits_per_byte_of(engine, below, examples.report));
-  if (personal != nullptr) {
-    const std::array both{AdapterUse{&shared, 1.0F}, AdapterUse{personal, 1.0F}};
-    made.personal = COPPICE_TRY(bits_per_byte_of(engine, both, examples.report));
+  const AdapterUse shared{&candidates.shared, 1.0F};
+  made.shared = COPPICE_TRY(bits_per_byte_of(engine, {&shared, 1}, examples.report));
+  if (candidates.personal != nullptr) {
+    const auto uses = personal_uses(candidates.method, candidates.shared, *candidates.personal);
+    made.personal = COPPICE_TRY(bits_per_byte_of(engine, uses, examples.report));
   }
   return made;
 }
@@ -67,21 +71,28 @@ Result<Report> report_adapters(Engine& engine, const Adapter& shared, const Adap
 Result<TrainRequest> personal_training(const Adapter& shared, const Sha256& shared_hash,
                                        const PersonalSettings& settings,
                                        std::function<Millis()> now) {
+  std::uint64_t seed = 0;
+  std::memcpy(&seed, shared_hash.bytes.data(), sizeof(seed));
+  TrainRequest request{.recipe = settings.recipe,
+                       .randomness = {.experiment = seed, .purpose = RandomPurpose::kBatchOrder},
+                       .frozen = {},
+                       .start = {},
+                       .now = std::move(now),
+                       .on_step = {}};
+  if (settings.method != PersonalMethod::kDual) {
+    request.start = std::make_shared<const Adapter>(shared);
+    return request;
+  }
   AdapterSpec spec = shared.spec();
   for (AdapterTarget& target : spec.targets) {
     target.rank = settings.rank;
     target.alpha = settings.alpha;
   }
   COPPICE_TRY(spec.validate());
-  std::uint64_t seed = 0;
-  std::memcpy(&seed, shared_hash.bytes.data(), sizeof(seed));
-  return TrainRequest{.recipe = settings.recipe,
-                      .randomness = {.experiment = seed, .purpose = RandomPurpose::kBatchOrder},
-                      .frozen = {{&shared, 1.0F}},
-                      .start = std::make_shared<const Adapter>(Adapter::initial(
-                          std::make_shared<const AdapterSpec>(std::move(spec)), seed)),
-                      .now = std::move(now),
-                      .on_step = {}};
+  request.frozen = {{&shared, 1.0F}};
+  request.start = std::make_shared<const Adapter>(
+      Adapter::initial(std::make_shared<const AdapterSpec>(std::move(spec)), seed));
+  return request;
 }
 
 Result<TrainOutcome> train_personal_adapter(Engine& engine, const Adapter& shared,

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Which adapters help on a device's own text, and an own one on top of the shared adapter.
 //
-// The gate scores base, shared, and shared + personal on gate text; the best serves. Figures for
+// The gate scores base, shared and personal on gate text; the best serves. Figures for
 // people come from report text, and nothing selects on them. Functions of engine, adapters and
 // text, without disk: client/serving.h keeps their results, the simulator its own. For one thread
 // at a time per engine.
@@ -16,15 +16,15 @@
 
 namespace coppice {
 
-enum class Served { kBase, kShared, kSharedAndPersonal };
-const char* served_name(Served served); // "base", "shared", "shared + personal"
+enum class Served { kBase, kShared, kPersonal };
+const char* served_name(Served served); // "base", "shared", "personal"
 
 struct GateOutcome {
   Served served = Served::kBase;
   AdapterVersion version; // of the shared adapter that was judged
   double base = 0;        // nats a token on gate text
   double shared = 0;
-  std::optional<double> personal; // shared + personal; none while there is no fresh one
+  std::optional<double> personal; // none while there is no fresh one
   bool release_kept() const { return served != Served::kBase; }
 };
 
@@ -37,14 +37,24 @@ struct Report {
   std::uint64_t bytes = 0;
 };
 
-// `personal` may be null. The caller fills in `version`.
-Result<GateOutcome> judge_adapters(Engine& engine, const Adapter& shared, const Adapter* personal,
+// The adapters that serve where the personal one does: both, or it alone. They must outlive it.
+std::vector<AdapterUse> personal_uses(PersonalMethod method, const Adapter& shared,
+                                      const Adapter& personal);
+
+// What is judged; must outlive the call.
+struct Candidates {
+  const Adapter& shared;
+  const Adapter* personal = nullptr; // null: none
+  PersonalMethod method = PersonalMethod::kDual;
+};
+// The caller fills in `version`.
+Result<GateOutcome> judge_adapters(Engine& engine, const Candidates& candidates,
                                    const ExampleSet& examples);
-Result<Report> report_adapters(Engine& engine, const Adapter& shared, const Adapter* personal,
+Result<Report> report_adapters(Engine& engine, const Candidates& candidates,
                                const ExampleSet& examples);
 
-// What a personal adapter trains on top of the shared one, which must outlive it: of its targets,
-// with the settings' rank. Initial values and batches follow from `shared_hash` alone.
+// The training of a personal adapter from the shared one, which must outlive it: of its targets.
+// Initial values and batches follow from `shared_hash` alone.
 Result<TrainRequest> personal_training(const Adapter& shared, const Sha256& shared_hash,
                                        const PersonalSettings& settings,
                                        std::function<Millis()> now);

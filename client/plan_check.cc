@@ -12,9 +12,12 @@ std::optional<std::string> below_floor(const RoundPlan& plan, const OwnerFloors&
   if (floors.require_secure_aggregation && !plan.sum.secure_aggregation) {
     return "the plan has no secure aggregation, which the owner requires";
   }
-  if (plan.sum.min_survivors < floors.min_survivors) {
-    return cat("the plan would release a sum over ", plan.sum.min_survivors,
-               " devices, the owner's floor is ", floors.min_survivors);
+  // What is hidden is hidden in the sum of a group.
+  const std::uint32_t fewest =
+      plan.sum.secure_aggregation ? plan.sum.group_survivors() : plan.sum.min_survivors;
+  if (fewest < floors.min_survivors) {
+    return cat("the plan would release a sum over ", fewest, " devices, the owner's floor is ",
+               floors.min_survivors);
   }
   const std::uint32_t limit_s = floors.max_minutes * 60;
   if (limit_s > 0 && (plan.recipe.max_seconds == 0 || plan.recipe.max_seconds > limit_s)) {

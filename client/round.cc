@@ -129,7 +129,7 @@ DeviceRound::Actions DeviceRound::on(const Trained& event, Millis) {
   const SumTerms sum = preparing.plan.sum;
   phase_ = std::move(preparing);
   if (!sum.secure_aggregation) return seal();
-  marks_.min_survivors = std::max(sum.min_survivors, identity_.min_survivors);
+  marks_.min_survivors = std::max(sum.group_survivors(), identity_.min_survivors);
   secagg_.emplace(context_of(identity_, event.plan_hash, sum.graph(), marks_.min_survivors));
   return follow(secagg_->start());
 }

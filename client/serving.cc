@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "client/serving.h"
 
-#include <array>
-
 #include "adapters/adapter_file.h"
 #include "adapters/gguf_adapter.h"
 #include "base/text.h"
@@ -14,9 +12,25 @@ namespace {
 
 constexpr std::size_t kMaxPersonalBytes = std::size_t{1} << 30U;
 
+// What a personal adapter is only good with. The dual one's is the shared adapter's hash alone.
+Sha256 personal_ground(const Sha256& shared_hash, PersonalMethod method) {
+  if (method == PersonalMethod::kDual) return shared_hash;
+  ByteWriter writer;
+  writer.put_raw(shared_hash.span());
+  writer.put(static_cast<std::uint8_t>(method));
+  return sha256(writer.bytes());
+}
+
+Result<Adapter> stacked_uses(std::span<const AdapterUse> uses) {
+  std::vector<const Adapter*> adapters;
+  for (const AdapterUse& use : uses) adapters.push_back(use.adapter);
+  if (adapters.size() == 1) return *adapters.front();
+  return stack_adapters(adapters);
+}
+
 } // namespace
 
-// personal/adapter: the hash of the shared adapter below, then serialize_adapter()'s bytes.
+// personal/adapter: personal_ground(), then serialize_adapter()'s bytes.
 Result<std::optional<PersonalAdapter>> Serving::personal() const {
   const fs::path path = folder_.directory() / "personal" / "adapter";
   if (!fs::exists(path)) return std::optional<PersonalAdapter>{};
@@ -31,7 +45,8 @@ Result<std::optional<PersonalAdapter>> Serving::personal() const {
 
 Result<std::optional<PersonalAdapter>> Serving::fresh_personal(const SharedAdapter& shared) const {
   auto found = COPPICE_TRY(personal());
-  if (found && found->stands_on != shared.release.adapter_hash) found.reset();
+  const Sha256 ground = personal_ground(shared.release.adapter_hash, settings_.personal.method);
+  if (found && found->stands_on != ground) found.reset();
   return found;
 }
 
@@ -48,7 +63,7 @@ Result<TrainOutcome> Serving::train_personal(Engine& engine, const SharedAdapter
       train_personal_adapter(engine, shared.adapter, shared.release.adapter_hash,
                              settings_.personal, examples, std::move(now), stop, checkpoint));
   ByteWriter writer;
-  writer.put_raw(shared.release.adapter_hash.span());
+  writer.put_raw(personal_ground(shared.release.adapter_hash, settings_.personal.method).span());
   writer.put_raw(serialize_adapter(outcome.adapter));
   COPPICE_TRY(write_file_atomically(folder_.directory() / "personal" / "adapter", writer.bytes(),
                                     FileMode::kPrivate));
@@ -56,11 +71,18 @@ Result<TrainOutcome> Serving::train_personal(Engine& engine, const SharedAdapter
   return outcome;
 }
 
+Candidates Serving::candidates(const SharedAdapter& shared,
+                               const std::optional<PersonalAdapter>& personal) const {
+  return {.shared = shared.adapter,
+          .personal = personal ? &personal->adapter : nullptr,
+          .method = settings_.personal.method};
+}
+
 Result<GateOutcome> Serving::gate(Engine& engine, const SharedAdapter& shared,
                                   const ExampleSet& examples) const {
   const auto personal_adapter = COPPICE_TRY(fresh_personal(shared));
-  GateOutcome outcome = COPPICE_TRY(judge_adapters(
-      engine, shared.adapter, personal_adapter ? &personal_adapter->adapter : nullptr, examples));
+  GateOutcome outcome =
+      COPPICE_TRY(judge_adapters(engine, candidates(shared, personal_adapter), examples));
   outcome.version = shared.release.version;
   COPPICE_TRY(write_current(shared, outcome.served));
   Json json{{"served", static_cast<int>(outcome.served)},
@@ -94,8 +116,8 @@ std::optional<GateOutcome> Serving::last_gate() const {
 Result<Report> Serving::report(Engine& engine, const SharedAdapter& shared,
                                const ExampleSet& examples) const {
   const auto personal_adapter = COPPICE_TRY(fresh_personal(shared));
-  Report made = COPPICE_TRY(report_adapters(
-      engine, shared.adapter, personal_adapter ? &personal_adapter->adapter : nullptr, examples));
+  Report made =
+      COPPICE_TRY(report_adapters(engine, candidates(shared, personal_adapter), examples));
   made.version = shared.release.version;
   Json json{{"version", made.version.value},
             {"base", made.base},
@@ -113,8 +135,8 @@ Result<std::optional<Adapter>> Serving::served_adapter(const SharedAdapter& shar
   if (decision->served == Served::kShared) return std::optional<Adapter>{shared.adapter};
   const auto personal_adapter = COPPICE_TRY(fresh_personal(shared));
   if (!personal_adapter) return std::optional<Adapter>{shared.adapter};
-  const std::array<const Adapter*, 2> both{&shared.adapter, &personal_adapter->adapter};
-  return std::optional<Adapter>{COPPICE_TRY(stack_adapters(both))};
+  return std::optional<Adapter>{COPPICE_TRY(stacked_uses(
+      personal_uses(settings_.personal.method, shared.adapter, personal_adapter->adapter)))};
 }
 
 // An adapter that changes nothing where the base serves: llama.cpp can always be pointed at the
@@ -127,8 +149,9 @@ Result<void> Serving::write_current(const SharedAdapter& shared, Served served) 
   if (served == Served::kShared) return write_gguf_adapter(path, shared.adapter);
   const auto personal_adapter = COPPICE_TRY(fresh_personal(shared));
   COPPICE_CHECK(personal_adapter.has_value());
-  const std::array<const Adapter*, 2> both{&shared.adapter, &personal_adapter->adapter};
-  return write_gguf_adapter(path, COPPICE_TRY(stack_adapters(both)));
+  return write_gguf_adapter(
+      path, COPPICE_TRY(stacked_uses(personal_uses(settings_.personal.method, shared.adapter,
+                                                   personal_adapter->adapter))));
 }
 
 } // namespace coppice

@@ -2,8 +2,8 @@
 // What the device serves with, kept on its disk: the gate's decision, the personal adapter, the
 // report, and the file for llama.cpp.
 //
-// The personal adapter is an own adapter on top of one release; another release makes it stale, and
-// it is set aside until it is trained anew. Not thread-safe: one worker uses it.
+// The personal adapter belongs to one release and one [personal] method; another makes it stale,
+// and it is set aside until it is trained anew. Not thread-safe: one worker uses it.
 #pragma once
 
 #include <atomic>
@@ -18,7 +18,7 @@ namespace coppice {
 
 struct PersonalAdapter {
   Adapter adapter;
-  Sha256 stands_on; // hash of the shared adapter below it
+  Sha256 stands_on; // personal_ground() of the shared adapter that it was trained from
 };
 
 class Serving {
@@ -27,7 +27,7 @@ class Serving {
       : folder_(folder), settings_(settings) {}
 
   Result<std::optional<PersonalAdapter>> personal() const;
-  // Trains a personal adapter on top of `shared` and stores it, with the shared adapter's hash.
+  // Trains a personal adapter from `shared` and stores it.
   // When it is stopped, the next call for that release goes on from there.
   Result<TrainOutcome> train_personal(Engine& engine, const SharedAdapter& shared,
                                       const ExampleSet& examples, std::function<Millis()> now,
@@ -44,6 +44,8 @@ class Serving {
 
  private:
   Result<std::optional<PersonalAdapter>> fresh_personal(const SharedAdapter& shared) const;
+  Candidates candidates(const SharedAdapter& shared,
+                        const std::optional<PersonalAdapter>& personal) const;
   Result<void> write_current(const SharedAdapter& shared, Served served) const;
 
   const DeviceFolder& folder_;

@@ -55,8 +55,13 @@ constexpr KeySpec kKeys[] = {
     {"resources", "nice", kInt, "10", "Priority given up while working, as of nice(1).", 0, 19},
 
     {"personal", "enabled", kBool, "true", "Train an adapter that never leaves this device."},
-    {"personal", "r", kInt, "8", "Its rank.", 1, 512},
-    {"personal", "lora_alpha", kFloat, "16", "Its scale: alpha / r.", 1e-3, 1e4},
+    {"personal", "method", kChoice, "dual",
+     "dual: on top of the shared adapter; finetune: a copy of it, trained further; ditto: a copy "
+     "that is pulled back to it.",
+     -INFINITY, INFINITY, "dual|finetune|ditto"},
+    {"personal", "ditto_lambda", kFloat, "0.1", "How strongly ditto pulls.", 1e-6, 1e3},
+    {"personal", "r", kInt, "8", "Its rank, where it is dual.", 1, 512},
+    {"personal", "lora_alpha", kFloat, "16", "Its scale, where it is dual: alpha / r.", 1e-3, 1e4},
     {"personal", "learning_rate", kFloat, "0.002", "AdamW's step size.", 1e-7, 1},
     {"personal", "max_steps", kInt, "60", "Optimizer steps at most.", 1, 1e6},
     {"personal", "max_seconds", kInt, "0", "Time at most; 0: no limit.", 0, 1e6, "", "seconds"},
@@ -79,6 +84,12 @@ PersonalSettings personal_settings(const Settings& settings) {
   };
   PersonalSettings personal;
   personal.enabled = settings.get_bool("personal.enabled");
+  const std::string& method = settings.get_string("personal.method");
+  if (method == "finetune") personal.method = PersonalMethod::kFinetune;
+  if (method == "ditto") {
+    personal.method = PersonalMethod::kDitto;
+    personal.recipe.proximal_mu = static_cast<float>(settings.get_float("personal.ditto_lambda"));
+  }
   personal.rank = count("personal.r");
   personal.alpha = static_cast<float>(settings.get_float("personal.lora_alpha"));
   personal.recipe.learning_rate = static_cast<float>(settings.get_float("personal.learning_rate"));

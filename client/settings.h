@@ -31,11 +31,19 @@ struct ResourceSettings {
   Millis checkpoint_every{60'000}; // of training under way; 0: only when it pauses
 };
 
+// How the personal adapter stands to the shared one.
+enum class PersonalMethod : std::uint8_t {
+  kDual,     // an adapter of its own on top of it (FedDPA, Yang et al. 2024)
+  kFinetune, // its copy, trained further, in its place
+  kDitto,    // a copy that is pulled back to it (Ditto, Li et al. 2021), in its place
+};
+
 struct PersonalSettings {
   bool enabled = true;
-  std::uint32_t rank = 8;
+  PersonalMethod method = PersonalMethod::kDual;
+  std::uint32_t rank = 8; // rank and alpha of kDual; copies have the shared adapter's
   float alpha = 16;
-  Recipe recipe;
+  Recipe recipe;        // its proximal_mu is Ditto's lambda
   Millis after_idle{0}; // trained when no round came for this long after a release
 };
 

@@ -6,6 +6,7 @@
 // different plans can't be summed. Plain data. Thread-compatible.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <string>
 #include <vector>
@@ -118,11 +119,16 @@ struct SumTerms {
   double dropout_fraction = 0.1; // of the roster, after it is closed
   ServerModel server = ServerModel::kSemiMalicious;
   // Sums that the aggregator makes apart, each over its share of the devices: as many as `cohort`
-  // shows it each device's own delta.
+  // shows it each device's own delta. With secure aggregation each is masked and unmasked by
+  // itself, and has kMinMembers devices at least.
   std::uint32_t groups = 1;
   bool operator==(const SumTerms&) const = default;
 
   std::uint32_t smallest_group() const { return cohort / groups; }
+  // A group's sum over fewer is left out: its share of min_survivors, and never one device alone.
+  std::uint32_t group_survivors() const {
+    return groups == 1 ? min_survivors : std::max(2U, (min_survivors + groups - 1) / groups);
+  }
   GraphAssumptions graph() const {
     return {.corrupt = corrupt_fraction, .dropout = dropout_fraction, .server = server};
   }

@@ -91,9 +91,10 @@ Result<void> check_sum_terms(const SumTerms& sum) {
     return refused("sum.groups", "is ", sum.groups, "; it must be from 1 to the cohort's ",
                    sum.cohort);
   }
-  if (sum.groups > 1 && sum.secure_aggregation) {
-    return refused("sum.groups", "is ", sum.groups,
-                   ", and under secure aggregation there is one sum");
+  if (sum.groups > 1 && sum.secure_aggregation && sum.smallest_group() < kMinMembers) {
+    return refused("sum.groups", "of ", sum.groups, " leave groups of ", sum.smallest_group(),
+                   " devices; secure aggregation hides a device among ", kMinMembers,
+                   " at least: make the cohort or strategy.bucket larger");
   }
   return {};
 }

@@ -73,7 +73,7 @@ double ClientScore::served_bits_per_byte() const {
   switch (gate.served) {
     case Served::kBase: return report.base;
     case Served::kShared: return report.shared;
-    case Served::kSharedAndPersonal: return report.personal.value_or(report.shared);
+    case Served::kPersonal: return report.personal.value_or(report.shared);
   }
   return report.base;
 }
@@ -289,8 +289,9 @@ Result<std::vector<ClientScore>> Evaluation::score_some(Engine& engine,
         ClientScore{.client = clients[i], .gate = {}, .report = {}, .local = {}});
     for (const TokenizedDocument& document : examples[i].train) made.train_bytes += document.bytes;
     const Adapter* const own = personal[i] ? &*personal[i] : nullptr;
-    made.gate = COPPICE_TRY(judge_adapters(engine, shared, own, examples[i]));
-    made.report = COPPICE_TRY(report_adapters(engine, shared, own, examples[i]));
+    const Candidates candidates{shared, own, scenario_.personal.method};
+    made.gate = COPPICE_TRY(judge_adapters(engine, candidates, examples[i]));
+    made.report = COPPICE_TRY(report_adapters(engine, candidates, examples[i]));
     if (!local[i]) continue;
     const AdapterUse use{&*local[i], 1.0F};
     const TextScore scored = COPPICE_TRY(score_documents(engine, {&use, 1}, examples[i].report));

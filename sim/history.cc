@@ -220,7 +220,7 @@ void History::check_end() {
           cat("round ", id, " didn't end by its deadline; it is ",
               here ? round_->phase_name() : "not there",
               here && round_->secagg() != nullptr ? ", its masks " : "",
-              here && round_->secagg() != nullptr ? round_->secagg()->phase_name() : ""));
+              here && round_->secagg() != nullptr ? round_->secagg()->slowest().phase_name() : ""));
     }
     if (settings_.must_release && round.status != RoundOnDisk::Status::kReleased) {
       observer_.broken(cat("round ", id, " was abandoned in calm weather"));

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // The round's actions carried out, as aggregator/service_round.cc does.
 #include "base/text.h"
-#include "protocol/secagg_masking.h"
 #include "sim/history.h"
 
 namespace coppice {
@@ -163,7 +162,7 @@ bool History::commit_secagg(const Bytes& state) {
     return false;
   }
   StoredRound& stored = running()->stored;
-  const SecAggServerPhase& phase = round_->secagg()->phase();
+  const SecAggServerPhase& phase = round_->secagg()->slowest().phase();
   if (std::holds_alternative<SecAggOpening>(phase) &&
       planted(PlantedBug::kAggregatorForgetsRoster)) {
     return true;
@@ -186,9 +185,10 @@ void History::unmask(const UnmaskSum& action, std::vector<RoundEvent>& events) {
   if (planted(PlantedBug::kAggregatorUnmasksOlderSum) && !older_sum_.empty()) {
     elements = older_sum_;
   }
-  const auto& unmasked = *action.masks;
-  counts_.recovered += unmasked.size() > sum.counted.size() ? 1 : 0;
-  apply_masks(plan_->slots, unmasked, elements);
+  std::size_t seeds = 0;
+  for (const GroupMasks& group : *action.masks) seeds += group.seeds.size();
+  counts_.recovered += seeds > sum.counted.size() ? 1 : 0;
+  unmask_groups(*plan_, action, elements);
   events.emplace_back(SumUnmasked{std::move(elements)});
 }
 

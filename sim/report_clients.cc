@@ -245,7 +245,7 @@ std::string clients_section(const ReportRuns& runs) {
   return section_html(
       "Clients",
       "Each client's own report text, which nothing was trained or chosen on. What serves is base, "
-      "shared or shared with personal, as the client's gate chose on other text. The worst decile "
+      "shared or personal, as the client's gate chose on other text. The worst decile "
       "is the mean of the tenth of clients with the highest figures.",
       grid_html(figures) + tables);
 }

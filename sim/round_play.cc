@@ -165,7 +165,7 @@ Result<void> RoundPlay::carry_out(const RoundAction& action, std::deque<RoundEve
               {.kind = Kind::kSecAggToDevice, .number = put_letter(std::move(message))});
   } else if (const auto* unmask = std::get_if<UnmaskSum>(&action)) {
     std::vector<std::uint32_t> elements = round_->sum()->elements;
-    apply_masks(machine_plan_.slots, *unmask->masks, elements);
+    unmask_groups(machine_plan_, *unmask, elements);
     events.emplace_back(SumUnmasked{std::move(elements)});
   } else if (std::holds_alternative<CommitClose>(action)) {
     events.emplace_back(CloseCommitted{});

@@ -14,7 +14,7 @@ namespace {
 constexpr ClientMeasure kMeasures[] = {
     {"base", [](const ClientEvent& client) { return client.base; }},
     {"shared", [](const ClientEvent& client) { return client.shared; }},
-    {"shared + personal", [](const ClientEvent& client) { return client.personal; }},
+    {"personal", [](const ClientEvent& client) { return client.personal; }},
     {"what serves", served_bits},
     {"local only", [](const ClientEvent& client) { return client.local; }},
 };
@@ -58,7 +58,7 @@ Distribution distribution_of(std::vector<double> values) {
 double served_bits(const ClientEvent& client) {
   if (client.served == "base") return client.base;
   if (client.served == "shared") return client.shared;
-  return client.served == "shared + personal" ? client.personal : NAN;
+  return client.served == "personal" ? client.personal : NAN;
 }
 
 std::vector<ClientEvent> last_clients(const RunRecord& run) {

@@ -19,7 +19,7 @@
 //  "choice_accuracy_by_byte"?, "exact_match"?, "rouge_l"?}
 //   round 0 is before the first; bytes, joules and epsilon are cumulative.
 // {"event":"client", "round", "client", "name", "class", "seen", "train_bytes", "report_bytes",
-//  "base", "shared", "personal"?, "local"?, "served":"base"|"shared"|"shared + personal",
+//  "base", "shared", "personal"?, "local"?, "served":"base"|"shared"|"personal",
 //  "harmed"}
 //   base, shared, personal, local are bits a byte on its report text; harmed: what serves is worse
 //   there than the base.

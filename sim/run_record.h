@@ -97,7 +97,7 @@ struct ClientEvent {
   double shared = NAN;
   double personal = NAN;
   double local = NAN;
-  std::string served = {}; // "base", "shared", "shared + personal"
+  std::string served = {}; // "base", "shared", "personal"
   bool harmed = false;
 };
 

@@ -41,6 +41,10 @@ std::vector<std::string> conditions_that_differ(const Json& before, const Json& 
   return names;
 }
 
+double seconds_since(std::chrono::steady_clock::time_point began) {
+  return std::chrono::duration<double>(std::chrono::steady_clock::now() - began).count();
+}
+
 } // namespace
 
 Simulation::Simulation(SimulationParts parts, Ranks& ranks, std::optional<RunFolder> folder)
@@ -200,8 +204,17 @@ Result<SimulationEnd> Simulation::run(const std::atomic<bool>* stop, const OnRou
   end_.reason = "all rounds were played";
   while (more_rounds()) {
     const auto began = std::chrono::steady_clock::now();
+    const std::uint64_t trained = end_.trained;
+    const std::uint64_t tokens = end_.tokens;
     COPPICE_TRY(play_round(stop, on_round));
-    end_.seconds += std::chrono::duration<double>(std::chrono::steady_clock::now() - began).count();
+    const double seconds = seconds_since(began);
+    end_.seconds += seconds;
+    if (folder_) {
+      COPPICE_TRY(folder_->add_timing({{"round", state_.rounds},
+                                       {"seconds", seconds},
+                                       {"trained", end_.trained - trained},
+                                       {"tokens", end_.tokens - tokens}}));
+    }
     const bool last = !more_rounds();
     if (last && !state_.ended && state_.rounds < parts_.scenario.rounds) {
       end_.reason = "its virtual time is over";

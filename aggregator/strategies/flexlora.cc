@@ -19,7 +19,7 @@ class FlexLora final : public Strategy {
   explicit FlexLora(const StrategySettings& settings) : bucket_(settings.bucket) {}
   Need need() const override { return bucket_ > 1 ? Need::kGroupSum : Need::kIndividual; }
   void prepare(RoundPlan& plan) const override {
-    plan.sum.groups = (plan.sum.cohort + bucket_ - 1) / bucket_;
+    plan.sum.groups = buckets_of(bucket_, plan.sum.cohort);
   }
   Result<std::vector<double>> step(const RoundInput& round, StrategyState&) const override {
     double total = 0;

@@ -6,8 +6,7 @@
 namespace coppice {
 
 void IndividualStrategy::prepare(RoundPlan& plan) const {
-  const std::uint32_t size = settings_.bucket;
-  plan.sum.groups = (plan.sum.cohort + size - 1) / size;
+  plan.sum.groups = buckets_of(settings_.bucket, plan.sum.cohort);
 }
 
 std::size_t IndividualStrategy::faulty(std::size_t updates) const {

@@ -14,9 +14,8 @@ struct Alias {
 };
 // Flower's classes, and names in common use.
 constexpr Alias kAliases[] = {
-    {"FedAvg", "fedavg"}, {"FedIT", "fedavg"},  {"FedProx", "fedprox"},
-    {"FFA-LoRA", "ffa"},  {"RoLoRA", "rolora"}, {"FedNova", "fednova"},
-    {"QFedAvg", "qfedavg"},
+    {"FedAvg", "fedavg"}, {"FedIT", "fedavg"},    {"FedProx", "fedprox"}, {"FFA-LoRA", "ffa"},
+    {"RoLoRA", "rolora"}, {"FedNova", "fednova"}, {"QFedAvg", "qfedavg"},
 };
 
 std::span<const StrategyEntry> ours() {
@@ -112,13 +111,18 @@ Result<std::unique_ptr<Strategy>> make_strategy(const StrategySettings& settings
   const auto entry = std::ranges::find(all_strategies(), name, &StrategyEntry::name);
   if (entry == all_strategies().end()) return unknown(settings.name);
   std::unique_ptr<Strategy> strategy = entry->make(settings);
-  if (secure_aggregation && strategy->need() != Need::kSum) {
+  if (secure_aggregation && strategy->need() == Need::kIndividual) {
     return Error{ErrorCode::kFailedPrecondition,
-                 cat("strategy '", name, "' needs ",
-                     strategy->need() == Need::kIndividual ? "every device's own delta"
-                                                           : "the sums of groups of devices",
-                     ", and secure aggregation hides exactly that; choose a strategy of need Sum, "
-                     "or switch one of them off")};
+                 cat("strategy '", name,
+                     "' needs every device's own delta, and secure aggregation hides exactly that; "
+                     "set strategy.bucket, so that it looks at the sums of groups of at least ",
+                     kMinMembers, " devices, or choose a strategy of need Sum")};
+  }
+  if (secure_aggregation && strategy->need() == Need::kGroupSum && settings.bucket < kMinMembers) {
+    return Error{ErrorCode::kFailedPrecondition,
+                 cat("strategy.bucket is ", settings.bucket,
+                     ", and secure aggregation hides a device among ", kMinMembers,
+                     " at least; make it larger")};
   }
   return with_server_optimizer(std::move(strategy), settings);
 }

@@ -59,7 +59,6 @@ struct LayerLora {
             const LayerFactors& factors);
   std::vector<LoraGroup> groups;
   const LoraGroup& group(Group which) const { return groups[static_cast<std::size_t>(which)]; }
-  bool trains() const;
 };
 
 // What a layer's forward pass leaves for its backward pass, in elements of the latter's precision.

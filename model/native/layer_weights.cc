@@ -76,13 +76,6 @@ LayerLora::LayerLora(const ProductKernels& kernels, const LayerWeights& weights,
   }
 }
 
-bool LayerLora::trains() const {
-  for (const LoraGroup& group : groups) {
-    if (group.trains()) return true;
-  }
-  return false;
-}
-
 LayerActivations LayerActivations::at(const ModelConfig& config, const ProductKernels& kernels,
                                       std::size_t tokens, std::byte* memory, std::uint64_t* bytes) {
   LayerActivations kept;

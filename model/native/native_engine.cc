@@ -70,13 +70,13 @@ Result<TrainingPlan> NativeEngine::plan_training(const AdapterSpec& spec, std::s
   COPPICE_TRY(check_fits(spec, base())); // before memory is taken for it
   const Adapter zeros(std::make_shared<const AdapterSpec>(spec));
   const AdapterUse use{.adapter = &zeros};
-  const ModelLora lora =
-      COPPICE_TRY(transformer_.adapted({&use, 1}, transformer_.kernels().precise));
+  ModelLora lora = transformer_.no_adapters();
+  lora.add(use);
   return plan_memory(transformer_.config(), transformer_.kernels(),
                      {.threads = options_.threads,
                       .longest = longest,
                       .total = total,
-                      .lora_width = lora.widest_group(),
+                      .lora_width = lora.widest_group(transformer_.kernels().precise),
                       .budget = options_.activation_bytes});
 }
 

@@ -140,20 +140,26 @@ double PassRunner::run(const Pass& pass, const ModelLora& lora, const TrainingPl
   const std::size_t bytes = tokens * width * sizeof(float);
   transformer_.get().embed(pass.tokens, x);
   WorkerPool& pool = transformer_.get().pool();
-  for (std::size_t layer = 0; layer < layers.size() && !pool.stopped(); ++layer) {
+  const EngineKernels& kernels = transformer_.get().kernels();
+  const auto forward = [&](std::size_t layer) {
     LayerActivations kept = activations(layer, tokens);
+    layers[layer].forward(pass.shape, lora.layer_now(layer, kernels.precise, layers[layer]), x,
+                          kept, *memory_);
+  };
+  for (std::size_t layer = 0; layer < layers.size() && !pool.stopped(); ++layer) {
     if (!keeps(layer)) std::memcpy(inputs_.data() + layer * bytes, x.data, bytes);
-    layers[layer].forward(pass.shape, lora.layer(layer), x, kept, *memory_);
+    forward(layer);
   }
   const double nats = loss(pass, x, dx, weight);
   const std::size_t lowest = lora.lowest_trained();
   for (std::size_t layer = layers.size(); layer-- > lowest && !pool.stopped();) {
-    LayerActivations kept = activations(layer, tokens);
     if (!keeps(layer)) {
       std::memcpy(x.data, inputs_.data() + layer * bytes, bytes);
-      layers[layer].forward(pass.shape, lora.layer(layer), x, kept, *memory_);
+      forward(layer);
     }
-    layers[layer].backward(pass.shape, lora.layer_back(layer), kept, dx, layer > lowest, *memory_);
+    const LayerActivations kept = activations(layer, tokens);
+    layers[layer].backward(pass.shape, lora.layer_now(layer, kernels.fast, layers[layer]), kept, dx,
+                           layer > lowest, *memory_);
   }
   return nats;
 }
@@ -229,14 +235,14 @@ Result<StepResult> NativeTrainSession::forward_backward(std::size_t client, cons
     total += sequence.tokens.size();
   }
   std::ranges::fill(gradients_, 0.0F);
-  ModelLora& lora = *clients_[client].lora;
-  lora.prepare(transformer_.kernels(), transformer_.layers());
-  const TrainingPlan plan = COPPICE_TRY(plan_memory(transformer_.config(), transformer_.kernels(),
-                                                    {.threads = transformer_.pool().threads(),
-                                                     .longest = longest,
-                                                     .total = total,
-                                                     .lora_width = lora.widest_group(),
-                                                     .budget = activation_bytes_}));
+  const ModelLora& lora = *clients_[client].lora;
+  const TrainingPlan plan =
+      COPPICE_TRY(plan_memory(transformer_.config(), transformer_.kernels(),
+                              {.threads = transformer_.pool().threads(),
+                               .longest = longest,
+                               .total = total,
+                               .lora_width = lora.widest_group(transformer_.kernels().precise),
+                               .budget = activation_bytes_}));
   const auto weight = static_cast<float>(1.0 / static_cast<double>(result.tokens));
   for (const Pass& pass : make_passes(batch, plan.pass_tokens)) {
     result.loss += runner_.run(pass, lora, plan, weight);

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "model/native/transformer.h"
 
+#include <algorithm>
 #include <cstring>
 #include <unordered_map>
 
@@ -85,32 +86,39 @@ void ModelLora::add_trainable(const AdapterSpec& spec, const float* values, floa
   }
 }
 
-void ModelLora::prepare(const EngineKernels& kernels, const std::vector<Layer>& layers) {
-  prepare(kernels.precise, layers);
-  if (&kernels.precise == &kernels.fast) return;
-  for (std::size_t i = 0; i < layers.size(); ++i) {
-    back_.emplace_back(kernels.fast, layers[i].weights(), factors_[i]);
-  }
-}
-
 void ModelLora::prepare(const ProductKernels& kernels, const std::vector<Layer>& layers) {
-  back_.clear();
   prepared_.clear();
   for (std::size_t i = 0; i < layers.size(); ++i) {
-    prepared_.emplace_back(kernels, layers[i].weights(), factors_[i]);
+    prepared_.push_back(layer_now(i, kernels, layers[i]));
   }
 }
 
 std::size_t ModelLora::lowest_trained() const {
-  std::size_t layer = 0;
-  while (layer < prepared_.size() && !prepared_[layer].trains()) ++layer;
-  return layer;
+  const auto trains = [](const LayerFactors& layer) {
+    for (const auto& group : layer) {
+      for (const auto& module : group) {
+        for (const LoraFactor& factor : module) {
+          if (factor.gradient_a != nullptr || factor.gradient_b != nullptr) return true;
+        }
+      }
+    }
+    return false;
+  };
+  return static_cast<std::size_t>(std::ranges::find_if(factors_, trains) - factors_.begin());
 }
 
-std::size_t ModelLora::widest_group() const {
+std::size_t ModelLora::widest_group(const ProductKernels& kernels) const {
   std::size_t widest = 0;
-  for (const LayerLora& layer : prepared_) {
-    for (const LoraGroup& group : layer.groups) widest = std::max(widest, group.width());
+  for (const LayerFactors& layer : factors_) {
+    for (const auto& group : layer) {
+      std::size_t width = 0;
+      for (const auto& module : group) {
+        std::size_t rank = 0;
+        for (const LoraFactor& factor : module) rank += factor.rank;
+        width += kernels.padded(rank);
+      }
+      widest = std::max(widest, width);
+    }
   }
   return widest;
 }

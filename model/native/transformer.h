@@ -13,8 +13,9 @@
 
 namespace coppice::native {
 
-// The adapters of all layers: where each module's factors are, and the same ready for products.
-// Factors may change their values; prepare() then takes them anew.
+// The adapters of all layers: where each module's factors are, and the same ready for products, of
+// all layers until prepare() takes changed values anew, or of one while it is computed: training
+// holds no second copy of its adapter.
 class ModelLora {
  public:
   // Without adapters.
@@ -25,14 +26,15 @@ class ModelLora {
   void add_trainable(const AdapterSpec& spec, const float* values, float* gradients, bool train_a,
                      bool train_b);
   void prepare(const ProductKernels& kernels, const std::vector<Layer>& layers);
-  // For training: both ways.
-  void prepare(const EngineKernels& kernels, const std::vector<Layer>& layers);
   const LayerLora& layer(std::size_t i) const { return prepared_[i]; }
-  const LayerLora& layer_back(std::size_t i) const { return back_.empty() ? layer(i) : back_[i]; }
+  // With the factors' present values.
+  LayerLora layer_now(std::size_t i, const ProductKernels& kernels, const Layer& layer) const {
+    return {kernels, layer.weights(), factors_[i]};
+  }
   const LayerFactors& factors(std::size_t i) const { return factors_[i]; }
   // The lowest layer that is trained; the number of layers if none is.
   std::size_t lowest_trained() const;
-  std::size_t widest_group() const; // LoraGroup::width(), the largest
+  std::size_t widest_group(const ProductKernels& kernels) const; // LoraGroup::width(), the largest
 
  private:
   struct Place {
@@ -43,7 +45,6 @@ class ModelLora {
   std::vector<Place> places_; // of each of BaseModel::adaptable_modules()
   std::vector<LayerFactors> factors_;
   std::vector<LayerLora> prepared_;
-  std::vector<LayerLora> back_; // where the way back has kernels of its own
 };
 
 class Transformer {

@@ -66,6 +66,18 @@ TEST(Strategies, WhatLooksAtSingleDeltasIsRefusedUnderSecureAggregationWithItsRe
   }
 }
 
+// Sums of groups can be had under it, as long as a group hides its devices from one another.
+TEST(Strategies, RulesOverBucketsRunUnderSecureAggregation) {
+  for (const StrategyEntry& entry : all_strategies()) {
+    if (entry.need != Need::kIndividual) continue;
+    const auto made = make_strategy({.name = std::string(entry.name), .bucket = 3}, true);
+    EXPECT_TRUE(made.ok()) << entry.name;
+    const auto refused = make_strategy({.name = std::string(entry.name), .bucket = 2}, true);
+    ASSERT_FALSE(refused.ok()) << entry.name;
+    EXPECT_THAT(refused.error().message, HasSubstr("bucket is 2"));
+  }
+}
+
 TEST(FedAvg, TheStepIsTheWeightedMeanOfTheDeltas) {
   const auto fedavg = strategy("fedavg");
   const RoundPlan plan = plan_of(*fedavg);
@@ -259,8 +271,13 @@ TEST(StrategyState, ReadsBackAsItWasWrittenAndRefusesWhatIsCut) {
 TEST(FactorChoice, WhatIsChosenComesBackInItsPlaces) {
   std::vector<float> all(spec()->parameters());
   for (std::size_t i = 0; i < all.size(); ++i) all[i] = static_cast<float>(i + 1);
-  for (const FactorChoice choice : {FactorChoice{true, true}, {true, false}, {false, true}, {true, true, 1},
-                                    {true, false, 1}, {false, true, 2}, {true, true, 100}}) {
+  for (const FactorChoice choice : {FactorChoice{true, true},
+                                    {true, false},
+                                    {false, true},
+                                    {true, true, 1},
+                                    {true, false, 1},
+                                    {false, true, 2},
+                                    {true, true, 100}}) {
     const auto chosen = chosen_values<float>(*spec(), choice, all);
     const auto back = all_values(*spec(), choice, chosen);
     std::size_t wanted = 0;

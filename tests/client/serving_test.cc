@@ -66,16 +66,45 @@ TEST_F(ServingTest, APersonalAdapterIsTrainedOnTopAndServesWhereItHelps) {
   const SharedAdapter on = shared(0.5F);
   train_personal(on);
   const GateOutcome outcome = serving_.gate(engine_, on, examples_).value();
-  EXPECT_EQ(outcome.served, Served::kSharedAndPersonal);
+  EXPECT_EQ(outcome.served, Served::kPersonal);
   EXPECT_LT(*outcome.personal, outcome.shared);
   EXPECT_EQ(serving_.served_adapter(on).value()->spec().targets[0].rank, 4U + 2U);
+}
+
+// What follows from the method alone: a copy of the shared adapter serves in its place.
+TEST_F(ServingTest, ATunedCopyServesAloneAndAnotherMethodSetsItAside) {
+  const SharedAdapter on = shared(0.5F);
+  settings_.personal.method = PersonalMethod::kFinetune;
+  train_personal(on);
+  const GateOutcome outcome = serving_.gate(engine_, on, examples_).value();
+  EXPECT_EQ(outcome.served, Served::kPersonal);
+  const Adapter tuned = *serving_.served_adapter(on).value();
+  EXPECT_EQ(tuned.spec(), on.adapter.spec());
+  EXPECT_GT(tuned.values()[0], 0.5F); // it goes on from the shared one
+  settings_.personal.method = PersonalMethod::kDual;
+  EXPECT_EQ(decides(on), Served::kShared);
+}
+
+// Li et al. 2021, equation 1: the loss and lambda / 2 |v - w|^2, from w on.
+TEST_F(ServingTest, DittoTrainsACopyThatIsPulledBack) {
+  const SharedAdapter on = shared(0.5F);
+  const Settings asked =
+      Settings::load_text(client_keys(), "", "test.toml", {},
+                          std::vector<Override>{{"personal.method", "ditto", ""},
+                                                {"personal.ditto_lambda", "0.25", ""}})
+          .value();
+  const TrainRequest request =
+      personal_training(on.adapter, on.release.adapter_hash, personal_settings(asked), {}).value();
+  EXPECT_EQ(request.recipe.proximal_mu, 0.25F);
+  EXPECT_TRUE(request.frozen.empty());
+  EXPECT_THAT(request.start->values(), ::testing::ElementsAreArray(on.adapter.values()));
 }
 
 TEST_F(ServingTest, AnotherReleaseSetsThePersonalAdapterAside) {
   train_personal(shared(0.5F));
   EXPECT_EQ(decides(shared(0.6F)), Served::kShared);
   EXPECT_TRUE(serving_.personal().value()); // it is there, and not used
-  EXPECT_EQ(decides(shared(0.5F)), Served::kSharedAndPersonal);
+  EXPECT_EQ(decides(shared(0.5F)), Served::kPersonal);
 }
 
 // Text that selects is gate text alone: a report that likes another choice changes nothing.

@@ -195,6 +195,13 @@ TEST(RoundPlan, EveryFaultIsRefusedAndNamed) {
       {"recipe.momentum", [](RoundPlan& plan) { plan.recipe.momentum = 1; }},
       {"sum.groups", [](RoundPlan& plan) { plan.sum.groups = 0; }},
       {"sum.groups", [](RoundPlan& plan) { plan.sum.groups = plan.sum.cohort + 1; }},
+      {"sum.groups",
+       [](RoundPlan& plan) { // two devices of a group would know each other's
+         plan.sum.secure_aggregation = true;
+         plan.required_features = {kFeatureSecureAggregation};
+         plan.sum.groups = plan.sum.cohort / 2;
+       }},
+      {"loss_power", [](RoundPlan& plan) { plan.recipe.loss_power = -1; }},
       {"recipe.examples_per_weight", [](RoundPlan& plan) { plan.recipe.examples_per_weight = 0; }},
       {"clip_norm", [](RoundPlan& plan) { plan.clip_norm = 0; }},
       {"clip_norm", [nan](RoundPlan& plan) { plan.clip_norm = nan; }},

@@ -62,8 +62,8 @@ ClientMemory memory_of_client(const Scenario& scenario) {
   memory.adapter = floats;
   memory.optimizer = 2 * floats;
 
+  learner->begin(plan, start); // the round's start is one for all clients
   const LiveBytesWatch watch;
-  learner->begin(plan, start);
   learner->expect({.device = 0,
                    .id = {},
                    .started = {},
@@ -77,16 +77,16 @@ ClientMemory memory_of_client(const Scenario& scenario) {
   return memory;
 }
 
-// Beside what is named it holds a gradient, two forms of the adapter for products, and the delta on
-// its way out.
+// Beside what is named it holds a gradient, one layer's adapter ready for products, its text, and
+// the delta on its way out.
 void expect_little_beside(const ClientMemory& memory) {
-  EXPECT_LE(memory.ratio(), 1.4) << memory.peak << " bytes for an adapter of " << memory.adapter
+  EXPECT_LE(memory.ratio(), 1.2) << memory.peak << " bytes for an adapter of " << memory.adapter
                                  << ", an optimizer of " << memory.optimizer
                                  << ", and activations of " << memory.activations;
   EXPECT_GE(memory.ratio(), 0.8); // else it isn't the client's memory that was counted
 }
 
-TEST(ClientMemory, IsHardlyMoreThanAdapterOptimizerAndActivations) {
+TEST(ClientMemory, IsAtMostAFifthMoreThanAdapterOptimizerAndActivations) {
   expect_little_beside(memory_of_client(scenario_with({{"model", "coppice-4m.q4_0.gguf", ""},
                                                        {"population.devices", "4", ""},
                                                        {"data.bytes_each", "12kB", ""},

@@ -215,9 +215,9 @@ class RunMaker {
         spoiled ? base + 0.06 : std::min(base, shared) - 0.08 + 0.12 * draws_.normal();
     // The gate sees other text, and errs now and then.
     const double seen = 0.1 * draws_.normal();
-    const char* served = personal + seen < std::min(base, shared) ? "shared + personal" : "shared";
+    const char* served = personal + seen < std::min(base, shared) ? "personal" : "shared";
     if (shared + seen > base && personal + seen > base) served = "base";
-    if (spoiled) served = "shared + personal";
+    if (spoiled) served = "personal";
     const double serves = served == std::string("base")     ? base
                           : served == std::string("shared") ? shared
                                                             : personal;
@@ -237,7 +237,7 @@ class RunMaker {
     if (run_.everything) {
       line["personal"] = personal;
       line["local"] = base - 0.08 + 0.1 * draws_.normal();
-    } else if (served == std::string("shared + personal")) {
+    } else if (served == std::string("personal")) {
       line["personal"] = personal;
     }
     add(line);

@@ -38,7 +38,7 @@ TEST(RunRecord, ReadsEveryFieldOfALine) {
       "\n"
       R"({"event":"client","round":3,"client":7,"name":"Kit","class":"phone","seen":false,)"
       R"("train_bytes":10,"report_bytes":11,"base":2.5,"shared":2.25,"personal":2.0,"local":3.0,)"
-      R"("served":"shared + personal","harmed":false})"
+      R"("served":"personal","harmed":false})"
       "\n";
   const auto run = parse_run(events, manifest());
   ASSERT_TRUE(run.ok()) << run.error().message;
@@ -66,7 +66,7 @@ TEST(RunRecord, ReadsEveryFieldOfALine) {
   EXPECT_EQ(client.device_class, "phone");
   EXPECT_FALSE(client.seen);
   EXPECT_EQ(client.local, 3.0);
-  EXPECT_EQ(client.served, "shared + personal");
+  EXPECT_EQ(client.served, "personal");
 }
 
 TEST(RunRecord, ReadsAWholeRunAndItsManifest) {

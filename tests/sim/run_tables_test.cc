@@ -53,7 +53,7 @@ TEST(RunFigures, CountsWhoIsHarmedByWhatServesAndWhoWouldBe) {
   const std::vector<ClientEvent> clients{
       {.base = 2, .shared = 1.5, .served = "shared", .harmed = false},
       {.base = 2, .shared = 2.5, .served = "base", .harmed = false},
-      {.base = 2, .shared = 1.9, .personal = 2.1, .served = "shared + personal", .harmed = true}};
+      {.base = 2, .shared = 1.9, .personal = 2.1, .served = "personal", .harmed = true}};
   const HarmShare harm = harm_of(clients);
   EXPECT_EQ(harm.clients, 3U);
   EXPECT_EQ(harm.harmed, 1U);

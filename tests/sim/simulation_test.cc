@@ -5,6 +5,8 @@
 
 #include <gtest/gtest.h>
 
+#include <sstream>
+
 #include "base/text.h"
 #include "crypto/hash.h"
 #include "formats/json.h"
@@ -52,6 +54,22 @@ TEST(Simulation, AnyPackGivesTheSameReleasesAndEvents) {
   }
 }
 
+TEST(Simulation, EachRoundsTimeOnTheWallIsWrittenBesideTheEvents) {
+  const TemporaryFolder folder;
+  play(folder.path() / "run", scenario_with({{"rounds", "2", ""}}));
+  const Bytes written = read_file(folder.path() / "run" / kTimingFile, 1 << 20).value();
+  std::istringstream lines{std::string(as_text(written))};
+  std::uint64_t rounds = 0;
+  for (std::string line; std::getline(lines, line);) {
+    const Json timing = parse_json(line).value();
+    EXPECT_EQ(timing.at("round"), ++rounds);
+    EXPECT_GT(timing.at("seconds"), 0.0);
+    EXPECT_GT(timing.at("trained"), 0);
+    EXPECT_GT(timing.at("tokens"), 0);
+  }
+  EXPECT_EQ(rounds, 2U);
+}
+
 TEST(Simulation, AnotherSeedGivesOtherReleases) {
   const TemporaryFolder folder;
   const Played one = play(folder.path() / "1", scenario_with({{"rounds", "1", ""}}));
@@ -72,6 +90,22 @@ TEST(Simulation, SecureAggregationInFullGivesTheBitsOfItsExactSum) {
   set.push_back({"secure_sum", "full", ""});
   const Played full = play(folder.path() / "full", scenario_with(set));
   ASSERT_EQ(exact.releases.size(), 2U);
+  EXPECT_EQ(full.releases, exact.releases);
+}
+
+// A robust rule over buckets of devices, each masked by itself.
+TEST(Simulation, SecureAggregationByGroupsGivesTheBitsOfItsExactSums) {
+  const TemporaryFolder folder;
+  const std::vector<Override> grouped{{"round.strategy", "median", ""},
+                                      {"strategy.bucket", "4", ""},
+                                      {"round.max_train_nodes", "12", ""},
+                                      {"population.drop_while_training", "0", ""},
+                                      {"rounds", "1", ""}};
+  const Played exact = play(folder.path() / "exact", scenario_with(grouped));
+  auto set = grouped;
+  set.push_back({"secure_sum", "full", ""});
+  const Played full = play(folder.path() / "full", scenario_with(set));
+  ASSERT_EQ(exact.releases.size(), 1U);
   EXPECT_EQ(full.releases, exact.releases);
 }
 

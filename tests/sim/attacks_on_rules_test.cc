@@ -1,0 +1,124 @@
+// SPDX-License-Identifier: Apache-2.0
+// The attacks of scenarios against the table's strategies, on federated LoRA regression
+// (tests/aggregator/lora_regression.h): two of ten clients are hostile. docs/strategies.md quotes
+// the table that this prints.
+#include <gtest/gtest.h>
+
+#include <cstdio>
+#include <map>
+
+#include "aggregator/strategy.h"
+#include "privacy/clip.h"
+#include "sim/attack.h"
+#include "tests/aggregator/lora_regression.h"
+
+namespace coppice {
+namespace {
+
+constexpr std::size_t kHostile = 2;
+constexpr double kLearningRate = 0.03; // the one that fedavg's grid chooses
+// Of a round's delta: some times what an honest client's has, as a fleet's clip_norm.
+constexpr double kClip = 8;
+
+class AttackedRounds {
+ public:
+  AttackedRounds(std::string_view name, const AttackSettings& attack)
+      : strategy_(make_strategy({.name = std::string(name)}, false).value()), attack_(attack) {}
+
+  void operator()(const RegressionRound& round, RegressionServer& server) {
+    if (round.number == 0) state_ = {};
+    state_.rounds += 1;
+    RoundPlan plan;
+    plan.round = RoundId{round.number + 1};
+    plan.recipe.max_steps = 10;
+    plan.sum.cohort = static_cast<std::uint32_t>(round.trained.size());
+    strategy_->prepare(plan);
+    std::vector<RoundSum> groups(plan.sum.groups);
+    const auto deltas = deltas_of(round, server.shared);
+    for (std::size_t i = 0; i < deltas.size(); ++i) {
+      RoundSum& sum = groups[i % groups.size()];
+      sum.delta.resize(deltas[i].size());
+      for (std::size_t k = 0; k < deltas[i].size(); ++k) {
+        sum.delta[k] += static_cast<double>(deltas[i][k]);
+      }
+      sum.weight += 1;
+      sum.participants += 1;
+    }
+    const auto step = strategy_->step({plan, groups, server.shared}, state_).value();
+    for (std::size_t k = 0; k < step.size(); ++k) {
+      server.shared.values()[k] += static_cast<float>(step[k]);
+    }
+  }
+
+ private:
+  std::vector<std::vector<float>> deltas_of(const RegressionRound& round,
+                                            const Adapter& shared) const {
+    std::vector<std::vector<float>> deltas;
+    for (const Adapter& trained : round.trained) {
+      deltas.push_back(delta_between(trained, shared).value());
+    }
+    std::vector<std::vector<float>> sent;
+    std::vector<const std::vector<float>*> learned;
+    for (std::size_t i = 0; i < kHostile; ++i) learned.push_back(&deltas[i]);
+    for (std::size_t i = 0; i < kHostile; ++i) {
+      sent.push_back(hostile_delta(attack_, learned, i));
+    }
+    std::ranges::move(sent, deltas.begin());
+    for (auto& delta : deltas) EXPECT_TRUE(clip_l2(delta, kClip).ok());
+    return deltas;
+  }
+
+  std::shared_ptr<Strategy> strategy_;
+  AttackSettings attack_;
+  StrategyState state_;
+};
+
+double error_under(std::string_view strategy, const AttackSettings& attack,
+                   RegressionTarget target) {
+  const RegressionRule rule{.name = "attacked", .aggregate = AttackedRounds(strategy, attack)};
+  double sum = 0;
+  for (const std::uint64_t seed : {11, 12, 13}) {
+    sum += regression_error(rule, target, kLearningRate, seed) / 3;
+  }
+  return sum;
+}
+
+const std::map<std::string_view, AttackSettings> kAttacks = {
+    {"none", {.kind = AttackKind::kScale, .strength = 1}},
+    {"sign-flip", {.kind = AttackKind::kSignFlip, .strength = 4}},
+    {"scale", {.kind = AttackKind::kScale, .strength = 10}},
+    {"inner-product", {.kind = AttackKind::kInnerProduct, .strength = 2}},
+    {"alie", {.kind = AttackKind::kAlie, .strength = 1.5}},
+    {"mimic", {.kind = AttackKind::kMimic}},
+};
+
+class AttacksOnRules : public ::testing::Test {
+ protected:
+  void measure(RegressionTarget target) {
+    std::printf("%-14s", "");
+    for (const auto& [name, attack] : kAttacks) std::printf(" %13s", std::string(name).c_str());
+    std::printf("\n");
+    for (const char* strategy : {"fedavg", "median", "trimmed-mean", "krum", "multi-krum",
+                                 "norm-bound", "rfa", "centered-clip"}) {
+      std::printf("%-14s", strategy);
+      for (const auto& [name, attack] : kAttacks) {
+        const double error = error_under(strategy, attack, target);
+        errors_[strategy][name] = error;
+        std::printf(" %13.4f", error);
+      }
+      std::printf("\n");
+    }
+  }
+  std::map<std::string_view, std::map<std::string_view, double>> errors_;
+};
+
+TEST_F(AttacksOnRules, WhereAllWantTheSameRobustRulesLearnIt) {
+  measure(RegressionTarget::kLowRank);
+}
+
+TEST_F(AttacksOnRules, WhereClientsDifferTheyPayForIt) {
+  measure(RegressionTarget::kDeviation);
+}
+
+} // namespace
+} // namespace coppice
