@@ -34,14 +34,18 @@ AggregatorRound::AggregatorRound(RoundPlan plan, const std::vector<ClientId>& me
   assign_groups();
 }
 
-// Who is in which follows from the plan and the members, whose order nobody can choose.
+// Who is in which follows from the release that the round starts from, which nobody chose, its
+// number and the members' names: a round that is played again has the same groups.
 void AggregatorRound::assign_groups() {
   const std::uint32_t groups = plan_.sum.groups;
   if (groups == 1) return;
   std::vector<std::pair<Sha256, ClientId>> drawn;
   for (const auto& [client, state] : members_) {
+    ByteWriter round;
+    round.put(plan_.round.value);
     Sha256Hasher hasher;
-    hasher.update(plan_hash_.span());
+    hasher.update(plan_.adapter_hash.span());
+    hasher.update(round.bytes());
     hasher.update(client.span());
     drawn.emplace_back(hasher.finish(), client);
   }

@@ -185,7 +185,9 @@ AggregatorRound::Actions AggregatorRound::advance(std::uint32_t group, Millis go
   SecAggServer& machine = secagg_->machine(group);
   const SecAggServerPhase& agreed = machine.phase();
   if (const auto* const lost = std::get_if<SecAggLost>(&agreed)) {
-    return lose(group, lost->reason); // killed between its commit and the round's
+    const bool all = std::holds_alternative<SecAggLost>(secagg_->slowest().phase());
+    if (all) return abandon(lost->reason); // killed between its commit and the round's
+    return {};
   }
   if (const auto* const gathering = std::get_if<SecAggGathering>(&agreed)) {
     const bool again = gathering->attempt > 0;

@@ -87,5 +87,10 @@ class ASumForEachDevice(PlayedTwice, FleetTest):
     strategy = {"round.strategy": "median"}
 
 
+class AMaskedSumForEachBucket(PlayedTwice, FleetTest):
+    secure = True
+    strategy = {"round.strategy": "median", "strategy.bucket": 4, "round.min_survivors": 6}
+
+
 if __name__ == "__main__":
     unittest.main()
