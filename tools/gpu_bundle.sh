@@ -13,6 +13,7 @@
 set -euo pipefail
 
 readonly OUT=${1:?usage: tools/gpu_bundle.sh OUT.tar.xz}
+mkdir -p "$(dirname "$OUT")"
 readonly LIMIT=30000000 # bytes
 readonly PACKAGES="libzmq3-dev cppzmq-dev libsodium-dev libcereal-dev libsqlite3-dev libcli11-dev
   libtomlplusplus-dev nlohmann-json3-dev libspdlog-dev libfmt-dev libpcre2-dev libeigen3-dev
