@@ -379,6 +379,10 @@ Result<void> check_noise(const RoundPlan& plan) {
   if (!plan.sum.secure_aggregation || !encodes_whole_vector(plan) || plan.sum.max_weight != 1) {
     return refused("privacy.noise", "needs secure aggregation, a norm bound and uniform weights");
   }
+  if (plan.sum.groups > 1) {
+    return refused("sum.groups", "is ", plan.sum.groups,
+                   ", and with noise the accounting is of one sum over all devices");
+  }
   if (!positive(privacy.noise_multiplier) || !(privacy.delta > 0 && privacy.delta < 1) ||
       !(privacy.sampling_rate > 0 && privacy.sampling_rate <= 1) || privacy.expected_cohort == 0) {
     return refused("privacy",

@@ -247,6 +247,17 @@ TEST(RoundPlan, NoSumOfItsCohortCanWrapWhateverDevicesSend) {
   }
 }
 
+// The noise of a sum is that of all its devices: a group's would have less than is promised.
+TEST(RoundPlan, NoiseAndSumsByGroupsAreRefusedTogether) {
+  RoundPlan plan = noised_plan();
+  ASSERT_TRUE(plan.validate(samples::spec()));
+  plan.sum.groups = 4;
+  plan.protocol_version = plan.needed_version();
+  const auto refused = plan.validate(samples::spec());
+  ASSERT_FALSE(refused);
+  EXPECT_THAT(refused.error().message, HasSubstr("one sum over all"));
+}
+
 TEST(RoundPlan, ARingTooSmallForItsCohortIsRefusedWithTheNumbers) {
   const SumTerms sum{.goal = 1, .min_survivors = 1, .cohort = 1000, .max_weight = 16};
   const auto slots = make_slots(samples::spec(), RingBits{16}, 0.02, sum);
