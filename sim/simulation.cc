@@ -154,6 +154,8 @@ Result<void> Simulation::prepare_devices() {
   learner_ = training_learner(
       *team_, *data_, *parts_.base,
       {.client_of = [clients = data_->clients()](DeviceNumber device) { return device % clients; },
+       .max_rank_of =
+           [this](DeviceNumber device) { return population_->class_of(device).max_rank; },
        .pack = scenario.pack,
        .keep_deltas = kKeptDeltas,
        .place = ranks_.place(),

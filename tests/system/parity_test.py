@@ -87,5 +87,10 @@ class ASumForEachDevice(PlayedTwice, FleetTest):
     strategy = {"round.strategy": "median"}
 
 
+class APatchAboveTheTrainedRanks(PlayedTwice, FleetTest):
+    secure = False
+    strategy = {"round.strategy": "fedex"}
+
+
 if __name__ == "__main__":
     unittest.main()
