@@ -84,26 +84,47 @@ Result<void> check_values(const EncodedStep& step, const std::vector<std::size_t
 
 } // namespace
 
+StepEncoder::StepEncoder(const AdapterSpec& spec) : sizes_(slot_sizes(spec)) {
+  encoded_.scales.reserve(sizes_.size());
+  encoded_.integers.reserve(spec.parameters());
+}
+
+Result<void> StepEncoder::add(std::span<const double> slot) {
+  const std::size_t place = encoded_.scales.size();
+  if (place == sizes_.size() || slot.size() != sizes_[place]) {
+    return invalid(cat("slot ", place, " of a step has ", slot.size(),
+                       " values, which doesn't fit an adapter of ", sizes_.size(), " slots"));
+  }
+  const float scale = COPPICE_TRY(slot_scale(slot));
+  encoded_.scales.push_back(scale);
+  for (const double value : slot) {
+    const double units = scale == 0.0F ? 0.0 : std::round(value / static_cast<double>(scale));
+    const double most = kLargest;
+    encoded_.integers.push_back(static_cast<std::int16_t>(std::clamp(units, -most, most)));
+  }
+  return {};
+}
+
+Result<EncodedStep> StepEncoder::finish() && {
+  if (encoded_.scales.size() != sizes_.size()) {
+    return invalid(cat("a step of ", encoded_.scales.size(), " slots doesn't fit an adapter of ",
+                       sizes_.size()));
+  }
+  return std::move(encoded_);
+}
+
 Result<EncodedStep> encode_step(const AdapterSpec& spec, std::span<const double> step) {
   if (step.size() != spec.parameters()) {
     return invalid(cat("a step of ", step.size(), " values doesn't fit an adapter of ",
                        spec.parameters(), " parameters"));
   }
-  EncodedStep encoded;
-  encoded.integers.reserve(step.size());
+  StepEncoder encoder(spec);
   std::size_t at = 0;
   for (const std::size_t size : slot_sizes(spec)) {
-    const auto slot = step.subspan(at, size);
-    const float scale = COPPICE_TRY(slot_scale(slot));
-    encoded.scales.push_back(scale);
-    for (const double value : slot) {
-      const double units = scale == 0.0F ? 0.0 : std::round(value / static_cast<double>(scale));
-      const double most = kLargest;
-      encoded.integers.push_back(static_cast<std::int16_t>(std::clamp(units, -most, most)));
-    }
+    COPPICE_TRY(encoder.add(step.subspan(at, size)));
     at += size;
   }
-  return encoded;
+  return std::move(encoder).finish();
 }
 
 Result<void> apply_step(Adapter& adapter, const EncodedStep& step) {

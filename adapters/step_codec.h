@@ -26,6 +26,20 @@ struct EncodedStep {
 // so small that nearest would cost more than half a unit); integers to nearest, halves away from
 // zero. kInvalidArgument: NaN, infinity, steps beyond float32, and a size that isn't the spec's.
 Result<EncodedStep> encode_step(const AdapterSpec& spec, std::span<const double> step);
+// The same, a slot after another, for a step that is made so: nobody holds the whole of it in
+// double.
+class StepEncoder {
+ public:
+  explicit StepEncoder(const AdapterSpec& spec);
+  // The next slot's step: A of a target, then its B. Errors as above.
+  Result<void> add(std::span<const double> slot);
+  // kInvalidArgument before the last slot is there.
+  Result<EncodedStep> finish() &&;
+
+ private:
+  std::vector<std::size_t> sizes_;
+  EncodedStep encoded_;
+};
 // adapter += step. kInvalidArgument, with the adapter as it was: a step of another shape, and one
 // that would take a value beyond float32.
 Result<void> apply_step(Adapter& adapter, const EncodedStep& step);

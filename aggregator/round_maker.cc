@@ -6,6 +6,7 @@
 #include <numeric>
 
 #include "adapters/adapter_file.h"
+#include "aggregator/patch.h"
 #include "base/text.h"
 #include "crypto/hash.h"
 #include "protocol/plan_encoding.h"
@@ -42,6 +43,7 @@ Result<RoundPlan> make_plan(const FleetFacts& facts, const AggregatorSettings& s
     plan.sum.dropout_fraction = settings.round.graph.dropout;
     plan.sum.server = settings.round.graph.server;
   }
+  plan.recipe.trained_rank = COPPICE_TRY(trained_rank(spec, patch_rank(settings)));
   strategy.prepare(plan);
   const bool noise = settings.privacy.noise != NoiseKind::kNone;
   if (noise) plan.privacy = inputs.privacy;
@@ -155,8 +157,10 @@ Result<RoundOutcome> finish_round(const RoundPlan& plan, const Strategy& strateg
   }
   StrategyState next_state = state;
   next_state.rounds += 1;
-  const auto step = COPPICE_TRY(strategy.step({plan, groups, current}, next_state));
-  EncodedStep encoded = COPPICE_TRY(encode_step(current.spec(), step));
+  StepEncoder encoder(current.spec());
+  COPPICE_TRY(strategy.step_by_slot({plan, groups, current, &metrics.means}, next_state,
+                                    [&](auto slot) { return encoder.add(slot); }));
+  EncodedStep encoded = COPPICE_TRY(std::move(encoder).finish());
   Adapter next = current;
   COPPICE_TRY(apply_step(next, encoded));
   state = std::move(next_state);

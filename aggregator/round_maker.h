@@ -34,7 +34,8 @@ struct PlanInputs {
   PrivacyTerms privacy{};   // with noise: what this round spends and promises
 };
 
-// kInvalidArgument, with the numbers, if no plan can be made (a ring too small for the cohort).
+// kInvalidArgument, with the numbers, if no plan can be made (a ring too small for the cohort);
+// kFailedPrecondition if the adapter has no room for the strategy's patch.
 Result<RoundPlan> make_plan(const FleetFacts& facts, const AggregatorSettings& settings,
                             const Strategy& strategy, const AdapterSpec& spec,
                             const PlanInputs& inputs);
@@ -46,17 +47,11 @@ Result<double> planned_noise_multiplier(const FleetFacts& facts, const Aggregato
                                         const Strategy& strategy, const AdapterSpec& spec,
                                         PlanInputs inputs);
 
-// One metric slot's mean over the survivors.
-struct MetricMean {
-  std::string name;
-  double mean = 0;
-};
-
 struct RoundOutcome {
   Adapter adapter; // the next shared adapter: the *encoded* step applied to the present one
   EncodedStep step;
   std::uint32_t participants = 0;
-  std::vector<MetricMean> metrics;
+  std::vector<MetricMean> metrics; // the slots', then the strategy's
 };
 
 // What a round ended with: a ring sum for each of its plan's groups, one after another, and how

@@ -24,6 +24,13 @@ std::string metrics_json(const std::vector<MetricMean>& metrics) {
   return dump_json(json);
 }
 
+// Of a strategy with a patch, what its rank had no room for.
+std::string patch_words(const std::vector<MetricMean>& metrics) {
+  const auto found = std::ranges::find(metrics, kMetricPatchDropped, &MetricMean::name);
+  if (found == metrics.end()) return {};
+  return cat(", ", fixed(100 * found->mean, 2), " % of the patch's energy dropped");
+}
+
 } // namespace
 
 Result<void> AggregatorService::load_current_release() {
@@ -284,7 +291,7 @@ Result<void> AggregatorService::end_round(bool released, const std::string& reas
     disk_full_in_a_row_ = 0;
     last_progress_ = now();
     say(cat("round ", id, ": release ", release_facts_.version, " from ",
-            release_facts_.participants, " devices"));
+            release_facts_.participants, " devices", patch_words(metrics_)));
     for (const auto& [client, presence] : cohort_.present()) {
       send_control(client, ReleaseNotice{release_});
     }

@@ -76,6 +76,10 @@ constexpr KeySpec kFleetKeys[] = {
      "Norm that norm-bound shortens updates to; 0: the median norm.", 0, 1e9},
     {"strategy", "bucket", kInt, "1",
      "Devices whose mean counts as one update, for strategies that look at each.", 1, 1e5},
+    {"strategy", "patch_rank", kInt, "0",
+     "Ranks above lora.r in which fedex and flora keep what the factors miss; fixed at 'aggregator "
+     "init'. 0: twice lora.r.",
+     0, 1024},
 
     {"privacy", "noise", kChoice, "none",
      "Who adds noise: central (the aggregator), skellam or discrete-gaussian (each device a "
@@ -159,6 +163,7 @@ StrategySettings strategy_of(const Settings& settings) {
   strategy.keep = static_cast<std::uint32_t>(settings.get_int("strategy.keep"));
   strategy.radius = settings.get_float("strategy.radius");
   strategy.bucket = static_cast<std::uint32_t>(settings.get_int("strategy.bucket"));
+  strategy.patch_rank = static_cast<std::uint32_t>(settings.get_int("strategy.patch_rank"));
   return strategy;
 }
 

@@ -7,6 +7,7 @@
 // and equation. A user's own is such a file and a line there (examples/custom_strategy).
 #pragma once
 
+#include <functional>
 #include <memory>
 #include <span>
 #include <string>
@@ -40,6 +41,7 @@ struct StrategySettings {
   std::uint32_t keep = 0;          // of multi-krum; 0: all but the byzantine
   double radius = 0;               // norm that updates are shortened to; 0: the median norm
   std::uint32_t bucket = 1;        // devices whose mean counts as one update
+  std::uint32_t patch_rank = 0;    // of those with a patch (aggregator/patch.h); 0: twice lora.r
   bool operator==(const StrategySettings&) const = default;
 };
 
@@ -53,11 +55,26 @@ struct RoundSum {
   std::uint32_t participants = 0;
 };
 
+// A figure of a round: a metric slot's mean over the survivors, or what the strategy says of its
+// step.
+struct MetricMean {
+  std::string name;
+  double mean = 0;
+};
+// Of a strategy with a patch: the share of the patch's energy that its rank had no room for.
+inline constexpr const char* kMetricPatchDropped = "patch_dropped_energy";
+
 struct RoundInput {
   const RoundPlan& plan;
   std::span<const RoundSum> groups; // those that somebody came to; one for Need::kSum
   const Adapter& current;
+  std::vector<MetricMean>* metrics = nullptr; // where the strategy puts its own, if anywhere
 };
+
+// How many buckets of so many devices, or a few more, the cohort makes.
+inline std::uint32_t buckets_of(std::uint32_t size, std::uint32_t cohort) {
+  return std::max(1U, cohort / size);
+}
 
 // Stateless: what it keeps is in StrategyState. Thread-safe.
 class Strategy {
@@ -70,6 +87,11 @@ class Strategy {
   // Next shared adapter minus `current`, in the order of Adapter::values(). kFailedPrecondition
   // where the round's sums don't do: it is abandoned then.
   virtual Result<std::vector<double>> step(const RoundInput& round, StrategyState& state) const = 0;
+  // The same, a slot after another: A of each target, then its B. By default out of step(); a
+  // strategy that works target by target makes it so, and never holds the whole.
+  using TakeSlot = std::function<Result<void>(std::span<const double> slot)>;
+  virtual Result<void> step_by_slot(const RoundInput& round, StrategyState& state,
+                                    const TakeSlot& take) const;
 };
 
 // A line of the table.
@@ -80,13 +102,15 @@ struct StrategyEntry {
   std::string_view rule;    // what it does, in a few words
   std::string_view options; // keys of [strategy] that it looks at: "trim|radius"
   std::unique_ptr<Strategy> (*make)(const StrategySettings& settings);
+  bool patch = false; // keeps a patch above the trained ranks (aggregator/patch.h)
 };
 std::span<const StrategyEntry> all_strategies(); // ours, then custom_strategies()
 // Those of a program that defines this function itself; the library's has none.
 std::span<const StrategyEntry> custom_strategies();
 // What settings.name stands for, within its server optimizer and bucket. Other programs' names are
-// understood ("FedTrimmedAvg"). kInvalidArgument, with the nearest name; kFailedPrecondition, with
-// the reason, where the need and secure aggregation can't be combined.
+// understood ("FedTrimmedAvg"). kInvalidArgument, with the nearest name, and for a server optimizer
+// around a patch; kFailedPrecondition, with the reason, where the need and secure aggregation can't
+// be combined.
 Result<std::unique_ptr<Strategy>> make_strategy(const StrategySettings& settings,
                                                 bool secure_aggregation);
 // Ours for a name of another program; the name itself otherwise.

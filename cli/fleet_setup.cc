@@ -2,6 +2,7 @@
 #include "cli/fleet_setup.h"
 
 #include "adapters/peft_adapter.h"
+#include "aggregator/patch.h"
 #include "aggregator/round_maker.h"
 #include "aggregator/state_store.h"
 #include "base/text.h"
@@ -38,7 +39,8 @@ Result<FleetInitResult> init_fleet(const FleetInit& init) {
   const Settings settings =
       COPPICE_TRY(Settings::load(aggregator_keys(), std::nullopt, Environment{}, init.overrides));
   const AggregatorSettings typed = COPPICE_TRY(aggregator_settings(settings));
-  const Adapter adapter = COPPICE_TRY(first_adapter(init, *base, typed.lora));
+  const Adapter adapter = COPPICE_TRY(
+      with_patch(COPPICE_TRY(first_adapter(init, *base, typed.lora)), patch_rank(typed)));
 
   FleetFacts facts;
   facts.base_hash = COPPICE_TRY(sha256_file(init.model));

@@ -41,7 +41,8 @@ Agent::Agent(DeviceFolder folder, AgentOptions options, const Clock& clock, File
     workshop_.emplace(std::move(options.engine), settings_.data, settings_.store);
     if (!trainer_) {
       trainer_ = local_trainer(*workshop_, clock_, random_client(identity_.id),
-                               {folder_.training_path(), settings_.resources.checkpoint_every});
+                               {folder_.training_path(), settings_.resources.checkpoint_every},
+                               settings_.resources.max_rank);
     }
   }
 }

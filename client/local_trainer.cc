@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "client/local_trainer.h"
 
+#include <algorithm>
 #include <cmath>
 
 #include "protocol/plan_encoding.h"
@@ -8,14 +9,22 @@
 namespace coppice {
 namespace {
 
+// A device trains no more ranks than it has room for.
+std::uint32_t own_rank(std::uint32_t planned, std::uint32_t most) {
+  if (planned == 0 || most == 0) return std::max(planned, most);
+  return std::min(planned, most);
+}
+
 TrainMember member_of(const RoundPlan& plan, std::shared_ptr<const Adapter> start,
                       RoundMember member) {
   const RandomKey randomness{.experiment = plan.recipe.seed,
                              .round = plan.round.value,
                              .client = member.client_number,
                              .purpose = RandomPurpose::kBatchOrder};
+  Recipe recipe = plan.recipe;
+  recipe.trained_rank = own_rank(recipe.trained_rank, member.max_rank);
   return {member.examples,
-          {.recipe = plan.recipe,
+          {.recipe = recipe,
            .randomness = randomness,
            .frozen = {},
            .start = std::move(start),
@@ -63,11 +72,12 @@ Result<RoundTrainer::RoundDelta> delta_of(const Result<TrainOutcome>& trained, c
 class LocalTrainer final : public RoundTrainer {
  public:
   LocalTrainer(Workshop& workshop, const Clock& clock, std::uint64_t client_number,
-               RoundCheckpoint checkpoint)
+               RoundCheckpoint checkpoint, std::uint32_t max_rank)
       : workshop_(workshop),
         clock_(clock),
         client_number_(client_number),
-        checkpoint_(std::move(checkpoint)) {}
+        checkpoint_(std::move(checkpoint)),
+        max_rank_(max_rank) {}
 
   Result<RoundDelta> train(const Job& job) override {
     Engine* const engine = COPPICE_TRY(workshop_.engine());
@@ -76,7 +86,8 @@ class LocalTrainer final : public RoundTrainer {
                                    {.examples = &examples,
                                     .client_number = client_number_,
                                     .deadline = job.deadline,
-                                    .now = [this] { return clock_.monotonic(); }});
+                                    .now = [this] { return clock_.monotonic(); },
+                                    .max_rank = max_rank_});
     member.request.stop = job.stop;
     if (!checkpoint_.file.empty()) {
       member.request.checkpoint = {.file = checkpoint_.file,
@@ -93,6 +104,7 @@ class LocalTrainer final : public RoundTrainer {
   const Clock& clock_;
   std::uint64_t client_number_;
   RoundCheckpoint checkpoint_;
+  std::uint32_t max_rank_;
 };
 
 } // namespace
@@ -126,9 +138,10 @@ Result<ExampleSet> Workshop::examples(const std::atomic<bool>* stop) {
 }
 
 std::unique_ptr<RoundTrainer> local_trainer(Workshop& workshop, const Clock& clock,
-                                            std::uint64_t client_number,
-                                            RoundCheckpoint checkpoint) {
-  return std::make_unique<LocalTrainer>(workshop, clock, client_number, std::move(checkpoint));
+                                            std::uint64_t client_number, RoundCheckpoint checkpoint,
+                                            std::uint32_t max_rank) {
+  return std::make_unique<LocalTrainer>(workshop, clock, client_number, std::move(checkpoint),
+                                        max_rank);
 }
 
 } // namespace coppice

@@ -35,6 +35,8 @@ struct RoundMember {
   Millis deadline{0};
   std::function<Millis()> now; // what the recipe's times and the deadline are measured on
   std::function<void(const TrainProgress&)> on_step{}; // may be empty
+  std::uint32_t max_rank = 0; // trains the first so many of each target's ranks at most, and sends
+                              // zeros for the others; 0: as the plan says
 };
 // Clients side by side on an open engine, from one plan and one adapter; see train_adapters().
 std::vector<Result<RoundTrainer::RoundDelta>> train_rounds(
@@ -47,10 +49,11 @@ struct RoundCheckpoint {
   Millis every{0};
 };
 
-// `client_number` keys the batches with the plan's seed and round. `workshop` and `clock` must
-// outlive it.
+// `client_number` keys the batches with the plan's seed and round; `max_rank` as of RoundMember.
+// `workshop` and `clock` must outlive it.
 std::unique_ptr<RoundTrainer> local_trainer(Workshop& workshop, const Clock& clock,
                                             std::uint64_t client_number,
-                                            RoundCheckpoint checkpoint = {});
+                                            RoundCheckpoint checkpoint = {},
+                                            std::uint32_t max_rank = 0);
 
 } // namespace coppice

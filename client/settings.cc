@@ -52,6 +52,9 @@ constexpr KeySpec kKeys[] = {
      "What the native engine rounds the inputs of products to.", 0, 0, "bfloat16|float32"},
     {"resources", "checkpoint_every", kDuration, "1m",
      "Training under way is written down this often, and when it pauses; 0: only then.", 0, kDayMs},
+    {"resources", "max_rank", kInt, "0",
+     "Ranks of the shared adapter that a round trains here, at most; 0: as many as its plan says.",
+     0, 1024},
     {"resources", "nice", kInt, "10", "Priority given up while working, as of nice(1).", 0, 19},
 
     {"personal", "enabled", kBool, "true", "Train an adapter that never leaves this device."},
@@ -135,6 +138,7 @@ Result<ClientSettings> client_settings(const Settings& settings) {
   made.resources.engine = settings.get_string("resources.engine");
   made.resources.exact = settings.get_string("resources.precision") == "float32";
   made.resources.nice = static_cast<int>(settings.get_int("resources.nice"));
+  made.resources.max_rank = static_cast<std::uint32_t>(settings.get_int("resources.max_rank"));
   made.resources.checkpoint_every = settings.get_duration("resources.checkpoint_every");
   made.personal = personal_settings(settings);
   if (made.model.empty() || made.data.empty()) {

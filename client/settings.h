@@ -28,6 +28,7 @@ struct ResourceSettings {
   std::string engine = "native";
   bool exact = false; // float32 throughout, instead of bfloat16 inputs of products
   int nice = 10;
+  std::uint32_t max_rank = 0;      // of a target, trained in a round: the first ones; 0: the plan's
   Millis checkpoint_every{60'000}; // of training under way; 0: only when it pauses
 };
 

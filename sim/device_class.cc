@@ -3,6 +3,7 @@
 
 #include <array>
 #include <charconv>
+#include <cmath>
 #include <optional>
 
 #include "base/text.h"
@@ -18,7 +19,7 @@ struct Field {
   bool size = false; // written as a size
   bool required = false;
 };
-constexpr std::array<Field, 8> kFields{{
+constexpr std::array<Field, 9> kFields{{
     {.key = "share", .least = 1e-9, .most = 1e9, .required = true},
     {.key = "tokens_per_s", .least = 1e-3, .most = 1e9, .required = true},
     {.key = "down", .least = 1, .most = 1e12, .size = true, .required = true},
@@ -27,6 +28,7 @@ constexpr std::array<Field, 8> kFields{{
     {.key = "spread", .least = 0, .most = 3},
     {.key = "train_w", .least = 0, .most = 1e4},
     {.key = "radio_j_per_mb", .least = 0, .most = 1e4},
+    {.key = "max_rank", .least = 0, .most = 1024},
 }};
 
 Error wrong(std::string_view name, const std::string& why) {
@@ -85,6 +87,9 @@ Result<DeviceClass> parse_device_class(std::string_view text) {
   made.spread = values[5].value_or(0);
   made.train_watts = values[6].value_or(0);
   made.radio_joules_per_megabyte = values[7].value_or(0);
+  const double rank = values[8].value_or(0);
+  if (rank != std::floor(rank)) return wrong(made.name, "max_rank must be a whole number");
+  made.max_rank = static_cast<std::uint32_t>(rank);
   return made;
 }
 

@@ -7,8 +7,8 @@
 namespace coppice {
 
 // Keys: share, tokens_per_s, down and up (sizes a second), latency_ms, spread, train_w,
-// radio_j_per_mb. kInvalidArgument names what is unknown, missing (share, tokens_per_s, down, up)
-// or out of range.
+// radio_j_per_mb, max_rank. kInvalidArgument names what is unknown, missing (share, tokens_per_s,
+// down, up) or out of range.
 Result<DeviceClass> parse_device_class(std::string_view text);
 
 } // namespace coppice

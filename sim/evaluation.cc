@@ -6,6 +6,7 @@
 #include <cstring>
 #include <limits>
 
+#include "aggregator/patch.h"
 #include "base/text.h"
 
 namespace coppice {
@@ -257,8 +258,8 @@ TrainRequest Evaluation::local_training(std::uint64_t client, const Adapter& sha
                          .client = client,
                          .purpose = RandomPurpose::kBatchOrder},
           .frozen = {},
-          .start = std::make_shared<const Adapter>(
-              Adapter::initial(shared.shared_spec(), scenario_.seed)),
+          .start = std::make_shared<const Adapter>(initial_below_patch(
+              shared.shared_spec(), patch_rank(scenario_.fleet), scenario_.seed)),
           .now = stopped_clock,
           .on_step = {}};
 }

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "aggregator/strategy.h"
 #include "base/text.h"
 #include "sim/report_sections.h"
 #include "sim/run_figures.h"
@@ -51,9 +52,10 @@ std::vector<std::string> metric_names(const ReportRuns& runs) {
 LineChart metric_chart(const ReportRuns& runs, const std::string& wanted) {
   std::string words = wanted;
   std::ranges::replace(words, '_', ' ');
-  return {.title = cat("Devices said: ", words),
+  const bool of_the_step = wanted == kMetricPatchDropped; // the rest are metric slots
+  return {.title = cat(of_the_step ? "The aggregator found: " : "Devices said: ", words),
           .x_label = "round",
-          .y_label = "mean over the round",
+          .y_label = of_the_step ? "share of the patch" : "mean over the round",
           .y_from_zero = !wanted.starts_with("loss"),
           .lines = lines_by_round(runs, [&wanted](const PlayedRoundEvent& round) {
             const auto found =

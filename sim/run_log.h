@@ -8,7 +8,8 @@
 //  "release_sha256", "epsilon", "noise_multiplier", "clip_norm", "clipped", "clamped",
 //  "cosine_mean", "cosine_p10", "cosine_p90", "product_gap", "tokens", "participants",
 //  "participation_gini"}
-//   bytes and joules are of this round alone; metrics are what the round's metric slots said;
+//   bytes and joules are of this round alone; metrics are what the round's metric slots said, and
+//   the strategy of its step;
 //   "epsilon" is cumulative; "clipped" the share of deltas that the clip shortened; "cosine_*" of
 //   single deltas with their mean; "product_gap" |mean(BA) - mean(B) mean(A)| over |mean(BA)|;
 //   "noise_multiplier" of the cohort that is paid for; "participants" and "participation_gini" up

@@ -70,7 +70,8 @@ struct DeviceClass {
   Nanos latency;          // one way
   double train_watts = 0; // beyond idling
   double radio_joules_per_megabyte = 0;
-  double spread = 0; // sigma of a log-normal factor on speed and bandwidths, one a device
+  std::uint32_t max_rank = 0; // of a target, trained: as a device's resources.max_rank
+  double spread = 0;          // sigma of a log-normal factor on speed and bandwidths, one a device
 };
 
 enum class AvailabilityKind {

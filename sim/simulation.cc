@@ -7,6 +7,7 @@
 #include <cmath>
 
 #include "adapters/adapter_file.h"
+#include "aggregator/patch.h"
 #include "base/text.h"
 #include "client/upload_builder.h"
 #include "crypto/hash.h"
@@ -26,11 +27,13 @@ constexpr Nanos kLongestWait{14 * 24 * 3600 * kNanosPerSecond}; // without enoug
 constexpr std::uint64_t kCohort = 0x636f686f7274;               // RandomKey::step of the cohort
 constexpr std::chrono::seconds kBetweenStates{5};
 
-// The least that machines can run on where nothing is trained: a round of a few elements.
-std::shared_ptr<const AdapterSpec> smallest_spec() {
-  return std::make_shared<const AdapterSpec>(
-      AdapterSpec{.architecture = "none",
-                  .targets = {{.tensor = "none", .in = 1, .out = 1, .rank = 1, .alpha = 1}}});
+// The least that machines can run on where nothing is trained: a round of a few elements, in a
+// layer that is wide enough for a patch.
+std::shared_ptr<const AdapterSpec> smallest_spec(std::uint32_t patch_rank) {
+  const std::uint32_t width = 1 + patch_rank;
+  return std::make_shared<const AdapterSpec>(AdapterSpec{
+      .architecture = "none",
+      .targets = {{.tensor = "none", .in = width, .out = width, .rank = 1, .alpha = 1}}});
 }
 
 std::vector<std::string> conditions_that_differ(const Json& before, const Json& now) {
@@ -155,6 +158,8 @@ Result<void> Simulation::prepare_devices() {
   learner_ = training_learner(
       *team_, *data_, *parts_.base,
       {.client_of = [clients = data_->clients()](DeviceNumber device) { return device % clients; },
+       .max_rank_of =
+           [this](DeviceNumber device) { return population_->class_of(device).max_rank; },
        .pack = scenario.pack,
        .keep_deltas = kKeptDeltas,
        .place = ranks_.place(),
@@ -167,11 +172,12 @@ Result<void> Simulation::prepare_devices() {
 
 Result<Adapter> Simulation::first_adapter() const {
   const Scenario& scenario = parts_.scenario;
-  if (!parts_.base) return Adapter(smallest_spec());
+  const std::uint32_t patch = patch_rank(scenario.fleet);
+  if (!parts_.base) return with_patch(Adapter(smallest_spec(patch)), patch);
   if (!scenario.adapter.empty()) {
-    return COPPICE_TRY(load_adapter(parts_.scenario_folder / scenario.adapter, parts_.base.get(),
-                                    PeftRows::kHuggingFace))
-        .adapter;
+    const LoadedAdapter loaded = COPPICE_TRY(load_adapter(
+        parts_.scenario_folder / scenario.adapter, parts_.base.get(), PeftRows::kHuggingFace));
+    return with_patch(loaded.adapter, patch);
   }
   const LoraSettings& lora = scenario.fleet.lora;
   AdapterSpec spec = COPPICE_TRY(parts_.base->make_spec(
@@ -179,13 +185,17 @@ Result<Adapter> Simulation::first_adapter() const {
       lora.use_rslora ? LoraScaling::kRankStabilized : LoraScaling::kStandard,
       lora.target_modules));
   // As `aggregator init` writes version 0.
-  return Adapter::initial(std::make_shared<const AdapterSpec>(std::move(spec)), 0);
+  return with_patch(Adapter::initial(std::make_shared<const AdapterSpec>(std::move(spec)), 0),
+                    patch);
 }
 
 Result<void> Simulation::prepare_adapter() {
   Adapter first = COPPICE_TRY(first_adapter());
   full_spec_ = first.shared_spec();
-  if (parts_.scenario.training == TrainingKind::kNone) first = Adapter(smallest_spec());
+  if (parts_.scenario.training == TrainingKind::kNone) {
+    const std::uint32_t patch = patch_rank(parts_.scenario.fleet);
+    first = COPPICE_TRY(with_patch(Adapter(smallest_spec(patch)), patch));
+  }
   state_.adapter = serialize_adapter(first);
   state_.clip_norm = parts_.scenario.fleet.round.clip_norm;
   return {};
@@ -338,9 +348,9 @@ Result<RoundWeights> Simulation::weights_of(const RoundPlan& plan) const {
                       .privacy = plan.privacy};
     real = COPPICE_TRY(make_plan(facts_, parts_.scenario.fleet, *strategy_, *full_spec_, inputs));
   }
-  const std::uint64_t parameters = real.delta_elements();
+  // A release's step has 16 bits for each parameter, whether it has a slot or not.
   return RoundWeights{.plan_bytes = real.encode().size() + kEnvelopeBytes,
-                      .release_bytes = parameters * 2 + kEnvelopeBytes, // the step, 16 bits each
+                      .release_bytes = full_spec_->parameters() * 2 + kEnvelopeBytes,
                       .upload_bytes = packed_slots_size(real.slots) + kUploadOverheadBytes};
 }
 

@@ -34,7 +34,7 @@ struct Pack {
 };
 
 // Virtual time passes by whole steps.
-RoundMember member_of(PackClient& client) {
+RoundMember member_of(PackClient& client, std::uint32_t max_rank) {
   const Assignment& assignment = client.assignment;
   return {.examples = &client.examples,
           .client_number = random_client(assignment.id),
@@ -49,7 +49,8 @@ RoundMember member_of(PackClient& client) {
               [&client](const TrainProgress& progress) {
                 client.steps = progress.step;
                 client.tokens = progress.tokens;
-              }};
+              },
+          .max_rank = max_rank};
 }
 
 Result<std::vector<Piece>> training_pieces(const ClientData& data, std::uint64_t client) {
@@ -84,6 +85,9 @@ class TrainingLearner final : public Learner {
  private:
   using Slot = std::optional<Result<Learned>>;
 
+  std::uint32_t max_rank(DeviceNumber device) const {
+    return settings_.max_rank_of ? settings_.max_rank_of(device) : 0;
+  }
   bool hostile(DeviceNumber device) const {
     return is_hostile(settings_.attack, settings_.seed, device);
   }
@@ -248,7 +252,7 @@ void TrainingLearner::train(const Result<Engine*>& engine, std::span<PackClient>
     if (!still_wanted) client.error = Error{ErrorCode::kCancelled, "the round is over"};
     if (client.error) continue;
     present.push_back(&client);
-    members.push_back(member_of(client));
+    members.push_back(member_of(client, max_rank(client.assignment.device)));
   }
   if (present.empty()) return;
   auto deltas = train_rounds(**engine, *plan_, start_, std::move(members), for_each);

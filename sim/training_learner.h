@@ -25,6 +25,8 @@ namespace coppice {
 struct TrainingLearnerSettings {
   // Whose text a device has.
   std::function<std::uint64_t(DeviceNumber)> client_of;
+  // RoundMember::max_rank of a device; empty: all train what the plan says.
+  std::function<std::uint32_t(DeviceNumber)> max_rank_of = {};
   std::uint32_t pack = 1;        // clients of a pack
   std::uint32_t keep_deltas = 0; // of the first so many of the round's packs
   RankPlace place;

@@ -8,11 +8,6 @@
 
 namespace coppice {
 
-// How many buckets of so many devices, or a few more, the cohort makes.
-inline std::uint32_t buckets_of(std::uint32_t size, std::uint32_t cohort) {
-  return std::max(1U, cohort / size);
-}
-
 class IndividualStrategy : public Strategy {
  public:
   explicit IndividualStrategy(const StrategySettings& settings) : settings_(settings) {}

@@ -14,8 +14,9 @@ struct Alias {
 };
 // Flower's classes, and names in common use.
 constexpr Alias kAliases[] = {
-    {"FedAvg", "fedavg"}, {"FedIT", "fedavg"},    {"FedProx", "fedprox"}, {"FFA-LoRA", "ffa"},
-    {"RoLoRA", "rolora"}, {"FedNova", "fednova"}, {"QFedAvg", "qfedavg"},
+    {"FedAvg", "fedavg"}, {"FedIT", "fedavg"},    {"FedProx", "fedprox"},   {"FFA-LoRA", "ffa"},
+    {"RoLoRA", "rolora"}, {"FedNova", "fednova"}, {"QFedAvg", "qfedavg"},   {"FedEx-LoRA", "fedex"},
+    {"FLoRA", "flora"},   {"HetLoRA", "hetlora"}, {"FlexLoRA", "flexlora"},
 };
 
 std::span<const StrategyEntry> ours() {
@@ -42,6 +43,14 @@ std::span<const StrategyEntry> ours() {
                     "server_learning_rate|tau", fedadagrad},
       StrategyEntry{"flexlora", Need::kIndividual, "Bai et al. 2024",
                     "the best of its rank for the mean of B A", "bucket", flexlora},
+      StrategyEntry{"hetlora", Need::kIndividual, "HetLoRA: Cho et al. 2024",
+                    "ranks by device, weighed by the norm of B A", "bucket", hetlora},
+      StrategyEntry{"fedex", Need::kIndividual, "FedEx-LoRA: Singhal et al. 2025",
+                    "the mean of A and of B, what they miss of B A in a patch", "patch_rank|bucket",
+                    fedex, true},
+      StrategyEntry{"flora", Need::kIndividual, "FLoRA: Wang et al. 2024",
+                    "all of B A stacked into a patch, A and B anew", "patch_rank|bucket", flora,
+                    true},
       StrategyEntry{"median", Need::kIndividual, "Yin et al. 2018", "median of each coordinate",
                     "bucket", median},
       StrategyEntry{"trimmed-mean", Need::kIndividual, "Yin et al. 2018",
@@ -123,6 +132,12 @@ Result<std::unique_ptr<Strategy>> make_strategy(const StrategySettings& settings
                  cat("strategy.bucket is ", settings.bucket,
                      ", and secure aggregation hides a device among ", kMinMembers,
                      " at least; make it larger")};
+  }
+  if (entry->patch && settings.server_optimizer != ServerOptimizerKind::kNone) {
+    return Error{ErrorCode::kInvalidArgument,
+                 cat("strategy '", name,
+                     "' rewrites the factors of its patch each round: no server optimizer can take "
+                     "that for a gradient; set strategy.server_optimizer = \"none\"")};
   }
   return with_server_optimizer(std::move(strategy), settings);
 }

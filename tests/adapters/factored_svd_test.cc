@@ -2,16 +2,15 @@
 #include "adapters/factored_svd.h"
 
 #include <gmock/gmock.h>
-#include <malloc.h>
 
 #include <algorithm>
 #include <cmath>
-#include <fstream>
 #include <limits>
 
 #include "adapters/factored_mean.h"
 #include "base/random.h"
 #include "tests/adapters/factored_svd_dense.h"
+#include "tests/adapters/peak_growth.h"
 #include "tests/adapters/test_adapters.h"
 
 namespace coppice {
@@ -285,35 +284,6 @@ TEST(FactoredSvdTest, WhatFloat32CannotHoldIsRefused) {
   EXPECT_FALSE(recompress(std::vector{huge.view()}, 1, Balance::kSplit).ok());
   EXPECT_FALSE(sum_norm({}).ok());
 }
-
-// Growth of the process's resident peak over `work`, bytes; 0 where the kernel doesn't tell.
-template <typename Work>
-std::size_t peak_growth(const Work& work) {
-  const auto status = [](const std::string& field) -> std::size_t {
-    std::ifstream file("/proc/self/status");
-    for (std::string word; file >> word;) {
-      if (word == field) {
-        std::size_t kib = 0;
-        file >> kib;
-        return kib * 1024;
-      }
-    }
-    return 0;
-  };
-  ::malloc_trim(0);
-  if (!(std::ofstream("/proc/self/clear_refs") << "5" << std::flush)) return 0;
-  const std::size_t before = status("VmRSS:");
-  work();
-  return status("VmHWM:") - before;
-}
-
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-constexpr bool kSanitized = true;
-#elif defined(__has_feature)
-constexpr bool kSanitized = __has_feature(address_sanitizer) || __has_feature(thread_sanitizer);
-#else
-constexpr bool kSanitized = false;
-#endif
 
 // 20 clients' updates of rank 8 to a layer of 8192 x 8192, of which the dense sum has 512 MB.
 TEST(FactoredSvdTest, ALargeLayerTakesTheStatedScratch) {

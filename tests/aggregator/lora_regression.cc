@@ -116,19 +116,17 @@ std::vector<Client> make_clients(RegressionTarget target, std::uint64_t seed) {
   return clients;
 }
 
-std::shared_ptr<const AdapterSpec> spec_of(std::uint32_t rank) {
-  return std::make_shared<const AdapterSpec>(
-      AdapterSpec{.architecture = "regression",
-                  .targets = {{.tensor = "map",
-                               .in = kWidth,
-                               .out = kWidth,
-                               .rank = rank,
-                               .alpha = static_cast<float>(kRank)}}});
+std::shared_ptr<const AdapterSpec> spec_of(std::uint32_t rank,
+                                           float alpha = static_cast<float>(kRank)) {
+  return std::make_shared<const AdapterSpec>(AdapterSpec{
+      .architecture = "regression",
+      .targets = {{.tensor = "map", .in = kWidth, .out = kWidth, .rank = rank, .alpha = alpha}}});
 }
 
-void add_product(const ProductView& product, Weights& w) {
+// Of the ranks from `first` on.
+void add_product(const ProductView& product, Weights& w, std::size_t first = 0) {
   for (std::size_t o = 0; o < kWidth; ++o) {
-    for (std::size_t k = 0; k < product.rank; ++k) {
+    for (std::size_t k = first; k < product.rank; ++k) {
       const double b = product.scale * static_cast<double>(product.b[o * product.rank + k]);
       for (std::size_t i = 0; i < kWidth; ++i) {
         w[o][i] += b * static_cast<double>(product.a[k * kWidth + i]);
@@ -165,14 +163,16 @@ struct Adam {
 };
 
 // Descent on one client's data, with all of a step's products in loops over a constant
-// width. Factors past the adapter's rank stay zero.
+// width. Ranks from `trained` on are the base's, and stay.
 class Descent {
  public:
-  Descent(const Client& client, const Weights& base, const Adapter& start)
+  Descent(const Client& client, Weights base, const Adapter& start, std::size_t trained)
       : client_(client),
         adapter_(start),
-        rank_(start.spec().targets[0].rank),
+        whole_rank_(start.spec().targets[0].rank),
+        rank_(std::min(whole_rank_, trained)),
         scale_(static_cast<double>(start.spec().scale(0))) {
+    add_product(product_of(start, 0), base, rank_);
     Weights left{}; // what the base leaves to explain, transposed
     for (std::size_t o = 0; o < kWidth; ++o) {
       for (std::size_t i = 0; i < kWidth; ++i) left[i][o] = client.truth[o][i] - base[o][i];
@@ -185,7 +185,7 @@ class Descent {
     for (std::size_t k = 0; k < rank_; ++k) {
       for (std::size_t i = 0; i < kWidth; ++i) {
         a_[k][i] = static_cast<double>(start.a(0)[k * kWidth + i]);
-        bt_[k][i] = static_cast<double>(start.b(0)[i * rank_ + k]);
+        bt_[k][i] = static_cast<double>(start.b(0)[i * whole_rank_ + k]);
       }
     }
   }
@@ -235,7 +235,7 @@ class Descent {
     for (std::size_t k = 0; k < rank_; ++k) {
       for (std::size_t i = 0; i < kWidth; ++i) {
         adapter_.a(0)[k * kWidth + i] = static_cast<float>(a_[k][i]);
-        adapter_.b(0)[i * rank_ + k] = static_cast<float>(bt_[k][i]);
+        adapter_.b(0)[i * whole_rank_ + k] = static_cast<float>(bt_[k][i]);
       }
     }
     return adapter_;
@@ -244,7 +244,8 @@ class Descent {
  private:
   Client client_; // a copy: as members of one object, data and factors can't overlap
   Adapter adapter_;
-  std::size_t rank_;
+  std::size_t whole_rank_;
+  std::size_t rank_; // trained
   double scale_;
   Matrix<kSamples, kWidth> wanted_{};
   Factor a_{};
@@ -255,10 +256,22 @@ class Descent {
 };
 
 Adapter train(const Client& client, const Weights& base, const Adapter& start, double rate,
-              Trains trains, std::size_t steps) {
-  Descent descent(client, base, start);
+              Trains trains, std::size_t steps, std::size_t trained = kRank) {
+  Descent descent(client, base, start, trained);
   for (std::size_t s = 0; s < steps; ++s) descent.step(rate, trains);
   return descent.result();
+}
+
+// The same product and scale at a higher rank.
+Adapter with_zeros_above(const Adapter& adapter, std::uint32_t more) {
+  if (more == 0) return adapter;
+  const std::uint32_t rank = kRank + more;
+  Adapter made(spec_of(rank, static_cast<float>(rank)));
+  std::ranges::copy(adapter.a(0), made.a(0).begin());
+  for (std::size_t o = 0; o < kWidth; ++o) {
+    std::ranges::copy(adapter.b(0).subspan(o * kRank, kRank), made.b(0).subspan(o * rank).begin());
+  }
+  return made;
 }
 
 class Federation {
@@ -267,7 +280,7 @@ class Federation {
       : rule_(rule),
         rate_(rate),
         clients_(make_clients(target, seed)),
-        server_{.shared = Adapter::initial(spec_of(kRank), seed),
+        server_{.shared = with_zeros_above(Adapter::initial(spec_of(kRank), seed), rule.patch),
                 .patch = {.out = kWidth, .in = kWidth, .rank = 0, .b = {}, .a = {}}} {
     for (std::size_t c = 0; c < kClients; ++c) {
       const std::uint32_t rank = rule.ranks[c % rule.ranks.size()];
@@ -283,7 +296,8 @@ class Federation {
     const Weights base = patched_base();
     std::vector<Adapter> trained;
     for (std::size_t c = 0; c < kClients; ++c) {
-      trained.push_back(train(clients_[c], base, start_of(c), rate_, trains, kSteps));
+      trained.push_back(train(clients_[c], base, start_of(c), rate_, trains, kSteps,
+                              rule_.trained_ranks[c % rule_.trained_ranks.size()]));
       if (!trained.back().finite()) return false;
     }
     keep_own(trained);

@@ -50,7 +50,7 @@ struct RegressionRound {
 
 // What the aggregator holds and every client receives.
 struct RegressionServer {
-  Adapter shared; // rank 4, scale 1
+  Adapter shared; // rank 4 and the rule's patch, scale 1
   Product patch;  // beside the base, frozen; of rank 0 at first
 };
 
@@ -63,6 +63,10 @@ struct RegressionRule {
   Keeps keeps = Keeps::kNothing;
   // Of clients, taken in turn; each gets the prefix of the shared adapter, at alpha 4.
   std::vector<std::uint32_t> ranks = {4};
+  // Ranks of the shared adapter above the four that clients train.
+  std::uint32_t patch = 0;
+  // Of clients, taken in turn: how many of the four each trains. It computes with all of them.
+  std::vector<std::uint32_t> trained_ranks = {4};
 };
 
 // The mean squared relative error after all rounds; infinity where training diverged.

@@ -23,8 +23,9 @@ struct FakeWorld {
   std::vector<float> factors; // learning-rate factors of the steps, in order
   std::optional<std::size_t> not_finite_at; // this step's loss is NaN
   std::function<void()> on_step;
-  std::vector<TokenId> first_tokens; // of each sequence that was trained on, in order
-  std::vector<std::size_t> packs;    // how many clients each session had
+  std::vector<TokenId> first_tokens;        // of each sequence that was trained on, in order
+  std::vector<std::uint32_t> trained_ranks; // of each session's clients, as their jobs say
+  std::vector<std::size_t> packs;           // how many clients each session had
   std::function<void()> on_score;
   const std::atomic<bool>* stop = nullptr;
   bool stopped() const { return stop != nullptr && stop->load(); }
@@ -49,6 +50,7 @@ class FakeSession final : public TrainSession {
  public:
   FakeSession(const std::vector<TrainJob>& jobs, FakeWorld& world) : world_(world) {
     for (const TrainJob& job : jobs) {
+      world.trained_ranks.push_back(job.optimizer.trained_rank);
       clients_.push_back({.job = job,
                           .adapter = *job.start,
                           .moments = std::vector<float>(job.start->values().size())});

@@ -381,6 +381,32 @@ TEST_F(TrainerTest, ARoundsDeltaIsWhatTrainingAdded) {
   EXPECT_GT(delta.examples, 0U);
 }
 
+TEST_F(TrainerTest, ARoundTrainsNoMoreRanksThanThePlanSaysAndTheDeviceHasRoomFor) {
+  const TemporaryFolder data;
+  for (int i = 0; i < 20; ++i) {
+    ASSERT_TRUE(write_file_atomically(data / cat(i, ".txt"), as_bytes(cat("text ", i, "\n"))).ok());
+  }
+  Workshop workshop(
+      [this]() -> Result<std::unique_ptr<Engine>> {
+        return std::unique_ptr<Engine>(std::make_unique<FakeEngine>(base_, world_));
+      },
+      data.path(), {});
+  const ManualClock clock;
+  const auto trained = [&](std::uint32_t planned, std::uint32_t most) {
+    RoundTrainer::Job job{{}, std::make_shared<const Adapter>(with_first(0.5F)), {}, nullptr};
+    job.plan.recipe = recipe_;
+    job.plan.recipe.max_steps = 1;
+    job.plan.recipe.trained_rank = planned;
+    EXPECT_TRUE(local_trainer(workshop, clock, 7, {}, most)->train(job).ok());
+    return world_.trained_ranks.back();
+  };
+  EXPECT_EQ(trained(0, 0), 0U); // all
+  EXPECT_EQ(trained(0, 2), 2U);
+  EXPECT_EQ(trained(3, 0), 3U);
+  EXPECT_EQ(trained(3, 2), 2U);
+  EXPECT_EQ(trained(2, 3), 2U);
+}
+
 TEST_F(TrainerTest, AConstantTrainerSendsItsValueEverywhere) {
   RoundPlan plan;
   plan.slots = {{.name = "t.lora_a", .elements = 5}, {.name = "weight", .kind = SlotKind::kWeight}};

@@ -92,5 +92,10 @@ class AMaskedSumForEachBucket(PlayedTwice, FleetTest):
     strategy = {"round.strategy": "median", "strategy.bucket": 4, "round.min_survivors": 6}
 
 
+class APatchAboveTheTrainedRanks(PlayedTwice, FleetTest):
+    secure = False
+    strategy = {"round.strategy": "fedex"}
+
+
 if __name__ == "__main__":
     unittest.main()
