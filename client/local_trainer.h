@@ -4,8 +4,10 @@
 
 #include <functional>
 #include <memory>
+#include <optional>
 
 #include "base/clock.h"
+#include "client/kept_state.h"
 #include "client/settings.h"
 #include "client/trainer.h"
 
@@ -35,8 +37,14 @@ struct RoundMember {
   Millis deadline{0};
   std::function<Millis()> now; // what the recipe's times and the deadline are measured on
   std::function<void(const TrainProgress&)> on_step{}; // may be empty
+  // What it keeps between rounds: what it begins with, and after a training without error what
+  // that made of it. Must outlive the call. Null: it begins with nothing, and nothing is kept.
+  KeptVectors* kept = nullptr;
+  // Of RoundTrainer::Job.
+  std::shared_ptr<const std::vector<float>> control{};
 };
-// Clients side by side on an open engine, from one plan and one adapter; see train_adapters().
+// Clients side by side on an open engine, from one plan and one adapter, with each one's own
+// factors where it keeps them; see train_adapters().
 std::vector<Result<RoundTrainer::RoundDelta>> train_rounds(
     Engine& engine, const RoundPlan& plan, const std::shared_ptr<const Adapter>& start,
     std::vector<RoundMember> members, const ForEachClient& for_each = {});
@@ -47,10 +55,13 @@ struct RoundCheckpoint {
   Millis every{0};
 };
 
-// `client_number` keys the batches with the plan's seed and round. `workshop` and `clock` must
+// `client_number` keys the batches with the plan's seed and round. What the device keeps between
+// rounds is read from `kept` before a training and stored there before its delta is given away;
+// without a file such recipes are refused (kFailedPrecondition). `workshop` and `clock` must
 // outlive it.
 std::unique_ptr<RoundTrainer> local_trainer(Workshop& workshop, const Clock& clock,
                                             std::uint64_t client_number,
-                                            RoundCheckpoint checkpoint = {});
+                                            RoundCheckpoint checkpoint = {},
+                                            std::optional<KeptFile> kept = {});
 
 } // namespace coppice

@@ -63,7 +63,7 @@ ClientMemory memory_of_client(const Scenario& scenario) {
   memory.optimizer = 2 * floats;
 
   const LiveBytesWatch watch;
-  learner->begin(plan, start);
+  learner->begin(plan, start, nullptr);
   learner->expect({.device = 0,
                    .id = {},
                    .started = {},
