@@ -163,8 +163,19 @@ Result<RoundOutcome> finish_round(const RoundPlan& plan, const Strategy& strateg
   EncodedStep encoded = COPPICE_TRY(std::move(encoder).finish());
   Adapter next = current;
   COPPICE_TRY(apply_step(next, encoded));
+  Bytes control = control_content(plan.recipe, current, next_state);
   state = std::move(next_state);
-  return RoundOutcome{std::move(next), std::move(encoded), participants, std::move(metrics.means)};
+  return RoundOutcome{std::move(next), std::move(encoded), participants, std::move(metrics.means),
+                      std::move(control)};
+}
+
+Bytes control_content(const Recipe& recipe, const Adapter& current, const StrategyState& state) {
+  if (recipe.correction != DriftCorrection::kControlVariate) return {};
+  const std::vector<float> control = state.control();
+  Adapter shaped(current.shared_spec());
+  if (control.size() != shaped.values().size()) return {}; // before the first round
+  std::ranges::copy(control, shaped.values().begin());
+  return serialize_adapter(shaped);
 }
 
 ReleaseContent make_release(const ReleaseInputs& inputs, const Adapter& adapter,
@@ -183,6 +194,11 @@ ReleaseContent make_release(const ReleaseInputs& inputs, const Adapter& adapter,
   if (step != nullptr) {
     release.step_hash = sha256(content.step);
     release.step_bytes = content.step.size();
+  }
+  content.control = inputs.control;
+  if (!content.control.empty()) {
+    release.control_hash = sha256(content.control);
+    release.control_bytes = content.control.size();
   }
   release.base_hash = inputs.facts.base_hash;
   release.spec_hash = sha256(adapter.spec().encode());

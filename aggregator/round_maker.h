@@ -52,6 +52,7 @@ struct RoundOutcome {
   EncodedStep step;
   std::uint32_t participants = 0;
   std::vector<MetricMean> metrics; // the slots', then the strategy's
+  Bytes control;                   // of control_content()
 };
 
 // What a round ended with: a ring sum for each of its plan's groups, one after another, and how
@@ -67,6 +68,11 @@ Result<RoundOutcome> finish_round(const RoundPlan& plan, const Strategy& strateg
                                   const CountedSums& sums, const Adapter& current,
                                   StrategyState& state);
 
+// What a release carries beside an adapter of `current`'s shape: serialize_adapter() of what the
+// strategy says to devices' corrections. Empty: nothing, as by every recipe but that of
+// DriftCorrection::kControlVariate.
+Bytes control_content(const Recipe& recipe, const Adapter& current, const StrategyState& state);
+
 // What a release of `adapter` looks like; `step` may be null (version 0).
 struct ReleaseInputs {
   const FleetFacts& facts;
@@ -80,6 +86,7 @@ struct ReleaseInputs {
   double cumulative_epsilon = 0;
   AdapterVersion reverted_to;
   Millis created;
+  Bytes control{}; // RoundOutcome's
 };
 ReleaseContent make_release(const ReleaseInputs& inputs, const Adapter& adapter,
                             const EncodedStep* step, const SigningKey& key);

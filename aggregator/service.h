@@ -179,7 +179,7 @@ class AggregatorService {
   SignedRelease release_; // newest
   Release release_facts_;
   std::optional<Adapter> adapter_;                               // its content
-  std::map<Sha256, std::shared_ptr<const Bytes>> content_cache_; // newest adapter and step
+  std::map<Sha256, std::shared_ptr<const Bytes>> content_cache_; // of the newest release
 
   PrivacyLedger ledger_;
   std::optional<double> planned_multiplier_; // what the budget allows over the planned rounds

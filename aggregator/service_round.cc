@@ -5,6 +5,7 @@
 #include <thread>
 
 #include "adapters/adapter_file.h"
+#include "aggregator/round_maker.h"
 #include "aggregator/round_privacy.h"
 #include "aggregator/service.h"
 #include "base/log.h"
@@ -58,6 +59,16 @@ Result<void> AggregatorService::load_current_release() {
   content_cache_.clear();
   content_cache_[release_facts_.adapter_hash] =
       std::make_shared<const Bytes>(std::move(stored.adapter));
+  if (release_facts_.control_bytes == 0) return {};
+  Recipe recipe; // that made it
+  recipe.correction = DriftCorrection::kControlVariate;
+  Bytes control = control_content(recipe, *adapter_, strategy_state_);
+  if (sha256(control) != release_facts_.control_hash) {
+    return Error{ErrorCode::kCorrupt,
+                 cat("what the strategy keeps doesn't belong to release ", release_facts_.version,
+                     "; revert to a release, or restore a backup")};
+  }
+  content_cache_[release_facts_.control_hash] = std::make_shared<const Bytes>(std::move(control));
   return {};
 }
 
@@ -253,7 +264,8 @@ Result<RoundEvent> AggregatorService::make_release_now() {
                                                  : plan.privacy.expected_cohort,
                              .cumulative_epsilon = plan.privacy.cumulative_epsilon,
                              .reverted_to = {},
-                             .created = clock_.wall()};
+                             .created = clock_.wall(),
+                             .control = outcome->control};
   ReleaseContent content =
       make_release(inputs, outcome->adapter, &outcome->step, folder_.keys().signing);
   StateStore::RoundEnd end{.round = plan.round,
@@ -277,6 +289,10 @@ Result<RoundEvent> AggregatorService::make_release_now() {
   content_cache_[release_facts_.adapter_hash] =
       std::make_shared<const Bytes>(std::move(content.adapter));
   content_cache_[release_facts_.step_hash] = std::make_shared<const Bytes>(std::move(content.step));
+  if (!content.control.empty()) {
+    content_cache_[release_facts_.control_hash] =
+        std::make_shared<const Bytes>(std::move(content.control));
+  }
   return RoundEvent{ReleaseCommitted{release_facts_.version}};
 }
 

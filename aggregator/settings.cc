@@ -66,6 +66,11 @@ constexpr KeySpec kFleetKeys[] = {
     {"strategy", "tau", kFloat, "0.001", "Adaptivity of adam, yogi and adagrad.", 1e-12, 1e3},
     {"strategy", "loss_power", kFloat, "0.2",
      "Of qfedavg: devices count by their loss to this power.", 0, 10},
+    {"strategy", "population", kInt, "0",
+     "Of feddyn and scaffold: devices that take part now and then; 0: as many as a round asks, in "
+     "a simulation "
+     "all.",
+     0, 1e10},
     {"strategy", "trim", kFloat, "0.2", "Share that trimmed-mean leaves out at each end.", 0, 0.49},
     {"strategy", "byzantine_fraction", kFloat, "0.2",
      "Share of a round's updates that may be hostile: what krum, multi-krum and bulyan allow for.",
@@ -158,6 +163,7 @@ StrategySettings strategy_of(const Settings& settings) {
   strategy.beta2 = settings.get_float("strategy.beta2");
   strategy.tau = settings.get_float("strategy.tau");
   strategy.loss_power = settings.get_float("strategy.loss_power");
+  strategy.population = static_cast<std::uint64_t>(settings.get_int("strategy.population"));
   strategy.trim = settings.get_float("strategy.trim");
   strategy.byzantine_fraction = settings.get_float("strategy.byzantine_fraction");
   strategy.keep = static_cast<std::uint32_t>(settings.get_int("strategy.keep"));
@@ -223,6 +229,13 @@ Result<void> check(const AggregatorSettings& settings) {
   }
   if (settings.cohort.lease <= settings.heartbeat) {
     return refuse("network.lease must be longer than network.heartbeat");
+  }
+  if (settings.strategy.name == "scaffold" &&
+      (settings.training.optimizer != LocalOptimizer::kSgd || settings.training.momentum != 0)) {
+    return refuse(
+        "round.strategy = scaffold reads mean gradients off deltas, which only plain SGD makes: "
+        "set "
+        "training.optimizer = sgd and training.momentum = 0");
   }
   COPPICE_TRY(RingBits::make(settings.round.ring_bits));
   COPPICE_TRY(make_strategy(settings.strategy, settings.round.secure_aggregation));

@@ -46,6 +46,7 @@ struct ReleaseContent {
   SignedRelease signed_release; // of the same
   Bytes adapter;                // serialize_adapter()
   Bytes step;                   // serialize_step(); empty for version 0
+  Bytes control{}; // control_content(); not stored: it follows from the strategy's state
 };
 
 class StateStore {

@@ -36,6 +36,7 @@ struct StrategySettings {
   double beta2 = 0.99;
   double tau = 1e-3;
   double loss_power = 0.2;         // q of qfedavg
+  std::uint64_t population = 0;    // devices that take part now and then; 0: the round's cohort
   double trim = 0.2;               // share that is left out at each end
   double byzantine_fraction = 0.2; // of a round's devices, or groups of them
   std::uint32_t keep = 0;          // of multi-krum; 0: all but the byzantine

@@ -21,6 +21,12 @@ std::vector<double>& StrategyState::at(const std::string& name, std::size_t size
   return vector;
 }
 
+std::vector<float> StrategyState::control() const {
+  const auto found = vectors.find(kControlVector);
+  if (found == vectors.end()) return {};
+  return {found->second.begin(), found->second.end()};
+}
+
 Bytes StrategyState::encode() const {
   ByteWriter writer;
   writer.put(kVersion);

@@ -14,6 +14,10 @@
 
 namespace coppice {
 
+// The vector of this name travels to devices, as float32, beside each release of a recipe with
+// DriftCorrection::kControlVariate.
+inline constexpr const char* kControlVector = "control";
+
 struct StrategyState {
   std::uint64_t rounds = 0; // that made a step, this one included while it is made
   std::map<std::string, std::vector<double>> vectors;
@@ -21,6 +25,9 @@ struct StrategyState {
 
   // The vector of a name, of `size` zeros at first.
   std::vector<double>& at(const std::string& name, std::size_t size);
+
+  // kControlVector as devices get it; empty where there is none.
+  std::vector<float> control() const;
 
   Bytes encode() const;
   // kCorrupt for what encode() can't have written. No bytes are a fresh state.

@@ -137,8 +137,8 @@ Result<ExitCode> forget(Context& context, const DeviceOptions& options) {
       "Shared releases can't forget: what this device's deltas added to them stays averaged in, on "
       "every device that holds them.";
   context.console.print(
-      "Erased: the personal adapter, its optimizer's state, what was served, and all "
-      "caches.");
+      "Erased: the personal adapter, its optimizer's state, what was kept between rounds, what was "
+      "served, and all caches.");
   context.console.print(kLimits);
   context.console.finish(
       "coppice.client_forget.v1",

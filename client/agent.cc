@@ -34,6 +34,7 @@ Agent::Agent(DeviceFolder folder, AgentOptions options, const Clock& clock, File
       delta_tap_(std::move(options.delta_tap)),
       on_event_(std::move(options.on_event)),
       trainer_(std::move(options.trainer)),
+      kept_(folder_.kept_path()),
       serving_(folder_, settings_),
       jitter_({.experiment = random_client(identity_.id),
                .client = static_cast<std::uint64_t>(clock.wall().count)}) {
@@ -42,7 +43,7 @@ Agent::Agent(DeviceFolder folder, AgentOptions options, const Clock& clock, File
     if (!trainer_) {
       trainer_ = local_trainer(*workshop_, clock_, random_client(identity_.id),
                                {folder_.training_path(), settings_.resources.checkpoint_every},
-                               settings_.resources.max_rank);
+                               kept_, settings_.resources.max_rank);
     }
   }
 }

@@ -93,6 +93,7 @@ class Agent {
   Result<void> start_training(const StartTraining& order);
   Result<void> seal_and_store(const SealAndStore& order);
   Result<void> installed(const SharedAdapter& shared);
+  Result<void> count_kept(RoundId round);
   void start_gate();
   void start_personal();
   Result<void> finish_when_done();
@@ -115,6 +116,7 @@ class Agent {
   SecAggAssembler secagg_pieces_;
   std::optional<Workshop> workshop_; // none without an engine
   std::unique_ptr<RoundTrainer> trainer_;
+  KeptFile kept_;
   Serving serving_;
   std::unique_ptr<ClientTransport> transport_;
   std::uint64_t handshakes_ = 0;

@@ -147,6 +147,7 @@ Result<void> Agent::consider_release(const SignedRelease& signed_release) {
   }
   // The round's end, where its notice was missed: keys and shares of it are of no more use.
   if (release->round.value > 0 && release->round >= marks_.round.highest_round) {
+    COPPICE_TRY(count_kept(release->round));
     COPPICE_TRY(feed(RoundOverReceived{{release->round, true, ""}}));
   }
   const auto fetch = keeper_->notice(signed_release, *release);
@@ -213,6 +214,7 @@ Result<void> Agent::consider_plan() {
 Result<void> Agent::on(const RoundOver& over) {
   last_round_seen_ = now();
   offer_.reset();
+  if (over.released) COPPICE_TRY(count_kept(over.round));
   return feed(RoundOverReceived{over});
 }
 

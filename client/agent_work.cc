@@ -71,7 +71,7 @@ Result<void> Agent::start_training(const StartTraining& order) {
   say(cat("round ", order.plan.round, ": training"));
   auto job = std::make_shared<RoundTrainer::Job>(
       RoundTrainer::Job{order.plan, std::make_shared<const Adapter>(keeper_->held()->adapter),
-                        order.deadline, nullptr});
+                        order.deadline, nullptr, keeper_->held()->control});
   const Sha256 plan_hash = order.plan_hash;
   training_ =
       worker_->add([this, job, plan_hash](const std::atomic<bool>& stop) -> Worker::Outcome {
@@ -141,7 +141,17 @@ Result<void> Agent::send_chunks(const SendChunks& chunks) {
   return {};
 }
 
+// `round`, or one before it that is this device's last, was released: with this device's upload, if
+// that was acknowledged.
+Result<void> Agent::count_kept(RoundId round) {
+  if (round < marks_.round.highest_round || !marks_.round.acknowledged) return {};
+  return kept_.count(marks_.round.plan_hash);
+}
+
 Result<void> Agent::installed(const SharedAdapter& shared) {
+  // The aggregator forgot what its strategy keeps; what devices keep belongs to that. First, so
+  // that a crash between can't leave the old beside the new.
+  if (shared.release.reason == ReleaseReason::kRevert) COPPICE_TRY(kept_.forget());
   COPPICE_TRY(folder_.store_shared(shared));
   personal_done_ = false;
   reported_ = false;

@@ -6,6 +6,7 @@
 
 #include "base/log.h"
 #include "base/text.h"
+#include "protocol/learning_rates.h"
 
 namespace coppice {
 namespace {

@@ -222,12 +222,16 @@ void DeviceFolder::forget_secagg_state() const {
 }
 
 Result<void> DeviceFolder::store_shared(const SharedAdapter& shared) const {
-  const Bytes adapter = serialize_adapter(shared.adapter);
   ByteWriter writer;
   writer.put_raw(shared.signed_release.signature.span());
   writer.put(static_cast<std::uint32_t>(shared.signed_release.bytes.size()));
   writer.put_raw(shared.signed_release.bytes);
-  writer.put_raw(adapter);
+  writer.put_raw(serialize_adapter(shared.adapter));
+  if (shared.control) {
+    Adapter control(shared.adapter.shared_spec());
+    std::ranges::copy(*shared.control, control.values().begin());
+    writer.put_raw(serialize_adapter(control));
+  }
   crash_point("client.shared.before");
   COPPICE_TRY(write_file_atomically(directory_ / "shared" / "release", writer.bytes()));
   crash_point("client.shared.after");
@@ -248,13 +252,21 @@ Result<std::optional<SharedAdapter>> DeviceFolder::shared(const VerifyKey& aggre
   const auto release = verify_release(aggregator, signed_release);
   // Signed by a key set that has been replaced since: fetch it again rather than trust it.
   if (!release.ok()) return std::optional<SharedAdapter>{};
-  const ByteSpan content = COPPICE_TRY(reader.take_raw(reader.left(), "adapter"));
-  if (sha256(content) != release->adapter_hash) {
-    return Error{ErrorCode::kCorrupt,
-                 cat(path.string(), " is damaged; remove it, and it is fetched again")};
+  const Error damaged{ErrorCode::kCorrupt,
+                      cat(path.string(), " is damaged; remove it, and it is fetched again")};
+  if (reader.left() < release->control_bytes) return damaged;
+  const ByteSpan content =
+      COPPICE_TRY(reader.take_raw(reader.left() - release->control_bytes, "adapter"));
+  const ByteSpan beside = COPPICE_TRY(reader.take_raw(release->control_bytes, "control"));
+  if (sha256(content) != release->adapter_hash) return damaged;
+  SharedAdapter shared{std::move(signed_release), *release, COPPICE_TRY(parse_adapter(content))};
+  if (!beside.empty()) {
+    if (sha256(beside) != release->control_hash) return damaged;
+    const Adapter control = COPPICE_TRY(parse_adapter(beside));
+    shared.control = std::make_shared<const std::vector<float>>(control.values().begin(),
+                                                                control.values().end());
   }
-  return std::optional<SharedAdapter>{
-      SharedAdapter{std::move(signed_release), *release, COPPICE_TRY(parse_adapter(content))}};
+  return std::optional<SharedAdapter>{std::move(shared)};
 }
 
 Result<Sha256> DeviceFolder::base_hash(const fs::path& model, bool take_again) const {

@@ -8,9 +8,10 @@
 //   uploads/HASH                finished upload bytes, until acknowledged
 //   training                    the running round's training (client/train_checkpoint.h)
 //   secagg                      keys and shares of the running round, wiped at its end
-//   shared/adapter, release     the shared adapter and its signed release
+//   shared/release              the signed release, its adapter and what it carries beside
 //   personal/                   the personal adapter, what it stands on and its training's
-//                               checkpoint: never leaves
+//                               checkpoint; `kept`, what stays here between rounds
+//                               (client/kept_state.h): never leaves
 //   current/adapter.gguf        what serves now, for llama.cpp
 //   ledger.jsonl, serving.json, report.json, status.json, base.json, lock
 // Every file is replaced atomically. Private: mode 0600 where a secret or text could be learnt.
@@ -57,6 +58,8 @@ struct SharedAdapter {
   SignedRelease signed_release;
   Release release;
   Adapter adapter;
+  // What the release carries for devices' corrections (Release::control_hash); null: nothing.
+  std::shared_ptr<const std::vector<float>> control{};
 };
 
 class DeviceFolder {
@@ -69,6 +72,7 @@ class DeviceFolder {
   fs::path ledger_path() const { return directory_ / "ledger.jsonl"; }
   fs::path training_path() const { return directory_ / "training"; }
   fs::path personal_training_path() const { return directory_ / "personal" / "training"; }
+  fs::path kept_path() const { return directory_ / "personal" / "kept"; }
 
   Result<DeviceIdentity> identity() const;
   // kNotFound, with what to do, before enrolment.
@@ -98,7 +102,8 @@ class DeviceFolder {
   // The base file's SHA-256, taken once and remembered by (device, inode, size, times).
   Result<Sha256> base_hash(const fs::path& model, bool take_again = false) const;
 
-  // Erases personal adapter, caches and serving state: what only this device knows.
+  // Erases personal adapter, what is kept between rounds, caches and serving state: what only this
+  // device knows.
   Result<void> forget_personal() const;
 
  private:

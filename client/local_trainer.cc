@@ -4,10 +4,17 @@
 #include <algorithm>
 #include <cmath>
 
+#include "client/kept_rules.h"
+#include "crypto/hash.h"
 #include "protocol/plan_encoding.h"
 
 namespace coppice {
 namespace {
+
+using Control = std::shared_ptr<const std::vector<float>>;
+std::span<const float> values_of(const Control& control) {
+  return control ? std::span<const float>(*control) : std::span<const float>{};
+}
 
 // A device trains no more ranks than it has room for.
 std::uint32_t own_rank(std::uint32_t planned, std::uint32_t most) {
@@ -21,16 +28,21 @@ TrainMember member_of(const RoundPlan& plan, std::shared_ptr<const Adapter> star
                              .round = plan.round.value,
                              .client = member.client_number,
                              .purpose = RandomPurpose::kBatchOrder};
+  const KeptVectors none;
+  const KeptVectors& kept = member.kept != nullptr ? *member.kept : none;
+  const std::size_t values = start->values().size();
   Recipe recipe = plan.recipe;
   recipe.trained_rank = own_rank(recipe.trained_rank, member.max_rank);
-  return {member.examples,
-          {.recipe = recipe,
-           .randomness = randomness,
-           .frozen = {},
-           .start = std::move(start),
-           .now = std::move(member.now),
-           .deadline = member.deadline,
-           .on_step = std::move(member.on_step)}};
+  return {
+      member.examples,
+      {.recipe = recipe,
+       .randomness = randomness,
+       .frozen = {},
+       .start = with_own_factors(std::move(start), kept),
+       .gradient_offset = gradient_offset_of(plan.recipe, kept, values_of(member.control), values),
+       .now = std::move(member.now),
+       .deadline = member.deadline,
+       .on_step = std::move(member.on_step)}};
 }
 
 // q-FedAvg: devices with much loss pull harder. Without gate text the loss is the first step's.
@@ -48,11 +60,19 @@ void weigh_by_loss(const Recipe& recipe, const TrainOutcome& outcome,
                                 static_cast<double>(recipe.learning_rate);
 }
 
-// What the plan's recipe has leave the device.
+// What the plan's recipe has leave the device, and in `kept` (may be null) what it has stay.
 Result<RoundTrainer::RoundDelta> delta_of(const Result<TrainOutcome>& trained, const Adapter& start,
-                                          const Recipe& recipe) {
+                                          const Recipe& recipe, KeptVectors* kept,
+                                          const Control& control) {
   if (!trained.ok()) return trained.error();
   const TrainOutcome& outcome = *trained;
+  if (kept != nullptr) {
+    *kept = kept_after(recipe, *kept,
+                       {.start = start,
+                        .trained = outcome.adapter,
+                        .steps = outcome.steps,
+                        .control = values_of(control)});
+  }
   const std::vector<float> moved = COPPICE_TRY(delta_between(outcome.adapter, start));
   RoundTrainer::RoundDelta made{
       .delta = chosen_values<float>(start.spec(), shared_factors(recipe), moved),
@@ -72,14 +92,27 @@ Result<RoundTrainer::RoundDelta> delta_of(const Result<TrainOutcome>& trained, c
 class LocalTrainer final : public RoundTrainer {
  public:
   LocalTrainer(Workshop& workshop, const Clock& clock, std::uint64_t client_number,
-               RoundCheckpoint checkpoint, std::uint32_t max_rank)
+               RoundCheckpoint checkpoint, std::optional<KeptFile> kept, std::uint32_t max_rank)
       : workshop_(workshop),
         clock_(clock),
         client_number_(client_number),
         checkpoint_(std::move(checkpoint)),
+        kept_file_(std::move(kept)),
         max_rank_(max_rank) {}
 
   Result<RoundDelta> train(const Job& job) override {
+    const KeptBinding binding{.fleet = job.plan.fleet,
+                              .base = job.plan.base_hash,
+                              .spec = sha256(job.start->spec().encode())};
+    const bool keeps = keeps_between_rounds(job.plan.recipe);
+    if (keeps && !kept_file_) {
+      return Error{
+          ErrorCode::kFailedPrecondition,
+          "the plan has devices keep something between rounds, and here is no place for it"};
+    }
+    // Also where this recipe has no use for what is there: then it is not kept on.
+    const bool stores = keeps || (kept_file_ && kept_file_->exists());
+    KeptVectors kept = stores ? COPPICE_TRY(kept_file_->counted(binding)) : KeptVectors{};
     Engine* const engine = COPPICE_TRY(workshop_.engine());
     const ExampleSet examples = COPPICE_TRY(workshop_.examples(job.stop));
     TrainMember member = member_of(job.plan, job.start,
@@ -87,7 +120,9 @@ class LocalTrainer final : public RoundTrainer {
                                     .client_number = client_number_,
                                     .deadline = job.deadline,
                                     .now = [this] { return clock_.monotonic(); },
-                                    .max_rank = max_rank_});
+                                    .max_rank = max_rank_,
+                                    .kept = &kept,
+                                    .control = job.control});
     member.request.stop = job.stop;
     if (!checkpoint_.file.empty()) {
       member.request.checkpoint = {.file = checkpoint_.file,
@@ -95,8 +130,13 @@ class LocalTrainer final : public RoundTrainer {
                                    .every = checkpoint_.every,
                                    .discard_unfit = true}; // an older round's, or other text
     }
-    return delta_of(train_adapter(*engine, examples, std::move(member.request)), *job.start,
-                    job.plan.recipe);
+    const std::shared_ptr<const Adapter> start = member.request.start;
+    auto delta = delta_of(train_adapter(*engine, examples, std::move(member.request)), *start,
+                          job.plan.recipe, &kept, job.control);
+    if (delta.ok() && stores) {
+      COPPICE_TRY(kept_file_->store_made(binding, job.plan.hash(), std::move(kept)));
+    }
+    return delta;
   }
 
  private:
@@ -104,6 +144,7 @@ class LocalTrainer final : public RoundTrainer {
   const Clock& clock_;
   std::uint64_t client_number_;
   RoundCheckpoint checkpoint_;
+  std::optional<KeptFile> kept_file_;
   std::uint32_t max_rank_;
 };
 
@@ -113,10 +154,20 @@ std::vector<Result<RoundTrainer::RoundDelta>> train_rounds(
     Engine& engine, const RoundPlan& plan, const std::shared_ptr<const Adapter>& start,
     std::vector<RoundMember> members, const ForEachClient& for_each) {
   std::vector<TrainMember> all;
-  for (RoundMember& member : members) all.push_back(member_of(plan, start, std::move(member)));
+  std::vector<KeptVectors*> kept;
+  std::vector<Control> controls;
+  std::vector<std::shared_ptr<const Adapter>> starts;
+  for (RoundMember& member : members) {
+    kept.push_back(member.kept);
+    controls.push_back(member.control);
+    all.push_back(member_of(plan, start, std::move(member)));
+    starts.push_back(all.back().request.start);
+  }
   const auto outcomes = train_adapters(engine, std::move(all), for_each);
   std::vector<std::optional<Result<RoundTrainer::RoundDelta>>> made(outcomes.size());
-  const auto make = [&](std::size_t i) { made[i] = delta_of(outcomes[i], *start, plan.recipe); };
+  const auto make = [&](std::size_t i) {
+    made[i] = delta_of(outcomes[i], *starts[i], plan.recipe, kept[i], controls[i]);
+  };
   if (for_each) {
     for_each(made.size(), make);
   } else {
@@ -139,9 +190,9 @@ Result<ExampleSet> Workshop::examples(const std::atomic<bool>* stop) {
 
 std::unique_ptr<RoundTrainer> local_trainer(Workshop& workshop, const Clock& clock,
                                             std::uint64_t client_number, RoundCheckpoint checkpoint,
-                                            std::uint32_t max_rank) {
+                                            std::optional<KeptFile> kept, std::uint32_t max_rank) {
   return std::make_unique<LocalTrainer>(workshop, clock, client_number, std::move(checkpoint),
-                                        max_rank);
+                                        std::move(kept), max_rank);
 }
 
 } // namespace coppice

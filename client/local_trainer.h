@@ -4,8 +4,10 @@
 
 #include <functional>
 #include <memory>
+#include <optional>
 
 #include "base/clock.h"
+#include "client/kept_state.h"
 #include "client/settings.h"
 #include "client/trainer.h"
 
@@ -37,8 +39,14 @@ struct RoundMember {
   std::function<void(const TrainProgress&)> on_step{}; // may be empty
   std::uint32_t max_rank = 0; // trains the first so many of each target's ranks at most, and sends
                               // zeros for the others; 0: as the plan says
+  // What it keeps between rounds: what it begins with, and after a training without error what
+  // that made of it. Must outlive the call. Null: it begins with nothing, and nothing is kept.
+  KeptVectors* kept = nullptr;
+  // Of RoundTrainer::Job.
+  std::shared_ptr<const std::vector<float>> control{};
 };
-// Clients side by side on an open engine, from one plan and one adapter; see train_adapters().
+// Clients side by side on an open engine, from one plan and one adapter, with each one's own
+// factors where it keeps them; see train_adapters().
 std::vector<Result<RoundTrainer::RoundDelta>> train_rounds(
     Engine& engine, const RoundPlan& plan, const std::shared_ptr<const Adapter>& start,
     std::vector<RoundMember> members, const ForEachClient& for_each = {});
@@ -49,11 +57,14 @@ struct RoundCheckpoint {
   Millis every{0};
 };
 
-// `client_number` keys the batches with the plan's seed and round; `max_rank` as of RoundMember.
+// `client_number` keys the batches with the plan's seed and round. What the device keeps between
+// rounds is read from `kept` before a training and stored there before its delta is given away;
+// without a file such recipes are refused (kFailedPrecondition). `max_rank` as of RoundMember.
 // `workshop` and `clock` must outlive it.
 std::unique_ptr<RoundTrainer> local_trainer(Workshop& workshop, const Clock& clock,
                                             std::uint64_t client_number,
                                             RoundCheckpoint checkpoint = {},
+                                            std::optional<KeptFile> kept = {},
                                             std::uint32_t max_rank = 0);
 
 } // namespace coppice

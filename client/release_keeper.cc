@@ -18,7 +18,8 @@ Result<void> ReleaseKeeper::check(const Release& release) const {
   if (release.fleet != membership_.fleet) return refuse("it is of another fleet");
   if (release.base_hash != membership_.base_hash) return refuse("it is for another base model");
   if (release.test) return refuse("it is marked test, and this is a real device");
-  const std::uint64_t largest = std::max(release.adapter_bytes, release.step_bytes);
+  const std::uint64_t largest =
+      std::max({release.adapter_bytes, release.step_bytes, release.control_bytes});
   if (largest > limits::kReleaseBytes) return refuse("it is larger than any release may be");
   if (!held_) return {};
   if (release.epoch < held_->release.epoch) return refuse("its epoch is past");
@@ -81,29 +82,52 @@ Result<ReleaseKeeper::Arrived> ReleaseKeeper::chunk(const ContentChunk& chunk) {
     return Error{ErrorCode::kCorrupt, "a release's chunk is out of order or of another size"};
   }
   fetch_->bytes.insert(fetch_->bytes.end(), chunk.data.begin(), chunk.data.end());
-  Arrived arrived;
   if (fetch_->bytes.size() == fetch_->size) {
-    auto shared = install();
-    fetch_.reset();
-    arrived.installed = COPPICE_TRY(std::move(shared));
-    held_ = arrived.installed;
-  } else if (limits::chunks_of(fetch_->bytes.size()) == fetch_->asked) {
-    arrived.more = ask_more();
+    auto arrived = complete();
+    if (!arrived.ok()) fetch_.reset();
+    return arrived;
   }
+  Arrived arrived;
+  if (limits::chunks_of(fetch_->bytes.size()) == fetch_->asked) arrived.more = ask_more();
   return arrived;
 }
 
-Result<SharedAdapter> ReleaseKeeper::install() {
+// One content is here: the next is asked for, or all of it is installed.
+Result<ReleaseKeeper::Arrived> ReleaseKeeper::complete() {
   const Release& release = fetch_->release;
   if (sha256(fetch_->bytes) != fetch_->content) {
     return Error{ErrorCode::kCorrupt, "a release's bytes don't have the signed hash"};
   }
+  Arrived arrived;
+  std::shared_ptr<const std::vector<float>> control;
+  if (fetch_->adapter) {
+    control = COPPICE_TRY(fetched_control());
+  } else {
+    fetch_->adapter = COPPICE_TRY(fetched_adapter());
+    if (release.control_bytes > 0) {
+      fetch_->content = release.control_hash;
+      fetch_->size = release.control_bytes;
+      fetch_->asked = 0;
+      fetch_->bytes.clear();
+      arrived.more = ask_more();
+      return arrived;
+    }
+  }
+  arrived.installed = SharedAdapter{fetch_->signed_release, release, std::move(*fetch_->adapter),
+                                    std::move(control)};
+  fetch_.reset();
+  held_ = arrived.installed;
+  return arrived;
+}
+
+Result<Adapter> ReleaseKeeper::fetched_adapter() const {
+  const Release& release = fetch_->release;
   if (!fetch_->step) {
     Adapter adapter = COPPICE_TRY(parse_adapter(fetch_->bytes));
     if (sha256(adapter.spec().encode()) != release.spec_hash) {
       return Error{ErrorCode::kCorrupt, "a release's adapter has another shape than was signed"};
     }
-    return SharedAdapter{fetch_->signed_release, release, std::move(adapter)};
+    return adapter;
   }
   Adapter adapter = held_->adapter;
   const EncodedStep step = COPPICE_TRY(parse_step(fetch_->bytes, adapter.spec()));
@@ -111,7 +135,16 @@ Result<SharedAdapter> ReleaseKeeper::install() {
   if (sha256(serialize_adapter(adapter)) != release.adapter_hash) {
     return Error{ErrorCode::kCorrupt, "the step doesn't lead to the signed adapter"};
   }
-  return SharedAdapter{fetch_->signed_release, release, std::move(adapter)};
+  return adapter;
+}
+
+Result<std::shared_ptr<const std::vector<float>>> ReleaseKeeper::fetched_control() const {
+  const Adapter control = COPPICE_TRY(parse_adapter(fetch_->bytes));
+  if (sha256(control.spec().encode()) != fetch_->release.spec_hash) {
+    return Error{ErrorCode::kCorrupt, "a release's control has another shape than its adapter"};
+  }
+  return std::make_shared<const std::vector<float>>(control.values().begin(),
+                                                    control.values().end());
 }
 
 } // namespace coppice

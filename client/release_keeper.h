@@ -4,7 +4,8 @@
 //
 // Pure: signatures are checked before (verify_release); this checks fleet, base, order of versions,
 // hashes and sizes. Versions only go up, epochs never down, spent privacy never down. A step is
-// used where its parent is what the device holds, else the whole adapter comes. Thread-compatible.
+// used where its parent is what the device holds, else the whole adapter comes; then what the
+// release carries beside it for devices' corrections. Thread-compatible.
 #pragma once
 
 #include <optional>
@@ -47,10 +48,13 @@ class ReleaseKeeper {
     std::uint64_t size = 0;
     std::uint32_t asked = 0; // chunks below this were asked for
     Bytes bytes;
+    std::optional<Adapter> adapter; // complete: what is fetched now is the control
   };
   Result<void> check(const Release& release) const;
   std::optional<Fetch> ask_more();
-  Result<SharedAdapter> install();
+  Result<Arrived> complete();
+  Result<Adapter> fetched_adapter() const;
+  Result<std::shared_ptr<const std::vector<float>>> fetched_control() const;
 
   Membership membership_;
   std::optional<SharedAdapter> held_;

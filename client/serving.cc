@@ -4,6 +4,7 @@
 #include "adapters/adapter_file.h"
 #include "adapters/gguf_adapter.h"
 #include "base/text.h"
+#include "client/kept_rules.h"
 #include "client/train_checkpoint.h"
 #include "crypto/hash.h"
 
@@ -43,10 +44,23 @@ Result<std::optional<PersonalAdapter>> Serving::personal() const {
   return std::optional<PersonalAdapter>{PersonalAdapter{std::move(adapter), below}};
 }
 
-Result<std::optional<PersonalAdapter>> Serving::fresh_personal(const SharedAdapter& shared) const {
+Result<Serving::Below> Serving::with_own(const SharedAdapter& shared) const {
+  const Release& release = shared.release;
+  const auto kept = COPPICE_TRY(
+      KeptFile(folder_.kept_path())
+          .counted({.fleet = release.fleet, .base = release.base_hash, .spec = release.spec_hash}));
+  const auto received = std::make_shared<const Adapter>(shared.adapter);
+  auto own = with_own_factors(received, kept);
+  if (own == received) return Below{received, release.adapter_hash};
+  const Sha256 hash = sha256(serialize_adapter(*own));
+  return Below{std::move(own), hash};
+}
+
+Result<std::optional<PersonalAdapter>> Serving::fresh_personal(const Below& on) const {
   auto found = COPPICE_TRY(personal());
-  const Sha256 ground = personal_ground(shared.release.adapter_hash, settings_.personal.method);
-  if (found && found->stands_on != ground) found.reset();
+  if (found && found->stands_on != personal_ground(on.hash, settings_.personal.method)) {
+    found.reset();
+  }
   return found;
 }
 
@@ -59,11 +73,12 @@ Result<TrainOutcome> Serving::train_personal(Engine& engine, const SharedAdapter
       .base = COPPICE_TRY(folder_.base_hash(engine.base().path())),
       .every = settings_.resources.checkpoint_every,
       .discard_unfit = true}; // of another release, or text that has changed
-  TrainOutcome outcome = COPPICE_TRY(
-      train_personal_adapter(engine, shared.adapter, shared.release.adapter_hash,
-                             settings_.personal, examples, std::move(now), stop, checkpoint));
+  const Below on = COPPICE_TRY(with_own(shared));
+  TrainOutcome outcome =
+      COPPICE_TRY(train_personal_adapter(engine, *on.adapter, on.hash, settings_.personal, examples,
+                                         std::move(now), stop, checkpoint));
   ByteWriter writer;
-  writer.put_raw(personal_ground(shared.release.adapter_hash, settings_.personal.method).span());
+  writer.put_raw(personal_ground(on.hash, settings_.personal.method).span());
   writer.put_raw(serialize_adapter(outcome.adapter));
   COPPICE_TRY(write_file_atomically(folder_.directory() / "personal" / "adapter", writer.bytes(),
                                     FileMode::kPrivate));
@@ -71,20 +86,21 @@ Result<TrainOutcome> Serving::train_personal(Engine& engine, const SharedAdapter
   return outcome;
 }
 
-Candidates Serving::candidates(const SharedAdapter& shared,
+Candidates Serving::candidates(const Below& on,
                                const std::optional<PersonalAdapter>& personal) const {
-  return {.shared = shared.adapter,
+  return {.shared = *on.adapter,
           .personal = personal ? &personal->adapter : nullptr,
           .method = settings_.personal.method};
 }
 
 Result<GateOutcome> Serving::gate(Engine& engine, const SharedAdapter& shared,
                                   const ExampleSet& examples) const {
-  const auto personal_adapter = COPPICE_TRY(fresh_personal(shared));
+  const Below on = COPPICE_TRY(with_own(shared));
+  const auto personal_adapter = COPPICE_TRY(fresh_personal(on));
   GateOutcome outcome =
-      COPPICE_TRY(judge_adapters(engine, candidates(shared, personal_adapter), examples));
+      COPPICE_TRY(judge_adapters(engine, candidates(on, personal_adapter), examples));
   outcome.version = shared.release.version;
-  COPPICE_TRY(write_current(shared, outcome.served));
+  COPPICE_TRY(write_current(on, outcome.served));
   Json json{{"served", static_cast<int>(outcome.served)},
             {"version", outcome.version.value},
             {"base", outcome.base},
@@ -115,9 +131,9 @@ std::optional<GateOutcome> Serving::last_gate() const {
 
 Result<Report> Serving::report(Engine& engine, const SharedAdapter& shared,
                                const ExampleSet& examples) const {
-  const auto personal_adapter = COPPICE_TRY(fresh_personal(shared));
-  Report made =
-      COPPICE_TRY(report_adapters(engine, candidates(shared, personal_adapter), examples));
+  const Below on = COPPICE_TRY(with_own(shared));
+  const auto personal_adapter = COPPICE_TRY(fresh_personal(on));
+  Report made = COPPICE_TRY(report_adapters(engine, candidates(on, personal_adapter), examples));
   made.version = shared.release.version;
   Json json{{"version", made.version.value},
             {"base", made.base},
@@ -132,26 +148,27 @@ Result<Report> Serving::report(Engine& engine, const SharedAdapter& shared,
 Result<std::optional<Adapter>> Serving::served_adapter(const SharedAdapter& shared) const {
   const auto decision = last_gate();
   if (!decision || decision->served == Served::kBase) return std::optional<Adapter>{};
-  if (decision->served == Served::kShared) return std::optional<Adapter>{shared.adapter};
-  const auto personal_adapter = COPPICE_TRY(fresh_personal(shared));
-  if (!personal_adapter) return std::optional<Adapter>{shared.adapter};
+  const Below on = COPPICE_TRY(with_own(shared));
+  if (decision->served == Served::kShared) return std::optional<Adapter>{*on.adapter};
+  const auto personal_adapter = COPPICE_TRY(fresh_personal(on));
+  if (!personal_adapter) return std::optional<Adapter>{*on.adapter};
   return std::optional<Adapter>{COPPICE_TRY(stacked_uses(
-      personal_uses(settings_.personal.method, shared.adapter, personal_adapter->adapter)))};
+      personal_uses(settings_.personal.method, *on.adapter, personal_adapter->adapter)))};
 }
 
 // An adapter that changes nothing where the base serves: llama.cpp can always be pointed at the
 // file.
-Result<void> Serving::write_current(const SharedAdapter& shared, Served served) const {
+Result<void> Serving::write_current(const Below& on, Served served) const {
   const fs::path path = folder_.directory() / "current" / "adapter.gguf";
   if (served == Served::kBase) {
-    return write_gguf_adapter(path, Adapter(shared.adapter.shared_spec()));
+    return write_gguf_adapter(path, Adapter(on.adapter->shared_spec()));
   }
-  if (served == Served::kShared) return write_gguf_adapter(path, shared.adapter);
-  const auto personal_adapter = COPPICE_TRY(fresh_personal(shared));
+  if (served == Served::kShared) return write_gguf_adapter(path, *on.adapter);
+  const auto personal_adapter = COPPICE_TRY(fresh_personal(on));
   COPPICE_CHECK(personal_adapter.has_value());
   return write_gguf_adapter(
-      path, COPPICE_TRY(stacked_uses(personal_uses(settings_.personal.method, shared.adapter,
-                                                   personal_adapter->adapter))));
+      path, COPPICE_TRY(stacked_uses(
+                personal_uses(settings_.personal.method, *on.adapter, personal_adapter->adapter))));
 }
 
 } // namespace coppice

@@ -2,8 +2,10 @@
 // What the device serves with, kept on its disk: the gate's decision, the personal adapter, the
 // report, and the file for llama.cpp.
 //
-// The personal adapter belongs to one release and one [personal] method; another makes it stale,
-// and it is set aside until it is trained anew. Not thread-safe: one worker uses it.
+// Where the device keeps factors of its own between rounds (client/kept_rules.h), all of this is
+// about the release with them in place. The personal adapter belongs to that and to one [personal]
+// method; another release, other factors or another method make it stale, and it is set aside until
+// it is trained anew. Not thread-safe: one worker uses it.
 #pragma once
 
 #include <atomic>
@@ -18,7 +20,7 @@ namespace coppice {
 
 struct PersonalAdapter {
   Adapter adapter;
-  Sha256 stands_on; // personal_ground() of the shared adapter that it was trained from
+  Sha256 stands_on; // personal_ground() of the adapter that it was trained from
 };
 
 class Serving {
@@ -43,10 +45,15 @@ class Serving {
   Result<std::optional<Adapter>> served_adapter(const SharedAdapter& shared) const;
 
  private:
-  Result<std::optional<PersonalAdapter>> fresh_personal(const SharedAdapter& shared) const;
-  Candidates candidates(const SharedAdapter& shared,
-                        const std::optional<PersonalAdapter>& personal) const;
-  Result<void> write_current(const SharedAdapter& shared, Served served) const;
+  // A release as this device has it.
+  struct Below {
+    std::shared_ptr<const Adapter> adapter;
+    Sha256 hash; // of serialize_adapter()
+  };
+  Result<Below> with_own(const SharedAdapter& shared) const;
+  Result<std::optional<PersonalAdapter>> fresh_personal(const Below& on) const;
+  Candidates candidates(const Below& on, const std::optional<PersonalAdapter>& personal) const;
+  Result<void> write_current(const Below& on, Served served) const;
 
   const DeviceFolder& folder_;
   const ClientSettings& settings_;

@@ -187,16 +187,6 @@ Result<void> PackTraining::finish() {
 
 } // namespace
 
-float schedule_factor(const Recipe& recipe, std::uint64_t step, std::uint64_t steps) {
-  if (step < recipe.warmup_steps) {
-    return static_cast<float>(step + 1) / static_cast<float>(recipe.warmup_steps);
-  }
-  if (recipe.schedule == Schedule::kConstant || steps <= recipe.warmup_steps) return 1.0F;
-  const double progress = static_cast<double>(step - recipe.warmup_steps) /
-                          static_cast<double>(steps - recipe.warmup_steps);
-  return static_cast<float>(0.5 * (1.0 + std::cos(std::numbers::pi * std::min(progress, 1.0))));
-}
-
 Result<TrainOutcome> train_adapter(Engine& engine, const ExampleSet& examples,
                                    TrainRequest request) {
   std::vector<TrainMember> members;

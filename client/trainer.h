@@ -82,9 +82,6 @@ using ForEachClient =
 std::vector<Result<TrainOutcome>> train_adapters(Engine& engine, std::vector<TrainMember> members,
                                                  const ForEachClient& for_each = {});
 
-// The learning rate's factor at `step` of `steps` (0: unknown, then constant after the warm-up).
-float schedule_factor(const Recipe& recipe, std::uint64_t step, std::uint64_t steps);
-
 // What a round needs of training: the agent's worker calls it, tests and benchmarks put others in
 // its place.
 class RoundTrainer {
@@ -95,6 +92,9 @@ class RoundTrainer {
     std::shared_ptr<const Adapter> start;
     Millis deadline;
     const std::atomic<bool>* stop = nullptr;
+    // What the release carries for devices' corrections, in the order of Adapter::values(); null:
+    // nothing.
+    std::shared_ptr<const std::vector<float>> control{};
   };
   struct RoundDelta {
     std::vector<float> delta; // of what the recipe shares, in the order of the plan's delta slots

@@ -81,6 +81,11 @@ struct NamesField {
 struct FormatField {
   std::uint16_t number;
 };
+// The same where several are read: from 1 to `highest`.
+struct OneOfFormats {
+  std::uint16_t& number;
+  std::uint16_t highest;
+};
 
 // ---- writing ----
 
@@ -135,6 +140,9 @@ inline void save(WriteArchive& archive, const NamesField& field) {
   for (std::string& name : field.names) save(archive, text_field(name, limits::kSlotName));
 }
 inline void save(WriteArchive& archive, const FormatField& field) {
+  archive.put(&field.number, sizeof(field.number));
+}
+inline void save(WriteArchive& archive, const OneOfFormats& field) {
   archive.put(&field.number, sizeof(field.number));
 }
 
@@ -224,6 +232,14 @@ inline void load(ReadArchive& archive, FormatField& field) {
   if (number != field.number) {
     throw ArchiveRefusal(cat("its format is ", number, ", and this version reads ", field.number,
                              "; update coppice"),
+                         ErrorCode::kUnsupported);
+  }
+}
+inline void load(ReadArchive& archive, OneOfFormats& field) {
+  archive.get(&field.number, sizeof(field.number));
+  if (field.number == 0 || field.number > field.highest) {
+    throw ArchiveRefusal(cat("its format is ", field.number, ", and this version reads up to ",
+                             field.highest, "; update coppice"),
                          ErrorCode::kUnsupported);
   }
 }

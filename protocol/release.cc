@@ -1,18 +1,24 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "protocol/release.h"
 
+#include <algorithm>
+
 #include "protocol/archive.h"
 
 namespace coppice {
 
 template <typename Archive>
 void serialize(Archive& archive, Release& release) {
-  archive(FormatField{1}, release.fleet, release.epoch, release.version,
+  std::uint16_t format = release.control_bytes > 0 ? 2 : 1; // where it is written
+  archive(OneOfFormats{format, 2}, release.fleet, release.epoch, release.version,
           enum_field(release.reason, ReleaseReason::kRevert), release.parent_hash,
           release.adapter_hash, release.adapter_bytes, release.step_hash, release.step_bytes,
           release.base_hash, release.spec_hash, release.round, release.plan_hash,
           release.participants, release.reverted_to, release.test, release.cumulative_epsilon,
           release.created);
+  if (format < 2) return;
+  archive(release.control_hash, release.control_bytes);
+  if (release.control_bytes == 0) throw ArchiveRefusal("a release of format 2 without a control");
 }
 
 SignedRelease sign_release(const SigningKey& aggregator, const Release& release) {
@@ -31,7 +37,8 @@ Result<Release> verify_release(const VerifyKey& aggregator, const SignedRelease&
                  "the release is not signed by the aggregator's key; keep what is served now"};
   }
   Release opened = COPPICE_TRY(decode_value<Release>(release.bytes, "the release"));
-  if (opened.adapter_bytes > limits::kReleaseBytes || opened.step_bytes > limits::kReleaseBytes) {
+  if (std::max({opened.adapter_bytes, opened.step_bytes, opened.control_bytes}) >
+      limits::kReleaseBytes) {
     return Error{ErrorCode::kTooLarge,
                  cat("the release's content is over ", limits::kReleaseBytes, " bytes")};
   }

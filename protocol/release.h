@@ -37,6 +37,11 @@ struct Release {
   bool test = false;
   double cumulative_epsilon = 0;
   Millis created; // wall clock
+  // What devices' corrections need beside the adapter (DriftCorrection::kControlVariate): the hash
+  // of serialize_adapter() of a vector in the adapter's shape, and its length; zero: nothing. A
+  // release that has one is of format 2.
+  Sha256 control_hash;
+  std::uint64_t control_bytes = 0;
 };
 
 struct SignedRelease {

@@ -35,6 +35,22 @@ Result<void> check_recipe(const Recipe& recipe) {
   }
   if (!recipe.train_a && !recipe.train_b) return refused("recipe", "trains neither A nor B");
   if (!recipe.share_a && !recipe.share_b) return refused("recipe", "shares neither A nor B");
+  const bool keeps_own = (recipe.train_a && !recipe.share_a) || (recipe.train_b && !recipe.share_b);
+  if (keeps_own && recipe.trained_rank != 0) {
+    return refused("recipe.trained_rank", "is ", recipe.trained_rank,
+                   ", and devices keep a factor of their own, which they train whole");
+  }
+  if (recipe.correction == DriftCorrection::kDynamic && !positive(recipe.proximal_mu)) {
+    return refused("recipe.correction", "is dynamic; it divides by proximal_mu, which is ",
+                   recipe.proximal_mu);
+  }
+  if (recipe.correction == DriftCorrection::kControlVariate &&
+      (recipe.optimizer != LocalOptimizer::kSgd || recipe.momentum != 0 ||
+       !recipe.normalize_by_steps)) {
+    return refused("recipe.correction",
+                   "reads mean gradients off deltas, which needs the optimizer "
+                   "SGD without momentum, and normalize_by_steps");
+  }
   if (!(recipe.loss_power >= 0 && recipe.loss_power <= 10)) {
     return refused("recipe.loss_power", "is ", recipe.loss_power, "; it must be from 0 to 10");
   }

@@ -6,8 +6,11 @@
 #include <cstring>
 #include <limits>
 
+#include "adapters/adapter_file.h"
 #include "aggregator/patch.h"
 #include "base/text.h"
+#include "client/kept_rules.h"
+#include "crypto/hash.h"
 
 namespace coppice {
 namespace {
@@ -47,6 +50,19 @@ ClientScore score_of(std::uint64_t client, std::span<const double> numbers) {
   score.report.personal = number_or_none(numbers[5]);
   score.local = number_or_none(numbers[6]);
   return score;
+}
+
+// The shared adapter as a client has it.
+struct ReceivedAdapter {
+  std::shared_ptr<const Adapter> adapter;
+  Sha256 hash;
+};
+ReceivedAdapter received_by(std::uint64_t client, const std::shared_ptr<const Adapter>& release,
+                            const SharedSubject& shared) {
+  if (shared.kept == nullptr) return {release, shared.hash};
+  auto own = with_own_factors(release, shared.kept->counted(client));
+  const Sha256 hash = own == release ? shared.hash : sha256(serialize_adapter(*own));
+  return {std::move(own), hash};
 }
 
 // One for each client that has text to train on.
@@ -266,22 +282,24 @@ TrainRequest Evaluation::local_training(std::uint64_t client, const Adapter& sha
 
 Result<std::vector<ClientScore>> Evaluation::score_some(Engine& engine,
                                                         std::span<const std::uint64_t> clients,
-                                                        const Adapter& shared,
-                                                        const Sha256& shared_hash,
-                                                        std::uint64_t rounds) const {
+                                                        const SharedSubject& shared) const {
   std::vector<ExampleSet> examples;
+  std::vector<ReceivedAdapter> received;
+  const auto release = std::make_shared<const Adapter>(shared.adapter);
   for (const std::uint64_t client : clients) {
     examples.push_back(tokenize_pieces(COPPICE_TRY(data_.pieces(client)), engine.base()));
+    received.push_back(received_by(client, release, shared));
   }
   std::vector<std::optional<Adapter>> personal(clients.size()), local(clients.size());
   if (scenario_.report.personal) {
-    personal = COPPICE_TRY(train_each(engine, examples, [&](std::size_t) {
-      return personal_training(shared, shared_hash, scenario_.personal, stopped_clock);
+    personal = COPPICE_TRY(train_each(engine, examples, [&](std::size_t i) {
+      return personal_training(*received[i].adapter, received[i].hash, scenario_.personal,
+                               stopped_clock);
     }));
   }
   if (scenario_.report.local_only) {
     local = COPPICE_TRY(train_each(engine, examples, [&](std::size_t i) -> Result<TrainRequest> {
-      return local_training(clients[i], shared, rounds);
+      return local_training(clients[i], shared.adapter, shared.rounds);
     }));
   }
   std::vector<ClientScore> scores;
@@ -290,7 +308,7 @@ Result<std::vector<ClientScore>> Evaluation::score_some(Engine& engine,
         ClientScore{.client = clients[i], .gate = {}, .report = {}, .local = {}});
     for (const TokenizedDocument& document : examples[i].train) made.train_bytes += document.bytes;
     const Adapter* const own = personal[i] ? &*personal[i] : nullptr;
-    const Candidates candidates{shared, own, scenario_.personal.method};
+    const Candidates candidates{*received[i].adapter, own, scenario_.personal.method};
     made.gate = COPPICE_TRY(judge_adapters(engine, candidates, examples[i]));
     made.report = COPPICE_TRY(report_adapters(engine, candidates, examples[i]));
     if (!local[i]) continue;
@@ -301,9 +319,7 @@ Result<std::vector<ClientScore>> Evaluation::score_some(Engine& engine,
   return scores;
 }
 
-Result<std::vector<ClientScore>> Evaluation::score_clients(const Adapter& shared,
-                                                           const Sha256& shared_hash,
-                                                           std::uint64_t rounds) {
+Result<std::vector<ClientScore>> Evaluation::score_clients(const SharedSubject& shared) {
   std::vector<std::uint64_t> clients;
   for (const std::uint64_t client : keyed_order(kClientOrder)) {
     const std::uint32_t wanted = scenario_.report.clients;
@@ -321,7 +337,7 @@ Result<std::vector<ClientScore>> Evaluation::score_clients(const Adapter& shared
       (all.size() + at_once - 1) / at_once, at_once * kClientNumbers,
       [&](std::size_t i, Engine& engine, std::span<double> out) -> Result<void> {
         const auto some = all.subspan(i * at_once, std::min(at_once, all.size() - i * at_once));
-        const auto scores = COPPICE_TRY(score_some(engine, some, shared, shared_hash, rounds));
+        const auto scores = COPPICE_TRY(score_some(engine, some, shared));
         for (std::size_t k = 0; k < scores.size(); ++k) {
           put_score(scores[k], out.subspan(k * kClientNumbers, kClientNumbers));
         }

@@ -15,6 +15,7 @@
 #include "client/gate.h"
 #include "sim/client_data.h"
 #include "sim/engine_team.h"
+#include "sim/kept_states.h"
 #include "sim/ranks.h"
 #include "sim/scenario.h"
 
@@ -41,6 +42,15 @@ struct ClientScore {
   bool harmed() const { return served_bits_per_byte() > report.base; }
 };
 
+// What clients are scored with.
+struct SharedSubject {
+  const Adapter& adapter;
+  Sha256 hash;              // of serialize_adapter()
+  std::uint64_t rounds = 0; // that made it
+  const KeptStates* kept =
+      nullptr; // clients' own factors take the place of its; null: there are none
+};
+
 class Evaluation {
  public:
   // Draws the sets: documents of clients in keyed order until there is enough. All must outlive it.
@@ -51,9 +61,9 @@ class Evaluation {
 
   // `adapter` null: the base alone.
   Result<std::vector<SetScore>> score(const Adapter* adapter);
-  // Of clients that the scenario's seed draws, all if report.clients is 0; in order.
-  Result<std::vector<ClientScore>> score_clients(const Adapter& shared, const Sha256& shared_hash,
-                                                 std::uint64_t rounds);
+  // Of clients that the scenario's seed draws, all if report.clients is 0; in order. A client is
+  // the device of its number.
+  Result<std::vector<ClientScore>> score_clients(const SharedSubject& shared);
   // One adapter trained on all training text of seen clients, `tokens` of it.
   Result<Adapter> train_centralized(const Adapter& start, std::uint64_t tokens);
 
@@ -83,8 +93,7 @@ class Evaluation {
   // Each client's own numbers, whoever else is among them; their adapters train side by side.
   Result<std::vector<ClientScore>> score_some(Engine& engine,
                                               std::span<const std::uint64_t> clients,
-                                              const Adapter& shared, const Sha256& shared_hash,
-                                              std::uint64_t rounds) const;
+                                              const SharedSubject& shared) const;
   TrainRequest local_training(std::uint64_t client, const Adapter& shared,
                               std::uint64_t rounds) const;
 

@@ -35,8 +35,9 @@ struct Learned {
 class Learner {
  public:
   virtual ~Learner() = default;
-  // `start` and `plan` must outlive end().
-  virtual void begin(const RoundPlan& plan, const Adapter& start) = 0;
+  // `start` and `plan` must outlive end(). `control` is RoundTrainer::Job's.
+  virtual void begin(const RoundPlan& plan, const Adapter& start,
+                     std::shared_ptr<const std::vector<float>> control) = 0;
   virtual void expect(const Assignment& assignment) = 0;
   // Waits for it. Errors are of the client's text or training: that client drops out.
   virtual Result<Learned> take(DeviceNumber device) = 0;

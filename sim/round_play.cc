@@ -91,7 +91,7 @@ void RoundPlay::schedule_ticks() {
 }
 
 Result<PlayedRound> RoundPlay::run(const std::atomic<bool>* stop) {
-  learner_.begin(setting_.plan, *setting_.start);
+  learner_.begin(setting_.plan, *setting_.start, setting_.control);
   schedule_ticks();
   std::deque<RoundEvent> events;
   for (const RoundAction& action : round_->start()) COPPICE_TRY(carry_out(action, events));

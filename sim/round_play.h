@@ -64,6 +64,8 @@ struct RoundSetting {
   Population& population; // rows of members are kept up to date
   RoundPlan plan;
   const Adapter* start; // the shared adapter; must outlive the round
+  // What its release carries for devices' corrections; null: nothing.
+  std::shared_ptr<const std::vector<float>> control{};
   RoundWeights weights;
   std::vector<DeviceNumber> members;         // sorted
   std::span<const ClientId> identities = {}; // of all devices; empty: virtual ones

@@ -26,6 +26,7 @@ constexpr Nanos kWaitForDevices{60 * kNanosPerSecond}; // then the cohort is dra
 constexpr Nanos kLongestWait{14 * 24 * 3600 * kNanosPerSecond}; // without enough devices
 constexpr std::uint64_t kCohort = 0x636f686f7274;               // RandomKey::step of the cohort
 constexpr std::chrono::seconds kBetweenStates{5};
+constexpr const char* kKeptFolder = "kept"; // of KeptStates
 
 // The least that machines can run on where nothing is trained: a round of a few elements, in a
 // layer that is wide enough for a patch.
@@ -72,9 +73,6 @@ Result<std::unique_ptr<Simulation>> Simulation::open(SimulationParts parts, Rank
 }
 
 Result<void> Simulation::prepare() {
-  const Scenario& scenario = parts_.scenario;
-  strategy_ =
-      COPPICE_TRY(make_strategy(scenario.fleet.strategy, scenario.fleet.round.secure_aggregation));
   facts_.fleet = sha256(virtual_fleet_key().public_key().span());
   facts_.test = true;
   if (parts_.base) {
@@ -111,6 +109,7 @@ Result<void> Simulation::restore() {
   if (folder_) {
     auto stored = COPPICE_TRY(folder_->restore(*population_));
     if (stored) state_ = std::move(*stored);
+    if (kept_) COPPICE_TRY(kept_->restore(folder_->path() / kKeptFolder, state_.rounds));
   }
   if (ranks_.place().size == 1) return {};
   Bytes bytes = folder_ ? encode_state(state_, *population_) : Bytes{};
@@ -120,7 +119,9 @@ Result<void> Simulation::restore() {
 }
 
 Result<void> Simulation::store() {
-  return folder_ ? folder_->store(state_, *population_) : Result<void>{};
+  if (!folder_) return {};
+  if (kept_) COPPICE_TRY(kept_->store(folder_->path() / kKeptFolder, state_.rounds));
+  return folder_->store(state_, *population_);
 }
 Result<void> Simulation::add_event(const Json& event) {
   return folder_ ? folder_->add_event(event) : Result<void>{};
@@ -148,6 +149,7 @@ Result<void> Simulation::prepare_devices() {
   }
   population_ = COPPICE_TRY(
       Population::make(scenario.population, std::move(availability), devices, scenario.seed));
+  COPPICE_TRY(prepare_strategy());
   if (scenario.training == TrainingKind::kNone) {
     learner_ = idle_learner();
     return {};
@@ -164,7 +166,8 @@ Result<void> Simulation::prepare_devices() {
        .keep_deltas = kKeptDeltas,
        .place = ranks_.place(),
        .attack = scenario.attack,
-       .seed = scenario.seed});
+       .seed = scenario.seed,
+       .kept = kept_.get()});
   evaluation_ = COPPICE_TRY(
       Evaluation::make(scenario, parts_.scenario_folder, *parts_.base, *data_, *team_, ranks_));
   return {};
@@ -349,8 +352,10 @@ Result<RoundWeights> Simulation::weights_of(const RoundPlan& plan) const {
     real = COPPICE_TRY(make_plan(facts_, parts_.scenario.fleet, *strategy_, *full_spec_, inputs));
   }
   // A release's step has 16 bits for each parameter, whether it has a slot or not.
+  const std::uint64_t parameters = full_spec_->parameters();
   return RoundWeights{.plan_bytes = real.encode().size() + kEnvelopeBytes,
-                      .release_bytes = full_spec_->parameters() * 2 + kEnvelopeBytes,
+                      .release_bytes = parameters * 2 + kEnvelopeBytes +
+                                       (has_control(plan.recipe) ? parameters * 4 : 0),
                       .upload_bytes = packed_slots_size(real.slots) + kUploadOverheadBytes};
 }
 
@@ -376,6 +381,7 @@ Result<void> Simulation::play_round(const std::atomic<bool>* stop, const OnRound
        .population = *population_,
        .plan = *plan,
        .start = &*adapter_,
+       .control = COPPICE_TRY(control_for(plan->recipe)),
        .weights = COPPICE_TRY(weights_of(*plan)),
        .members = members_,
        .identities = parts_.identities,
@@ -388,6 +394,7 @@ Result<void> Simulation::play_round(const std::atomic<bool>* stop, const OnRound
         clamped_ += learned.encoded.clamped;
       });
   const PlayedRound played = COPPICE_TRY(play.run(stop));
+  settle_kept(played);
   state_.rounds += 1;
   state_.time = played.ended + nanos(parts_.scenario.fleet.round.pause);
   state_.bytes_up += played.traffic.bytes_up;

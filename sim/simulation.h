@@ -17,6 +17,7 @@
 #include "sim/client_data.h"
 #include "sim/engine_team.h"
 #include "sim/evaluation.h"
+#include "sim/kept_states.h"
 #include "sim/participation.h"
 #include "sim/round_play.h"
 #include "sim/run_folder.h"
@@ -73,6 +74,10 @@ class Simulation {
  private:
   Simulation(SimulationParts parts, Ranks& ranks, std::optional<RunFolder> folder);
   Result<void> prepare();
+  Result<void> prepare_strategy();
+  void settle_kept(const PlayedRound& played);
+  bool has_control(const Recipe& recipe) const;
+  Result<std::shared_ptr<const std::vector<float>>> control_for(const Recipe& recipe) const;
   Result<void> check_conditions();
   Result<void> restore();
   Result<void> store();
@@ -101,6 +106,7 @@ class Simulation {
   std::unique_ptr<ClientData> data_;
   std::optional<Population> population_;
   std::optional<Participation> participation_; // of its rows
+  std::unique_ptr<KeptStates> kept_;           // null where devices keep nothing between rounds
   std::unique_ptr<EngineTeam> team_;
   std::unique_ptr<Learner> learner_;
   std::unique_ptr<Evaluation> evaluation_;

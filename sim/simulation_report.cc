@@ -131,8 +131,10 @@ Result<void> Simulation::evaluate() {
 }
 
 Result<void> Simulation::evaluate_clients() {
-  const auto scores =
-      COPPICE_TRY(evaluation_->score_clients(*adapter_, sha256(state_.adapter), state_.rounds));
+  const auto scores = COPPICE_TRY(evaluation_->score_clients({.adapter = *adapter_,
+                                                              .hash = sha256(state_.adapter),
+                                                              .rounds = state_.rounds,
+                                                              .kept = kept_.get()}));
   for (const ClientScore& score : scores) {
     Json event{{"event", "client"},
                {"round", state_.rounds},

@@ -22,6 +22,7 @@ struct PackClient {
   ExampleSet examples;
   std::uint64_t steps = 0;
   std::uint64_t tokens = 0;
+  KeptVectors kept; // between rounds
   std::optional<RoundTrainer::RoundDelta> made;
 };
 
@@ -50,7 +51,8 @@ RoundMember member_of(PackClient& client, std::uint32_t max_rank) {
                 client.steps = progress.step;
                 client.tokens = progress.tokens;
               },
-          .max_rank = max_rank};
+          .max_rank = max_rank,
+          .kept = &client.kept};
 }
 
 Result<std::vector<Piece>> training_pieces(const ClientData& data, std::uint64_t client) {
@@ -72,9 +74,11 @@ class TrainingLearner final : public Learner {
   }
   ~TrainingLearner() override { end(); }
 
-  void begin(const RoundPlan& plan, const Adapter& start) override {
+  void begin(const RoundPlan& plan, const Adapter& start,
+             std::shared_ptr<const std::vector<float>> control) override {
     plan_ = &plan;
     start_ = std::make_shared<const Adapter>(start);
+    control_ = std::move(control);
   }
   void expect(const Assignment& assignment) override {
     waiting_.emplace(std::pair(assignment.arrives, assignment.device), assignment);
@@ -114,6 +118,7 @@ class TrainingLearner final : public Learner {
   TrainingLearnerSettings settings_;
   const RoundPlan* plan_ = nullptr;
   std::shared_ptr<const Adapter> start_;
+  std::shared_ptr<const std::vector<float>> control_;
   std::map<std::pair<Nanos, DeviceNumber>, Assignment> waiting_; // in no pack yet
   std::vector<std::shared_ptr<Pack>> packs_;                     // of this round
   std::map<DeviceNumber, std::size_t> pack_of_;                  // index into them
@@ -251,14 +256,21 @@ void TrainingLearner::train(const Result<Engine*>& engine, std::span<PackClient>
     if (!engine.ok()) client.error = engine.error();
     if (!still_wanted) client.error = Error{ErrorCode::kCancelled, "the round is over"};
     if (client.error) continue;
+    if (settings_.kept != nullptr) {
+      client.kept = settings_.kept->counted(client.assignment.device);
+    }
     present.push_back(&client);
     members.push_back(member_of(client, max_rank(client.assignment.device)));
+    members.back().control = control_;
   }
   if (present.empty()) return;
   auto deltas = train_rounds(**engine, *plan_, start_, std::move(members), for_each);
   for (std::size_t i = 0; i < present.size(); ++i) {
     if (deltas[i].ok()) {
       present[i]->made = std::move(deltas[i]).value();
+      if (settings_.kept != nullptr) {
+        settings_.kept->made(present[i]->assignment.device, std::move(present[i]->kept));
+      }
       continue;
     }
     present[i]->error = std::move(deltas[i]).error();
@@ -341,7 +353,8 @@ void TrainingLearner::end() {
 
 class IdleLearner final : public Learner {
  public:
-  void begin(const RoundPlan& plan, const Adapter&) override {
+  void begin(const RoundPlan& plan, const Adapter&,
+             std::shared_ptr<const std::vector<float>>) override {
     auto encoded = encode_delta(plan, ClientId{}, std::vector<float>(plan.delta_elements()), {});
     if (encoded.ok()) zeros_.encoded = *encoded;
     fault_ = encoded.ok() ? Result<void>{} : Result<void>(encoded.error());

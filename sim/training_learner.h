@@ -17,6 +17,7 @@
 #include "sim/attack_settings.h"
 #include "sim/client_data.h"
 #include "sim/engine_team.h"
+#include "sim/kept_states.h"
 #include "sim/learner.h"
 #include "sim/ranks.h"
 
@@ -32,6 +33,8 @@ struct TrainingLearnerSettings {
   RankPlace place;
   AttackSettings attack = {}; // simulation only
   std::uint64_t seed = 0;     // of who is hostile
+  // What devices keep between rounds; must outlive the learner. Null: the recipe keeps nothing.
+  KeptStates* kept = nullptr;
 };
 
 // All must outlive it. Results wait in memory for at most a few packs a worker.

@@ -10,6 +10,9 @@ namespace coppice {
 // another size than the adapter.
 Result<std::vector<double>> mean_delta(const RoundSum& sum, const Adapter& current);
 
+// Of `population` devices (0: the round's cohort), what share the round's sum is of; at most 1.
+double participating_share(const RoundInput& round, std::uint64_t population);
+
 class AverageStrategy : public Strategy {
  public:
   Need need() const override { return Need::kSum; }

@@ -12,9 +12,11 @@ std::unique_ptr<Strategy> fedadagrad(const StrategySettings& settings);
 std::unique_ptr<Strategy> fedadam(const StrategySettings& settings);
 std::unique_ptr<Strategy> fedavg(const StrategySettings& settings);
 std::unique_ptr<Strategy> fedavgm(const StrategySettings& settings);
+std::unique_ptr<Strategy> feddyn(const StrategySettings& settings);
 std::unique_ptr<Strategy> fedex(const StrategySettings& settings);
 std::unique_ptr<Strategy> fednova(const StrategySettings& settings);
 std::unique_ptr<Strategy> fedprox(const StrategySettings& settings);
+std::unique_ptr<Strategy> fedsa(const StrategySettings& settings);
 std::unique_ptr<Strategy> fedyogi(const StrategySettings& settings);
 std::unique_ptr<Strategy> ffa(const StrategySettings& settings);
 std::unique_ptr<Strategy> flexlora(const StrategySettings& settings);
@@ -27,6 +29,8 @@ std::unique_ptr<Strategy> norm_bound_strategy(const StrategySettings& settings);
 std::unique_ptr<Strategy> qfedavg(const StrategySettings& settings);
 std::unique_ptr<Strategy> rfa_strategy(const StrategySettings& settings);
 std::unique_ptr<Strategy> rolora(const StrategySettings& settings);
+std::unique_ptr<Strategy> scaffold(const StrategySettings& settings);
+std::unique_ptr<Strategy> share_b(const StrategySettings& settings);
 std::unique_ptr<Strategy> trimmed_mean_strategy(const StrategySettings& settings);
 
 // `inner`, whose step is taken for a gradient where the settings name a server optimizer.

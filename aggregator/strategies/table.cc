@@ -14,9 +14,11 @@ struct Alias {
 };
 // Flower's classes, and names in common use.
 constexpr Alias kAliases[] = {
-    {"FedAvg", "fedavg"}, {"FedIT", "fedavg"},    {"FedProx", "fedprox"},   {"FFA-LoRA", "ffa"},
-    {"RoLoRA", "rolora"}, {"FedNova", "fednova"}, {"QFedAvg", "qfedavg"},   {"FedEx-LoRA", "fedex"},
-    {"FLoRA", "flora"},   {"HetLoRA", "hetlora"}, {"FlexLoRA", "flexlora"},
+    {"FedAvg", "fedavg"},    {"FedIT", "fedavg"},      {"FedProx", "fedprox"},
+    {"FFA-LoRA", "ffa"},     {"RoLoRA", "rolora"},     {"FedNova", "fednova"},
+    {"QFedAvg", "qfedavg"},  {"FedDyn", "feddyn"},     {"SCAFFOLD", "scaffold"},
+    {"FedSA-LoRA", "fedsa"}, {"Fed-ALoRA", "share-b"}, {"FedEx-LoRA", "fedex"},
+    {"FLoRA", "flora"},      {"HetLoRA", "hetlora"},   {"FlexLoRA", "flexlora"},
 };
 
 std::span<const StrategyEntry> ours() {
@@ -33,6 +35,16 @@ std::span<const StrategyEntry> ours() {
                     "deltas count by step, whoever took more", "", fednova},
       StrategyEntry{"qfedavg", Need::kSum, "q-FFL: Li et al. 2020",
                     "devices with much loss pull harder", "loss_power", qfedavg},
+      StrategyEntry{"feddyn", Need::kSum, "Acar et al. 2021",
+                    "devices keep their gradients, which cancel each other's drift", "population",
+                    feddyn},
+      StrategyEntry{"scaffold", Need::kSum, "Karimireddy et al. 2020",
+                    "devices step along the common gradient, by control variates", "population",
+                    scaffold},
+      StrategyEntry{"fedsa", Need::kSum, "FedSA-LoRA: Guo et al. 2025",
+                    "the mean of A; each device keeps a B of its own", "", fedsa},
+      StrategyEntry{"share-b", Need::kSum, "Fed-ALoRA: Ban, Ji 2025",
+                    "the mean of B; each device keeps an A of its own", "", share_b},
       StrategyEntry{"fedavgm", Need::kSum, "Hsu, Qi, Brown 2019", "fedavg with server momentum",
                     "server_learning_rate|server_momentum", fedavgm},
       StrategyEntry{"fedadam", Need::kSum, "Reddi et al. 2021", "Adam on the mean delta",

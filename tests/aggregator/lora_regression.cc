@@ -10,6 +10,7 @@
 #include "adapters/factored_rank.h"
 #include "base/check.h"
 #include "base/random.h"
+#include "client/kept_rules.h"
 
 namespace coppice {
 namespace {
@@ -162,13 +163,21 @@ struct Adam {
   }
 };
 
+// What is added to the loss: -<correction, w> + alpha/2 |w - start|^2.
+struct Drift {
+  double alpha = 0;
+  std::span<const float> correction; // in the order of Adapter::values(); empty: none
+};
+
 // Descent on one client's data, with all of a step's products in loops over a constant
 // width. Ranks from `trained` on are the base's, and stay.
 class Descent {
  public:
-  Descent(const Client& client, Weights base, const Adapter& start, std::size_t trained)
+  Descent(const Client& client, const Weights& base, const Adapter& start, const Drift& drift,
+          std::size_t trained)
       : client_(client),
         adapter_(start),
+        drift_(drift),
         whole_rank_(start.spec().targets[0].rank),
         rank_(std::min(whole_rank_, trained)),
         scale_(static_cast<double>(start.spec().scale(0))) {
@@ -226,6 +235,7 @@ class Descent {
         }
       }
     }
+    if (drift_.alpha > 0) add_drift(of_a, of_b);
     ++steps_;
     if (trains.a) adam_a_.move(a_, of_a, learning_rate, steps_);
     if (trains.b) adam_b_.move(bt_, of_b, learning_rate, steps_);
@@ -242,8 +252,25 @@ class Descent {
   }
 
  private:
-  Client client_; // a copy: as members of one object, data and factors can't overlap
-  Adapter adapter_;
+  void add_drift(Factor& of_a, Factor& of_b) const {
+    const std::size_t of_all_a = whole_rank_ * kWidth;
+    const auto correction = [&](std::size_t at) {
+      return drift_.correction.empty() ? 0.0 : static_cast<double>(drift_.correction[at]);
+    };
+    for (std::size_t k = 0; k < rank_; ++k) {
+      for (std::size_t i = 0; i < kWidth; ++i) {
+        const std::size_t a = k * kWidth + i, b = i * whole_rank_ + k;
+        of_a[k][i] += drift_.alpha * (a_[k][i] - static_cast<double>(adapter_.a(0)[a]));
+        of_a[k][i] -= correction(a);
+        of_b[k][i] += drift_.alpha * (bt_[k][i] - static_cast<double>(adapter_.b(0)[b]));
+        of_b[k][i] -= correction(of_all_a + b);
+      }
+    }
+  }
+
+  Client client_;   // a copy: as members of one object, data and factors can't overlap
+  Adapter adapter_; // the start, until the result
+  Drift drift_;
   std::size_t whole_rank_;
   std::size_t rank_; // trained
   double scale_;
@@ -256,8 +283,9 @@ class Descent {
 };
 
 Adapter train(const Client& client, const Weights& base, const Adapter& start, double rate,
-              Trains trains, std::size_t steps, std::size_t trained = kRank) {
-  Descent descent(client, base, start, trained);
+              Trains trains, std::size_t steps, const Drift& drift = {},
+              std::size_t trained = kRank) {
+  Descent descent(client, base, start, drift, trained);
   for (std::size_t s = 0; s < steps; ++s) descent.step(rate, trains);
   return descent.result();
 }
@@ -287,6 +315,7 @@ class Federation {
       const bool second = rule.keeps == Keeps::kSecond;
       own_.push_back(second ? Adapter::initial(spec_of(kRank), seed + 1000 * (c + 1))
                             : received(rank));
+      if (rule.dynamic > 0) corrections_.emplace_back(server_.shared.values().size());
     }
   }
 
@@ -296,9 +325,16 @@ class Federation {
     const Weights base = patched_base();
     std::vector<Adapter> trained;
     for (std::size_t c = 0; c < kClients; ++c) {
-      trained.push_back(train(clients_[c], base, start_of(c), rate_, trains, kSteps,
+      const Adapter start = start_of(c);
+      Drift drift{.alpha = rule_.dynamic, .correction = {}};
+      if (rule_.dynamic > 0) drift.correction = corrections_[c];
+      trained.push_back(train(clients_[c], base, start, rate_, trains, kSteps, drift,
                               rule_.trained_ranks[c % rule_.trained_ranks.size()]));
       if (!trained.back().finite()) return false;
+      if (rule_.dynamic > 0) {
+        move_dynamic_correction<float>(static_cast<float>(rule_.dynamic), start.values(),
+                                       std::as_const(trained.back()).values(), corrections_[c]);
+      }
     }
     keep_own(trained);
     if (rule_.keeps != Keeps::kAdapter) {
@@ -367,7 +403,8 @@ class Federation {
   double rate_;
   std::vector<Client> clients_;
   RegressionServer server_;
-  std::vector<Adapter> own_; // one a client: what it keeps
+  std::vector<Adapter> own_;                    // one a client: what it keeps
+  std::vector<std::vector<float>> corrections_; // likewise
 };
 
 } // namespace

@@ -61,6 +61,9 @@ struct RegressionRule {
   std::function<void(const RegressionRound&, RegressionServer&)> aggregate;
   Trains (*trains)(std::size_t round) = [](std::size_t) { return Trains{}; };
   Keeps keeps = Keeps::kNothing;
+  // Alpha of FedDyn's clients: they are pulled to what they received, and keep a correction of
+  // their gradient (client/kept_rules.h). 0: neither.
+  double dynamic = 0;
   // Of clients, taken in turn; each gets the prefix of the shared adapter, at alpha 4.
   std::vector<std::uint32_t> ranks = {4};
   // Ranks of the shared adapter above the four that clients train.

@@ -6,6 +6,7 @@
 #include <numeric>
 #include <set>
 
+#include "adapters/adapter_file.h"
 #include "adapters/factor_choice.h"
 #include "adapters/factored_svd.h"
 #include "aggregator/round_maker.h"
@@ -163,6 +164,101 @@ TEST(QFedAvg, DevicesWithMuchLossPullHarder) {
   EXPECT_EQ(plan_of(*even).needed_version(), 1);
   EXPECT_THAT(even->step({plan, {&sum, 1}, current}, state).value(),
               Each(::testing::DoubleNear(4, 1e-12)));
+}
+
+// Acar et al. 2021, algorithm 1, two rounds by hand with alpha = 0.1 (the default) and 4 of 8:
+//   mean 1: h = -0.1 * 0.5 * 1 = -0.05, step = 1 + 0.05 / 0.1 = 1.5
+//   mean 0: h = -0.05,                  step = 0 + 0.5
+TEST(FedDyn, TheServerAddsWhatItsDevicesMovedInAll) {
+  const auto dynamic = strategy("feddyn", {.population = 8});
+  const RoundPlan plan = plan_of(*dynamic);
+  EXPECT_EQ(plan.recipe.correction, DriftCorrection::kDynamic);
+  EXPECT_EQ(plan.recipe.proximal_mu, 0.1F);
+  EXPECT_EQ(plan.needed_version(), 3);
+  const Adapter current(spec());
+  StrategyState state{.rounds = 1, .vectors = {}};
+  std::vector<RoundSum> groups{sum_of(filled(8), 8, 4)};
+  EXPECT_THAT(dynamic->step({plan, groups, current}, state).value(),
+              Each(::testing::DoubleNear(1.5, 1e-6)));
+  state = StrategyState::decode(state.encode()).value();
+  state.rounds = 2;
+  groups[0] = sum_of(filled(0), 8, 4);
+  EXPECT_THAT(dynamic->step({plan, groups, current}, state).value(),
+              Each(::testing::DoubleNear(0.5, 1e-6)));
+}
+
+TEST(FedDyn, WithoutAPopulationTheCohortIsAll) {
+  const auto dynamic = strategy("feddyn");
+  const RoundPlan plan = plan_of(*dynamic); // of 8 devices
+  const Adapter current(spec());
+  for (const std::uint32_t came : {8U, 2U}) {
+    StrategyState state{.rounds = 1, .vectors = {}};
+    std::vector<RoundSum> groups{sum_of(filled(1), 1, came)};
+    EXPECT_THAT(dynamic->step({plan, groups, current}, state).value(),
+                Each(::testing::DoubleNear(1 + came / 8.0, 1e-6)));
+  }
+}
+
+// Karimireddy et al. 2020, by hand: two steps of rate 0.1, 4 devices of 8, mean deltas -0.4 and 0.
+//   c = 0 - 1/2 (0 - 0.4 / 0.2) = 1,   then   c = 1 - 1/2 (1 + 0) = 0.5
+TEST(Scaffold, TheCommonControlFollowsFromTheSumOfDeltas) {
+  const auto scaffold = strategy("scaffold", {.population = 8});
+  RoundPlan plan;
+  plan.recipe.learning_rate = 0.1F;
+  plan.recipe.schedule = Schedule::kConstant;
+  plan.recipe.max_steps = 2;
+  scaffold->prepare(plan);
+  EXPECT_EQ(plan.recipe.correction, DriftCorrection::kControlVariate);
+  EXPECT_TRUE(plan.recipe.normalize_by_steps);
+  const Adapter current(spec());
+  StrategyState state{.rounds = 1, .vectors = {}};
+  EXPECT_TRUE(control_content(plan.recipe, current, state).empty());
+  std::vector<RoundSum> groups{sum_of(filled(8 * -0.4), 8, 4)};
+  EXPECT_THAT(scaffold->step({plan, groups, current}, state).value(), Each(-0.4));
+  EXPECT_THAT(state.control(), Each(::testing::FloatNear(1, 1e-6F)));
+  groups[0] = sum_of(filled(0), 8, 4);
+  state = StrategyState::decode(state.encode()).value();
+  state.rounds = 2;
+  EXPECT_THAT(scaffold->step({plan, groups, current}, state).value(), Each(0.0));
+  EXPECT_THAT(state.control(), Each(::testing::FloatNear(0.5, 1e-6F)));
+  const Bytes content = control_content(plan.recipe, current, state);
+  EXPECT_TRUE(std::ranges::equal(parse_adapter(content)->values(), state.control()));
+  plan.recipe.correction = DriftCorrection::kNone;
+  EXPECT_TRUE(control_content(plan.recipe, current, state).empty());
+}
+
+TEST(Scaffold, NeedsPlainSgd) {
+  const auto with = [](std::vector<Override> more) {
+    more.push_back({"round.strategy", "scaffold", ""});
+    return aggregator_settings(Settings::load(aggregator_keys(), std::nullopt, {}, more).value());
+  };
+  EXPECT_TRUE(with({{"training.optimizer", "sgd", ""}}).ok());
+  for (const auto& refused :
+       {with({}), with({{"training.optimizer", "sgd", ""}, {"training.momentum", "0.9", ""}})}) {
+    EXPECT_THAT(refused.error().message, HasSubstr("training.optimizer = sgd"));
+  }
+}
+
+TEST(ShareOne, BothFactorsAreTrainedAndOneHasSlots) {
+  for (const bool a : {true, false}) {
+    const auto sharing = strategy(a ? "fedsa" : "share-b");
+    const RoundPlan plan = plan_of(*sharing);
+    EXPECT_TRUE(plan.recipe.train_a && plan.recipe.train_b);
+    EXPECT_EQ(plan.recipe.share_a, a);
+    EXPECT_EQ(plan.recipe.share_b, !a);
+    for (const Slot& slot : plan.slots) {
+      EXPECT_EQ(slot.name.find(a ? ".lora_b" : ".lora_a"), std::string::npos);
+    }
+    const Adapter current = Adapter::initial(spec(), 7);
+    std::vector<std::uint32_t> sum(plan.ring_elements(), 5);
+    const std::vector<std::uint32_t> participants{2};
+    StrategyState state;
+    const auto outcome = finish_round(plan, *sharing, {sum, participants}, current, state).value();
+    for (std::size_t target = 0; target < current.targets(); ++target) {
+      EXPECT_EQ(std::ranges::equal(outcome.adapter.a(target), current.a(target)), !a);
+      EXPECT_EQ(std::ranges::equal(outcome.adapter.b(target), current.b(target)), a);
+    }
+  }
 }
 
 // 16 honest updates within 0.01 of 1 and three hostile ones a thousand times as far on the other

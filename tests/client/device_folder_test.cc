@@ -114,6 +114,27 @@ TEST_F(DeviceFolderTest, ASharedAdapterIsCheckedAgainstItsSignedRelease) {
   EXPECT_EQ(device_.shared(key).error().code, ErrorCode::kCorrupt);
 }
 
+TEST_F(DeviceFolderTest, AReleasesControlIsStoredWithItAndChecked) {
+  const auto spec = std::make_shared<const AdapterSpec>(samples::spec());
+  SharedAdapter shared{{}, samples::release(), Adapter::initial(spec, 1)};
+  const Adapter control = Adapter::initial(spec, 2);
+  shared.control =
+      std::make_shared<const std::vector<float>>(control.values().begin(), control.values().end());
+  shared.release.adapter_hash = sha256(serialize_adapter(shared.adapter));
+  shared.release.control_hash = sha256(serialize_adapter(control));
+  shared.release.control_bytes = serialize_adapter(control).size();
+  shared.signed_release = sign_release(samples::aggregator_key(), shared.release);
+  const VerifyKey key = samples::aggregator_key().public_key();
+  ASSERT_TRUE(device_.store_shared(shared).ok());
+  const auto back = device_.shared(key).value();
+  EXPECT_EQ(*back->control, *shared.control);
+  EXPECT_EQ(serialize_adapter(back->adapter), serialize_adapter(shared.adapter));
+  Bytes raw = read_file(home_ / "shared/release", 1 << 20).value();
+  raw.back() ^= 1U; // of the control
+  ASSERT_TRUE(write_file_atomically(home_ / "shared/release", raw).ok());
+  EXPECT_EQ(device_.shared(key).error().code, ErrorCode::kCorrupt);
+}
+
 TEST_F(DeviceFolderTest, TheBasesHashIsTakenOncePerFileAndAgainWhenItChanges) {
   const fs::path model = home_ / "model.gguf";
   ASSERT_TRUE(write_file_atomically(model, as_bytes("one")).ok());

@@ -26,6 +26,8 @@ struct FakeWorld {
   std::vector<TokenId> first_tokens;        // of each sequence that was trained on, in order
   std::vector<std::uint32_t> trained_ranks; // of each session's clients, as their jobs say
   std::vector<std::size_t> packs;           // how many clients each session had
+  // What is added to the gradients of each session's clients; empty: nothing.
+  std::vector<std::vector<float>> offsets;
   std::function<void()> on_score;
   const std::atomic<bool>* stop = nullptr;
   bool stopped() const { return stop != nullptr && stop->load(); }
@@ -158,6 +160,9 @@ class FakeEngine final : public Engine {
   }
   Result<std::unique_ptr<TrainSession>> start_training(std::vector<TrainJob> jobs) override {
     world_.packs.push_back(jobs.size());
+    for (const TrainJob& job : jobs) {
+      world_.offsets.push_back(job.gradient_offset ? *job.gradient_offset : std::vector<float>{});
+    }
     return std::unique_ptr<TrainSession>(std::make_unique<FakeSession>(jobs, world_));
   }
   Result<TrainingPlan> plan_training(const AdapterSpec&, std::size_t, std::size_t) const override {

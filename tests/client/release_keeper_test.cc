@@ -117,6 +117,53 @@ TEST_F(ReleaseKeeperTest, WhoHoldsTheParentFetchesTheStepAndHoldsTheSameBits) {
   EXPECT_EQ(keeper.held()->release.version, AdapterVersion{1});
 }
 
+// What devices' corrections need is a second content, of the adapter's shape.
+TEST_F(ReleaseKeeperTest, AControlIsFetchedAfterTheStepAndInstalledWithIt) {
+  Published second = next_of(first_);
+  Adapter control(large_spec());
+  control.values()[3] = 0.25F;
+  const Bytes bytes = serialize_adapter(control);
+  second.release.control_hash = sha256(bytes);
+  second.release.control_bytes = bytes.size();
+  ReleaseKeeper keeper(membership_, held(first_));
+  const auto step = keeper.notice({}, second.release).value();
+  EXPECT_EQ(step->content, second.release.step_hash);
+  std::optional<Fetch> next;
+  for (std::uint32_t i = 0; !next; ++i) {
+    const auto arrived = keeper.chunk(chunk_of(step->content, second.step_bytes, i)).value();
+    EXPECT_FALSE(arrived.installed);
+    next = arrived.more;
+  }
+  EXPECT_EQ(next->content, second.release.control_hash);
+  EXPECT_EQ(keeper.resume()->content, second.release.control_hash);
+  EXPECT_EQ(keeper.held()->release.version, AdapterVersion{0});
+  const auto installed = serve(keeper, *next, bytes).value();
+  ASSERT_TRUE(installed);
+  EXPECT_EQ(serialize_adapter(installed->adapter), second.adapter_bytes);
+  EXPECT_TRUE(std::ranges::equal(*installed->control, std::as_const(control).values()));
+  EXPECT_EQ(keeper.held()->control, installed->control);
+}
+
+TEST_F(ReleaseKeeperTest, AControlOfAnotherShapeOrHashIsNotInstalled) {
+  AdapterSpec other = *large_spec();
+  other.targets[0].rank = 4;
+  const Bytes bytes = serialize_adapter(Adapter(std::make_shared<const AdapterSpec>(other)));
+  for (const Sha256& hash : {sha256(bytes), samples::hash(9)}) {
+    Published second = next_of(first_);
+    second.release.control_hash = hash;
+    second.release.control_bytes = bytes.size();
+    ReleaseKeeper keeper(membership_, held(first_));
+    const auto step = keeper.notice({}, second.release).value();
+    std::optional<Fetch> next;
+    for (std::uint32_t i = 0; !next; ++i) {
+      next = keeper.chunk(chunk_of(step->content, second.step_bytes, i))->more;
+    }
+    EXPECT_EQ(serve(keeper, *next, bytes).error().code, ErrorCode::kCorrupt);
+    EXPECT_EQ(keeper.held()->release.version, AdapterVersion{0});
+    EXPECT_FALSE(keeper.fetching());
+  }
+}
+
 TEST_F(ReleaseKeeperTest, AStragglerFetchesTheWholeAdapter) {
   const Published third = next_of(next_of(first_));
   ReleaseKeeper keeper(membership_, held(first_));

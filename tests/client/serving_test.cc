@@ -4,6 +4,7 @@
 #include <gmock/gmock.h>
 
 #include "adapters/gguf_adapter.h"
+#include "client/kept_rules.h"
 #include "tests/client/fake_engine.h"
 #include "tests/protocol/samples.h"
 
@@ -105,6 +106,33 @@ TEST_F(ServingTest, AnotherReleaseSetsThePersonalAdapterAside) {
   EXPECT_EQ(decides(shared(0.6F)), Served::kShared);
   EXPECT_TRUE(serving_.personal().value()); // it is there, and not used
   EXPECT_EQ(decides(shared(0.5F)), Served::kPersonal);
+}
+
+// Of the fake engine's adapters the first value alone matters, which is A's.
+TEST_F(ServingTest, AFactorThatTheDeviceKeepsServesInPlaceOfTheReleases) {
+  const SharedAdapter on = shared(-0.5F); // which harms
+  const KeptFile kept(device_.kept_path());
+  const KeptBinding binding{on.release.fleet, on.release.base_hash, on.release.spec_hash};
+  Recipe recipe;
+  recipe.share_a = false;
+  const auto own = [&](float first) {
+    return kept_after(recipe, {}, {.start = on.adapter, .trained = with_first(first)});
+  };
+  ASSERT_TRUE(kept.store_made(binding, samples::hash(1), own(0.5F)).ok());
+  EXPECT_EQ(decides(on), Served::kBase) << "the round doesn't count yet";
+  ASSERT_TRUE(kept.count(samples::hash(1)).ok());
+  EXPECT_EQ(decides(on), Served::kShared);
+  EXPECT_EQ(serving_.served_adapter(on).value()->values()[0], 0.5F);
+  const auto current = read_gguf_adapter(device_.directory() / "current/adapter.gguf", "llama",
+                                         base_->adaptable_modules());
+  EXPECT_EQ(current->values()[0], 0.5F);
+  EXPECT_NEAR(serving_.report(engine_, on, examples_)->shared, 19 * 1.25 / std::log(2.0) / 20,
+              1e-9);
+  train_personal(on); // on top of it
+  EXPECT_EQ(decides(on), Served::kSharedAndPersonal);
+  ASSERT_TRUE(kept.store_made(binding, samples::hash(2), own(0.6F)).ok());
+  ASSERT_TRUE(kept.count(samples::hash(2)).ok());
+  EXPECT_EQ(decides(on), Served::kShared) << "another factor below makes it stale";
 }
 
 // Text that selects is gate text alone: a report that likes another choice changes nothing.

@@ -3,8 +3,8 @@
 
 #include <gmock/gmock.h>
 
-#include "client/local_trainer.h"
 #include "client/train_checkpoint.h"
+#include "protocol/learning_rates.h"
 #include "tests/client/fake_engine.h"
 
 namespace coppice {
@@ -358,53 +358,6 @@ TEST_F(PackTrainerTest, StoppedEachGoesOnFromItsOwnCheckpoint) {
     EXPECT_EQ(outcomes[i]->resumed_at, 2U);
     expect_same(*outcomes[i], train_alone(i));
   }
-}
-
-TEST_F(TrainerTest, ARoundsDeltaIsWhatTrainingAdded) {
-  const TemporaryFolder data;
-  for (int i = 0; i < 20; ++i) {
-    ASSERT_TRUE(write_file_atomically(data / cat(i, ".txt"), as_bytes(cat("text ", i, "\n"))).ok());
-  }
-  Workshop workshop(
-      [this]() -> Result<std::unique_ptr<Engine>> {
-        return std::unique_ptr<Engine>(std::make_unique<FakeEngine>(base_, world_));
-      },
-      data.path(), {});
-  const ManualClock clock;
-  const auto trainer = local_trainer(workshop, clock, 7);
-  RoundTrainer::Job job{{}, std::make_shared<const Adapter>(with_first(0.5F)), {}, nullptr};
-  job.plan.recipe = recipe_;
-  job.plan.recipe.max_steps = 2;
-  const auto delta = trainer->train(job).value();
-  EXPECT_NEAR(delta.delta[0], 0.2, 1e-6);
-  EXPECT_EQ(delta.delta[1], 0);
-  EXPECT_GT(delta.examples, 0U);
-}
-
-TEST_F(TrainerTest, ARoundTrainsNoMoreRanksThanThePlanSaysAndTheDeviceHasRoomFor) {
-  const TemporaryFolder data;
-  for (int i = 0; i < 20; ++i) {
-    ASSERT_TRUE(write_file_atomically(data / cat(i, ".txt"), as_bytes(cat("text ", i, "\n"))).ok());
-  }
-  Workshop workshop(
-      [this]() -> Result<std::unique_ptr<Engine>> {
-        return std::unique_ptr<Engine>(std::make_unique<FakeEngine>(base_, world_));
-      },
-      data.path(), {});
-  const ManualClock clock;
-  const auto trained = [&](std::uint32_t planned, std::uint32_t most) {
-    RoundTrainer::Job job{{}, std::make_shared<const Adapter>(with_first(0.5F)), {}, nullptr};
-    job.plan.recipe = recipe_;
-    job.plan.recipe.max_steps = 1;
-    job.plan.recipe.trained_rank = planned;
-    EXPECT_TRUE(local_trainer(workshop, clock, 7, {}, most)->train(job).ok());
-    return world_.trained_ranks.back();
-  };
-  EXPECT_EQ(trained(0, 0), 0U); // all
-  EXPECT_EQ(trained(0, 2), 2U);
-  EXPECT_EQ(trained(3, 0), 3U);
-  EXPECT_EQ(trained(3, 2), 2U);
-  EXPECT_EQ(trained(2, 3), 2U);
 }
 
 TEST_F(TrainerTest, AConstantTrainerSendsItsValueEverywhere) {

@@ -99,6 +99,32 @@ TEST(Release, EveryFieldSurvivesAndNoByteMayChange) {
             ErrorCode::kUnauthenticated);
 }
 
+// A control makes it format 2; without one a device of version 1 reads it.
+TEST(Release, AControlTravelsInFormatTwoAndOnlyThen) {
+  const SigningKey key = samples::aggregator_key();
+  Release release = samples::release();
+  EXPECT_EQ(sign_release(key, release).bytes[0], 1);
+  const std::size_t plain = sign_release(key, release).bytes.size();
+  release.control_hash = samples::hash(77);
+  release.control_bytes = 1234;
+  SignedRelease with = sign_release(key, release);
+  EXPECT_EQ(with.bytes[0], 2);
+  EXPECT_EQ(with.bytes.size(), plain + Sha256::kSize + 8);
+  const auto opened = verify_release(key.public_key(), with);
+  ASSERT_TRUE(opened) << opened.error().message;
+  EXPECT_EQ(opened->control_hash, release.control_hash);
+  EXPECT_EQ(opened->control_bytes, 1234U);
+  std::fill(with.bytes.end() - 8, with.bytes.end(), std::uint8_t{0}); // none, in format 2
+  with.signature = sign(key, Domain::kRelease, with.bytes);
+  EXPECT_EQ(code_of(verify_release(key.public_key(), with)), ErrorCode::kCorrupt);
+  with.bytes[0] = 3;
+  with.signature = sign(key, Domain::kRelease, with.bytes);
+  EXPECT_EQ(code_of(verify_release(key.public_key(), with)), ErrorCode::kUnsupported);
+  release.control_bytes = limits::kReleaseBytes + 1;
+  EXPECT_EQ(code_of(verify_release(key.public_key(), sign_release(key, release))),
+            ErrorCode::kTooLarge);
+}
+
 TEST(Release, ContentOverTheLimitAndANegativeBudgetAreRefusedThoughSigned) {
   const SigningKey key = samples::aggregator_key();
   Release huge = samples::release();

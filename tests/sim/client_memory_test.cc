@@ -62,7 +62,7 @@ ClientMemory memory_of_client(const Scenario& scenario) {
   memory.adapter = floats;
   memory.optimizer = 2 * floats;
 
-  learner->begin(plan, start); // the round's start is one for all clients
+  learner->begin(plan, start, nullptr); // the round's start is one for all clients
   const LiveBytesWatch watch;
   learner->expect({.device = 0,
                    .id = {},

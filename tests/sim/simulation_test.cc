@@ -5,6 +5,7 @@
 
 #include <gtest/gtest.h>
 
+#include <fstream>
 #include <sstream>
 
 #include "base/text.h"
@@ -110,27 +111,95 @@ TEST(Simulation, SecureAggregationByGroupsGivesTheBitsOfItsExactSums) {
 }
 
 // Stopped after each round and opened again, by an object that knows only the folder.
+std::vector<Sha256> play_in_parts(const fs::path& out, const std::vector<Override>& more,
+                                  const std::function<void()>& between = {}) {
+  { auto made = RunFolder::create(out, Json::object()); }
+  for (int part = 0; part < 10; ++part) {
+    if (part > 0 && between) between();
+    auto opened = RunFolder::open(out);
+    EXPECT_TRUE(opened.ok()) << opened.error().message;
+    auto simulation =
+        Simulation::open(parts_of(scenario_with(more)), alone(), std::move(opened).value()).value();
+    std::atomic<bool> stop{false};
+    const auto end = simulation->run(&stop, [&](const RoundNews&) { stop = true; });
+    if (end.ok()) return end->releases;
+    EXPECT_EQ(end.error().code, ErrorCode::kCancelled);
+  }
+  return {};
+}
+
 TEST(Simulation, AStoppedRunGoesOnToTheSameBits) {
   const TemporaryFolder folder;
   const Played whole = play(folder.path() / "whole", scenario_with({}));
-  const fs::path out = folder.path() / "parts";
-  { auto made = RunFolder::create(out, Json::object()); }
-  std::vector<Sha256> releases;
-  for (int part = 0; part < 10; ++part) {
-    auto opened = RunFolder::open(out);
-    ASSERT_TRUE(opened.ok()) << opened.error().message;
-    auto simulation =
-        Simulation::open(parts_of(scenario_with({})), alone(), std::move(opened).value()).value();
-    std::atomic<bool> stop{false};
-    const auto end = simulation->run(&stop, [&](const RoundNews&) { stop = true; });
-    if (end.ok()) {
-      releases = end->releases;
-      break;
-    }
-    EXPECT_EQ(end.error().code, ErrorCode::kCancelled);
+  EXPECT_EQ(play_in_parts(folder.path() / "parts", {}), whole.releases);
+  EXPECT_EQ(sha256_file(folder.path() / "parts" / kEventsFile).value(), whole.events);
+}
+
+// Corrections and factors that devices keep between rounds are part of what a run goes on from.
+TEST(Simulation, WhatDevicesKeepIsGoneOnWithAndForAnyNumberOfWorkers) {
+  const TemporaryFolder folder;
+  for (const char* strategy : {"feddyn", "fedsa", "scaffold"}) {
+    SCOPED_TRACE(strategy);
+    const std::vector<Override> set{{"round.strategy", strategy, ""},
+                                    {"training.optimizer", "sgd", ""},
+                                    {"training.learning_rate", "0.1", ""},
+                                    {"workers", "1", ""}};
+    const Played whole = play(folder.path() / strategy, scenario_with(set));
+    auto more_workers = set;
+    more_workers.push_back({"workers", "3", ""});
+    const fs::path parts = folder.path() / cat(strategy, "-parts");
+    EXPECT_EQ(play_in_parts(parts, more_workers), whole.releases);
+    EXPECT_EQ(sha256_file(parts / kEventsFile).value(), whole.events);
+    const fs::path losing = folder.path() / cat(strategy, "-losing");
+    EXPECT_NE(play_in_parts(losing, set, [&] { fs::remove_all(losing / "kept"); }), whole.releases)
+        << "what devices keep changes nothing";
   }
-  EXPECT_EQ(releases, whole.releases);
-  EXPECT_EQ(sha256_file(out / kEventsFile).value(), whole.events);
+}
+
+class TwoRanks final : public Ranks {
+ public:
+  RankPlace place() const override { return {.rank = 0, .size = 2, .local_rank = 0}; }
+  Result<void> sum(std::span<std::uint32_t>) override { return none(); }
+  Result<void> broadcast(Bytes&, std::uint32_t) override { return none(); }
+  Result<std::vector<Bytes>> gather(ByteSpan, std::uint32_t) override { return none(); }
+  Result<std::vector<Bytes>> all_gather(ByteSpan) override { return none(); }
+  Result<void> barrier() override { return none(); }
+
+ private:
+  static Error none() { return {ErrorCode::kUnavailable, "there is no other"}; }
+};
+
+TEST(Simulation, WhatDevicesKeepIsRefusedInSeveralProcesses) {
+  TwoRanks two;
+  const auto refused = [&](const char* strategy) {
+    return Simulation::open(parts_of(scenario_with({{"round.strategy", strategy, ""}})), two, {})
+        .error();
+  };
+  EXPECT_EQ(refused("share-b").code, ErrorCode::kInvalidArgument);
+  EXPECT_NE(refused("share-b").message.find("keep something"), std::string::npos);
+  EXPECT_EQ(refused("fedavg").code, ErrorCode::kUnavailable); // goes further
+}
+
+// B stays where it was trained: the release's is zero, as version 0's, and does nothing alone.
+TEST(Simulation, AClientIsJudgedWithItsOwnFactorAndTheSetsWithTheRelease) {
+  const TemporaryFolder folder;
+  const fs::path out = folder.path() / "run";
+  play(out, scenario_with({{"round.strategy", "fedsa", ""},
+                           {"report.clients", "0", ""},
+                           {"personal.max_steps", "1", ""}}));
+  double base = 0, shared = 0;
+  std::size_t changed = 0;
+  std::ifstream events(out / kEventsFile);
+  for (std::string line; std::getline(events, line);) {
+    const Json event = parse_json(line).value();
+    if (event["event"] == "evaluation" && event["set"] == "global") {
+      (event["adapter"] == "base" ? base : shared) = event["bits_per_byte"].get<double>();
+    }
+    if (event["event"] == "client" && event["shared"] != event["base"]) changed += 1;
+  }
+  EXPECT_GT(base, 0);
+  EXPECT_EQ(shared, base);
+  EXPECT_GT(changed, 0U);
 }
 
 TEST(Simulation, ARunIsNotGoneOnWithUnderOtherConditions) {

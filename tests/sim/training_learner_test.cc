@@ -72,7 +72,7 @@ class TrainingLearnerTest : public EngineTest {
                             .pack = setting.pack,
                             .keep_deltas = 2,
                             .place = setting.place});
-      learner->begin(plan_, zeros());
+      learner->begin(plan_, zeros(), nullptr);
       play(*learner, seen);
       learner->end();
     }

@@ -9,7 +9,7 @@ texts and settings.
 import random
 import unittest
 
-from fleet import MODEL, FleetTest, Process
+from fleet import KILLED, MODEL, FleetTest, Process
 
 DEVICES = 8
 ROUNDS = 2
@@ -27,6 +27,7 @@ def paragraphs(number):
 class PlayedTwice:
     devices = DEVICES
     strategy = {}
+    dies = {}  # a device and the point at which it is killed, once
     settings = {"training.max_steps": 3, "training.batch_tokens": 64, "training.max_length": 64,
                 "training.seed": 7, "round.goal_fraction": 1, "round.examples_per_weight": 10}
 
@@ -38,19 +39,23 @@ class PlayedTwice:
             folder.mkdir(parents=True)
             (folder / "diary.txt").write_text(paragraphs(number))
 
-    def run_trainer(self, number):
+    def run_trainer(self, number, crash_at=None):
         process = Process(self.home / f"device{number}.log",
                           ["client", "run", self.device(number),
                            f"--set=client.data={self.home / 'texts' / f'device{number}'}",
                            "--set=personal.enabled=false", "--until-release", ROUNDS,
-                           "--timeout", "120s"])
+                           "--timeout", "120s"], crash_at)
         self.processes.append(process)
         return process
 
     def test_release_the_same_bits(self):
         service = self.serve("--rounds", ROUNDS, "--timeout", "120s", "--leave-when-fetched")
         self.enroll_all()
-        for device in [self.run_trainer(number) for number in range(DEVICES)]:
+        devices = [self.run_trainer(number, self.dies.get(number)) for number in range(DEVICES)]
+        for number in self.dies:
+            self.assertEqual(devices[number].wait(180), KILLED, devices[number].output())
+            devices[number] = self.run_trainer(number)
+        for device in devices:
             self.assertEqual(device.wait(180), 0)
         self.assertEqual(service.wait(), 0)
         for number in range(1, ROUNDS + 1):
@@ -95,6 +100,24 @@ class AMaskedSumForEachBucket(PlayedTwice, FleetTest):
 class APatchAboveTheTrainedRanks(PlayedTwice, FleetTest):
     secure = False
     strategy = {"round.strategy": "fedex"}
+
+
+class ACorrectionThatEachDeviceKeeps(PlayedTwice, FleetTest):
+    secure = True
+    strategy = {"round.strategy": "feddyn"}
+    # One trained and has not said so; another has not written down that its round counts.
+    dies = {0: "client.kept.after:1", 1: "client.kept.before:2"}
+
+
+class AControlThatReleasesCarry(PlayedTwice, FleetTest):
+    secure = True
+    strategy = {"round.strategy": "scaffold", "training.optimizer": "sgd",
+                "training.learning_rate": 0.1}
+
+
+class AFactorThatEachDeviceKeeps(PlayedTwice, FleetTest):
+    secure = True
+    strategy = {"round.strategy": "fedsa"}
 
 
 if __name__ == "__main__":

@@ -1,0 +1,114 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "client/kept_rules.h"
+
+#include <algorithm>
+
+#include "protocol/learning_rates.h"
+
+namespace coppice {
+namespace {
+
+constexpr FactorChoice kAllA{.a = true, .b = false};
+constexpr FactorChoice kAllB{.a = false, .b = true};
+
+std::size_t chosen_size(const AdapterSpec& spec, FactorChoice choice) {
+  std::size_t size = 0;
+  for (const AdapterTarget& target : spec.targets) {
+    size += choice.a_elements(target) + choice.b_elements(target);
+  }
+  return size;
+}
+
+// Null where there is none of that length.
+const std::vector<float>* find(const KeptVectors& kept, const char* name, std::size_t size) {
+  const auto found = kept.find(name);
+  return found == kept.end() || found->second.size() != size ? nullptr : &found->second;
+}
+
+void put_in_place(const std::vector<float>& own, FactorChoice choice, Adapter& adapter) {
+  auto from = own.begin();
+  for_each_chosen(adapter.spec(), choice, [&](std::size_t first, std::size_t count) {
+    std::copy_n(from, count, adapter.values().begin() + static_cast<std::ptrdiff_t>(first));
+    from += static_cast<std::ptrdiff_t>(count);
+  });
+}
+
+} // namespace
+
+FactorChoice own_factors(const Recipe& recipe) {
+  return {.a = recipe.train_a && !recipe.share_a, .b = recipe.train_b && !recipe.share_b};
+}
+
+bool keeps_between_rounds(const Recipe& recipe) {
+  const FactorChoice own = own_factors(recipe);
+  return own.a || own.b || recipe.correction != DriftCorrection::kNone;
+}
+
+std::shared_ptr<const Adapter> with_own_factors(std::shared_ptr<const Adapter> release,
+                                                const KeptVectors& kept) {
+  const AdapterSpec& spec = release->spec();
+  const auto* const a = find(kept, kKeptOwnA, chosen_size(spec, kAllA));
+  const auto* const b = find(kept, kKeptOwnB, chosen_size(spec, kAllB));
+  if (a == nullptr && b == nullptr) return release;
+  Adapter own = *release;
+  if (a != nullptr) put_in_place(*a, kAllA, own);
+  if (b != nullptr) put_in_place(*b, kAllB, own);
+  return std::make_shared<const Adapter>(std::move(own));
+}
+
+std::shared_ptr<const std::vector<float>> gradient_offset_of(const Recipe& recipe,
+                                                             const KeptVectors& kept,
+                                                             std::span<const float> control,
+                                                             std::size_t values) {
+  if (recipe.correction == DriftCorrection::kNone) return nullptr;
+  const auto* const correction = find(kept, kKeptCorrection, values);
+  const bool common =
+      recipe.correction == DriftCorrection::kControlVariate && control.size() == values;
+  if (correction == nullptr && !common) return nullptr;
+  std::vector<float> offset(values);
+  if (common) std::ranges::copy(control, offset.begin());
+  for (std::size_t i = 0; correction != nullptr && i < values; ++i) offset[i] -= (*correction)[i];
+  return std::make_shared<const std::vector<float>>(std::move(offset));
+}
+
+namespace {
+
+std::vector<float> correction_after(const Recipe& recipe, const KeptVectors& kept,
+                                    const KeptTraining& training) {
+  const std::size_t values = training.start.values().size();
+  const auto* const before = find(kept, kKeptCorrection, values);
+  std::vector<float> correction = before != nullptr ? *before : std::vector<float>(values);
+  if (recipe.correction == DriftCorrection::kDynamic) {
+    move_dynamic_correction<float>(recipe.proximal_mu, training.start.values(),
+                                   training.trained.values(), correction);
+    return correction;
+  }
+  // Of the steps that were taken as of the planned ones, since the delta that leaves is scaled so.
+  double rates = planned_rate_sum(recipe);
+  if (training.steps > 0) {
+    rates *= static_cast<double>(training.steps) / static_cast<double>(planned_steps(recipe));
+  }
+  const bool common = training.control.size() == values;
+  move_control_variate<float>(static_cast<float>(rates), training.start.values(),
+                              training.trained.values(),
+                              common ? training.control : std::span<const float>{}, correction);
+  return correction;
+}
+
+} // namespace
+
+KeptVectors kept_after(const Recipe& recipe, const KeptVectors& kept,
+                       const KeptTraining& training) {
+  KeptVectors after;
+  const FactorChoice own = own_factors(recipe);
+  const AdapterSpec& spec = training.start.spec();
+  const auto trained = training.trained.values();
+  if (own.a) after[kKeptOwnA] = chosen_values<float>(spec, kAllA, trained);
+  if (own.b) after[kKeptOwnB] = chosen_values<float>(spec, kAllB, trained);
+  if (recipe.correction != DriftCorrection::kNone) {
+    after[kKeptCorrection] = correction_after(recipe, kept, training);
+  }
+  return after;
+}
+
+} // namespace coppice

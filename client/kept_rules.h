@@ -1,0 +1,79 @@
+// SPDX-License-Identifier: Apache-2.0
+// What a round makes of the vectors that a device keeps, by the plan's recipe.
+//
+//   "correction"  of all of the adapter's values, in their order: FedDyn's gradient, or
+//                 SCAFFOLD's control variate
+//   "own.a"       the device's own factors A, where the recipe trains them and shares B alone,
+//   "own.b"       or B, where it shares A alone; in the order of Adapter::values()
+//
+// Vectors that a recipe has no use for are not kept on: another rule began meanwhile. One of
+// another length than the adapter's counts as none. Pure functions, thread-safe.
+#pragma once
+
+#include <concepts>
+#include <memory>
+#include <span>
+#include <vector>
+
+#include "adapters/adapter.h"
+#include "adapters/factor_choice.h"
+#include "client/kept_state.h"
+#include "protocol/round_plan.h"
+
+namespace coppice {
+
+inline constexpr const char* kKeptCorrection = "correction";
+inline constexpr const char* kKeptOwnA = "own.a";
+inline constexpr const char* kKeptOwnB = "own.b";
+
+// FedDyn (Acar, Zhao, Navarro, Mattina, Whatmough, Saligrama 2021, algorithm 1): device k minimizes
+//   L_k(w) - <h_k, w> + alpha/2 |w - w_t|^2,   then   h_k <- h_k - alpha (w_k - w_t)
+// which makes h_k the gradient of L_k at w_k; of zeros at first. The quadratic term is
+// proximal_mu's; -h_k is added to each step's gradient.
+template <std::floating_point T>
+void move_dynamic_correction(T alpha, std::span<const T> received, std::span<const T> trained,
+                             std::span<T> correction) {
+  for (std::size_t i = 0; i < correction.size(); ++i) {
+    correction[i] -= alpha * (trained[i] - received[i]);
+  }
+}
+
+// SCAFFOLD (Karimireddy, Kale, Mohri, Reddi, Stich, Suresh 2020, algorithm 1, option II): device k
+// steps along g - c_k + c, then
+//   c_k <- c_k - c + (w_t - w_k) / (K r)
+// which makes c_k the mean gradient over its steps; of zeros at first. K r stands for the sum of
+// the steps' learning rates. `control` (c) may be empty: zeros.
+template <std::floating_point T>
+void move_control_variate(T rates, std::span<const T> received, std::span<const T> trained,
+                          std::span<const T> control, std::span<T> correction) {
+  for (std::size_t i = 0; i < correction.size(); ++i) {
+    const T common = control.empty() ? T{0} : control[i];
+    correction[i] += (received[i] - trained[i]) / rates - common;
+  }
+}
+
+// Factors that are trained and not shared.
+FactorChoice own_factors(const Recipe& recipe);
+// Whether devices keep anything between rounds of this recipe.
+bool keeps_between_rounds(const Recipe& recipe);
+
+// `release` with the device's own factors in place of its; the same object where there are none.
+std::shared_ptr<const Adapter> with_own_factors(std::shared_ptr<const Adapter> release,
+                                                const KeptVectors& kept);
+// TrainJob::gradient_offset for an adapter of so many values; null where nothing is added.
+// `control` is what the release carries for it; empty: nothing, which stands for zeros.
+std::shared_ptr<const std::vector<float>> gradient_offset_of(const Recipe& recipe,
+                                                             const KeptVectors& kept,
+                                                             std::span<const float> control,
+                                                             std::size_t values);
+
+struct KeptTraining {
+  const Adapter& start; // of with_own_factors()
+  const Adapter& trained;
+  std::uint64_t steps = 0;
+  std::span<const float> control{}; // as above
+};
+// What is kept after a training.
+KeptVectors kept_after(const Recipe& recipe, const KeptVectors& kept, const KeptTraining& training);
+
+} // namespace coppice

@@ -1,0 +1,121 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "client/local_trainer.h"
+
+#include <gmock/gmock.h>
+
+#include "base/text.h"
+#include "client/kept_rules.h"
+#include "crypto/hash.h"
+#include "tests/client/fake_engine.h"
+
+namespace coppice {
+namespace {
+
+// A device's trainer on texts of its own, of which each step moves the first value by 0.1.
+class LocalTrainerTest : public EngineTest {
+ protected:
+  LocalTrainerTest() {
+    recipe_.learning_rate = 0.1F;
+    recipe_.schedule = Schedule::kConstant;
+    recipe_.window = 9;
+    recipe_.batch_tokens = 18;
+    for (int i = 0; i < 20; ++i) {
+      EXPECT_TRUE(
+          write_file_atomically(data_ / cat(i, ".txt"), as_bytes(cat("text ", i, "\n"))).ok());
+    }
+  }
+  // From a release whose first value is 0.5.
+  Result<RoundTrainer::RoundDelta> train(const RoundPlan& plan, std::optional<KeptFile> kept,
+                                         std::uint32_t max_rank = 0) {
+    Workshop workshop(
+        [this]() -> Result<std::unique_ptr<Engine>> {
+          return std::unique_ptr<Engine>(std::make_unique<FakeEngine>(base_, world_));
+        },
+        data_.path(), {});
+    const ManualClock clock;
+    return local_trainer(workshop, clock, 7, {}, std::move(kept), max_rank)
+        ->train({plan, std::make_shared<const Adapter>(with_first(0.5F)), {}, nullptr});
+  }
+  RoundPlan plan_of(std::uint64_t round) const {
+    RoundPlan plan;
+    plan.round = RoundId{round};
+    plan.recipe = recipe_;
+    plan.recipe.max_steps = 2;
+    return plan;
+  }
+  KeptBinding binding() const { return {.fleet = {}, .base = {}, .spec = sha256(spec_->encode())}; }
+
+  Recipe recipe_;
+  TemporaryFolder data_, home_;
+  KeptFile kept_{home_ / "kept"};
+};
+
+TEST_F(LocalTrainerTest, ARoundsDeltaIsWhatTrainingAdded) {
+  const auto delta = train(plan_of(1), {}).value();
+  EXPECT_NEAR(delta.delta[0], 0.2, 1e-6);
+  EXPECT_EQ(delta.delta[1], 0);
+  EXPECT_GT(delta.examples, 0U);
+}
+
+TEST_F(LocalTrainerTest, NoMoreRanksAreTrainedThanThePlanSaysAndTheDeviceHasRoomFor) {
+  const auto trained = [&](std::uint32_t planned, std::uint32_t most) {
+    RoundPlan plan = plan_of(1);
+    plan.recipe.trained_rank = planned;
+    EXPECT_TRUE(train(plan, {}, most).ok());
+    return world_.trained_ranks.back();
+  };
+  EXPECT_EQ(trained(0, 0), 0U); // all
+  EXPECT_EQ(trained(0, 2), 2U);
+  EXPECT_EQ(trained(3, 0), 3U);
+  EXPECT_EQ(trained(3, 2), 2U);
+  EXPECT_EQ(trained(2, 3), 2U);
+}
+
+// The fake engine moves the first value of A, which the device keeps.
+TEST_F(LocalTrainerTest, AFactorOfItsOwnGoesOnWhereTheLastRoundThatCountedLeftIt) {
+  const auto share_b = [this](std::uint64_t round) {
+    RoundPlan plan = plan_of(round);
+    plan.recipe.share_a = false;
+    return plan;
+  };
+  const auto own = [this] { return kept_.counted(binding()).value().at(kKeptOwnA)[0]; };
+  const auto first = train(share_b(1), kept_).value();
+  EXPECT_EQ(first.delta.size(),
+            spec_->parameters() - spec_->targets[0].a_elements() * spec_->targets.size());
+  EXPECT_THAT(first.delta, ::testing::Each(0.0F)) << "A has no slot";
+  ASSERT_TRUE(train(share_b(1), kept_).ok()); // once more: the device was killed
+  ASSERT_TRUE(kept_.count(share_b(1).hash()).ok());
+  EXPECT_NEAR(own(), 0.7, 1e-6);
+  ASSERT_TRUE(train(share_b(2), kept_).ok()); // lost
+  ASSERT_TRUE(train(share_b(3), kept_).ok());
+  ASSERT_TRUE(kept_.count(share_b(3).hash()).ok());
+  EXPECT_NEAR(own(), 0.9, 1e-6);
+  ASSERT_TRUE(train(plan_of(4), kept_).ok()); // a recipe that shares both
+  ASSERT_TRUE(kept_.count(plan_of(4).hash()).ok());
+  EXPECT_TRUE(kept_.counted(binding()).value().empty());
+}
+
+TEST_F(LocalTrainerTest, ACorrectionIsAddedToTheGradientsOfTheNextRound) {
+  const auto dynamic = [this](std::uint64_t round) {
+    RoundPlan plan = plan_of(round);
+    plan.recipe.correction = DriftCorrection::kDynamic;
+    plan.recipe.proximal_mu = 0.5F;
+    return plan;
+  };
+  ASSERT_TRUE(train(dynamic(1), kept_).ok());
+  ASSERT_TRUE(kept_.count(dynamic(1).hash()).ok());
+  ASSERT_TRUE(train(dynamic(2), kept_).ok());
+  ASSERT_EQ(world_.offsets.size(), 2U);
+  EXPECT_TRUE(world_.offsets[0].empty());
+  EXPECT_NEAR(world_.offsets[1][0], 0.5 * 0.2, 1e-6); // -h = alpha (w - w_t)
+  EXPECT_EQ(world_.offsets[1][1], 0);
+}
+
+TEST_F(LocalTrainerTest, WithoutAPlaceToKeepThingsARecipeThatNeedsOneIsRefused) {
+  RoundPlan plan = plan_of(1);
+  plan.recipe.correction = DriftCorrection::kDynamic;
+  EXPECT_EQ(train(plan, {}).error().code, ErrorCode::kFailedPrecondition);
+}
+
+} // namespace
+} // namespace coppice

@@ -1,0 +1,44 @@
+// SPDX-License-Identifier: Apache-2.0
+// What a device keeps between rounds: whatever parses is the only text of what it says. Bytes are
+// tried as they are and with their hash mended, since a fuzzer finds no SHA-256.
+#include <algorithm>
+
+#include "base/check.h"
+#include "client/kept_state.h"
+#include "crypto/hash.h"
+#include "tests/fuzz/fuzz_target.h"
+
+namespace coppice {
+namespace {
+
+void check(const Bytes& bytes) {
+  const auto parsed = KeptState::decode(bytes);
+  if (parsed.ok()) COPPICE_CHECK(parsed->encode() == bytes);
+}
+
+} // namespace
+
+std::vector<Bytes> fuzz_seeds() {
+  KeptState state;
+  state.counted = {{"correction", {0.5F, -1.0F}}, {"own.b", {2.0F}}};
+  std::vector<Bytes> seeds{KeptState{}.encode(), state.encode()};
+  state.made = state.counted;
+  state.plan.bytes[0] = 1;
+  seeds.push_back(state.encode());
+  return seeds;
+}
+
+} // namespace coppice
+
+extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
+  using namespace coppice;
+  const AllocationLimit limit(AllocationLimit::twice(size));
+  Bytes bytes(data, data + size);
+  check(bytes);
+  if (size < Sha256::kSize) return 0;
+  const std::size_t end = size - Sha256::kSize;
+  std::ranges::copy(sha256(ByteSpan(bytes).first(end)).bytes,
+                    bytes.begin() + static_cast<std::ptrdiff_t>(end));
+  check(bytes);
+  return 0;
+}
