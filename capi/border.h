@@ -3,6 +3,7 @@
 // options of any size, and memory that the caller's allocator gives.
 #pragma once
 
+#include <cstdint>
 #include <cstring>
 #include <span>
 #include <string_view>

@@ -173,7 +173,7 @@ struct Drift {
 // width. Ranks from `trained` on are the base's, and stay.
 class Descent {
  public:
-  Descent(const Client& client, const Weights& base, const Adapter& start, const Drift& drift,
+  Descent(const Client& client, Weights base, const Adapter& start, const Drift& drift,
           std::size_t trained)
       : client_(client),
         adapter_(start),

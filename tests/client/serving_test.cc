@@ -129,7 +129,7 @@ TEST_F(ServingTest, AFactorThatTheDeviceKeepsServesInPlaceOfTheReleases) {
   EXPECT_NEAR(serving_.report(engine_, on, examples_)->shared, 19 * 1.25 / std::log(2.0) / 20,
               1e-9);
   train_personal(on); // on top of it
-  EXPECT_EQ(decides(on), Served::kSharedAndPersonal);
+  EXPECT_EQ(decides(on), Served::kPersonal);
   ASSERT_TRUE(kept.store_made(binding, samples::hash(2), own(0.6F)).ok());
   ASSERT_TRUE(kept.count(samples::hash(2)).ok());
   EXPECT_EQ(decides(on), Served::kShared) << "another factor below makes it stale";
