@@ -131,18 +131,25 @@ Result<void> apply_step(Adapter& adapter, const EncodedStep& step) {
   const auto sizes = slot_sizes(adapter.spec());
   const std::span<float> values = adapter.values();
   COPPICE_TRY(check_shape(step, sizes, values.size()));
-  std::vector<float> next(values.size());
-  for_each_slot(step, sizes,
-                [&](float scale, std::span<const std::int16_t> integers, std::size_t start) {
-                  for (std::size_t i = 0; i < integers.size(); ++i) {
-                    const float move = static_cast<float>(integers[i]) * scale;
-                    next[start + i] = values[start + i] + move;
-                  }
-                });
-  if (!std::ranges::all_of(next, [](float value) { return std::isfinite(value); })) {
+  // Looked at first, then done: no second copy of the adapter.
+  const auto moved = [&](float scale, std::int16_t integer, float value) {
+    const float move = static_cast<float>(integer) * scale;
+    return value + move;
+  };
+  bool finite = true;
+  for_each_slot(step, sizes, [&](float scale, auto integers, std::size_t start) {
+    for (std::size_t i = 0; i < integers.size(); ++i) {
+      finite = finite && std::isfinite(moved(scale, integers[i], values[start + i]));
+    }
+  });
+  if (!finite) {
     return invalid("a step would take a parameter beyond what float32 holds; it is not applied");
   }
-  std::ranges::copy(next, values.begin());
+  for_each_slot(step, sizes, [&](float scale, auto integers, std::size_t start) {
+    for (std::size_t i = 0; i < integers.size(); ++i) {
+      values[start + i] = moved(scale, integers[i], values[start + i]);
+    }
+  });
   return {};
 }
 

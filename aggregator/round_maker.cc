@@ -161,6 +161,7 @@ Result<RoundOutcome> finish_round(const RoundPlan& plan, const Strategy& strateg
   COPPICE_TRY(strategy.step_by_slot({plan, groups, current, &metrics.means}, next_state,
                                     [&](auto slot) { return encoder.add(slot); }));
   EncodedStep encoded = COPPICE_TRY(std::move(encoder).finish());
+  groups.clear(); // the largest of all this
   Adapter next = current;
   COPPICE_TRY(apply_step(next, encoded));
   Bytes control = control_content(plan.recipe, current, next_state);

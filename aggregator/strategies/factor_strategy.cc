@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "aggregator/strategies/factor_strategy.h"
 
+#include <algorithm>
+
 namespace coppice {
 namespace {
 
@@ -18,6 +20,36 @@ Product ranks_of(const Adapter& adapter, std::size_t target, std::size_t first, 
   return cut;
 }
 
+// A device's part of a sum: of one target, times its weight.
+struct DevicePart {
+  double weight;
+  std::span<const double> a;
+  std::span<const double> b;
+};
+
+// In an order of what they hold: who is in which group follows from names, and sums of doubles from
+// their order. So the same updates give the same bits, whoever sent which.
+std::vector<DevicePart> parts_of(const RoundInput& round, std::size_t target) {
+  const AdapterTarget& shape = round.current.spec().targets[target];
+  const auto start =
+      static_cast<std::size_t>(round.current.a(target).data() - round.current.values().data());
+  std::vector<DevicePart> parts;
+  for (const RoundSum& sum : round.groups) {
+    if (!(sum.weight > 0)) continue;
+    const auto values = std::span(sum.delta).subspan(start);
+    parts.push_back({sum.weight, values.first(shape.a_elements()),
+                     values.subspan(shape.a_elements(), shape.b_elements())});
+  }
+  std::ranges::sort(parts, [](const DevicePart& left, const DevicePart& right) {
+    if (left.weight != right.weight) return left.weight < right.weight;
+    if (!std::ranges::equal(left.a, right.a)) {
+      return std::ranges::lexicographical_compare(left.a, right.a);
+    }
+    return std::ranges::lexicographical_compare(left.b, right.b);
+  });
+  return parts;
+}
+
 TargetRound target_round(const RoundInput& round, std::size_t target) {
   const AdapterTarget& shape = round.current.spec().targets[target];
   const std::uint32_t wanted = round.plan.recipe.trained_rank;
@@ -28,25 +60,19 @@ TargetRound target_round(const RoundInput& round, std::size_t target) {
                    .devices = {},
                    .shares = {}};
   const Product before = made.current();
-  const auto start =
-      static_cast<std::size_t>(round.current.a(target).data() - round.current.values().data());
   double total = 0;
-  for (const RoundSum& sum : round.groups) {
-    if (!(sum.weight > 0)) continue;
-    const auto a = std::span(sum.delta).subspan(start, shape.a_elements());
-    const auto b = std::span(sum.delta).subspan(start + shape.a_elements(), shape.b_elements());
+  for (const auto& [weight, a, b] : parts_of(round, target)) {
     Product& device = made.devices.emplace_back(before);
     for (std::size_t i = 0; i < device.a.size(); ++i) {
-      device.a[i] += static_cast<float>(a[i] / sum.weight);
+      device.a[i] += static_cast<float>(a[i] / weight);
     }
     for (std::size_t row = 0; row < shape.out; ++row) {
       for (std::size_t k = 0; k < made.trained; ++k) {
-        device.b[row * made.trained + k] +=
-            static_cast<float>(b[row * shape.rank + k] / sum.weight);
+        device.b[row * made.trained + k] += static_cast<float>(b[row * shape.rank + k] / weight);
       }
     }
-    made.shares.push_back(sum.weight);
-    total += sum.weight;
+    made.shares.push_back(weight);
+    total += weight;
   }
   for (double& share : made.shares) share /= total;
   return made;

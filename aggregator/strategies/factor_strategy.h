@@ -3,7 +3,8 @@
 // a device, or a bucket of devices, whose mean factors then count as one's.
 //
 // They go target by target, through sums of thin products (adapters/factored.h), and never hold
-// more than one target's beside what they are given.
+// more than one target's beside what they are given. The same updates give the same bits in any
+// order of their groups.
 #pragma once
 
 #include "adapters/factored.h"

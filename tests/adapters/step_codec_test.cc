@@ -46,6 +46,24 @@ TEST(StepCodecTest, NoParameterIsOffByMoreThanHalfAUnit) {
   }
 }
 
+TEST(StepCodecTest, ASlotAfterAnotherGivesTheSameBitsAndNoneMayMiss) {
+  const AdapterSpec spec = small_spec();
+  const auto step = random_step(spec, 4, 1.0);
+  const std::span<const double> all(step);
+  StepEncoder encoder(spec);
+  std::size_t at = 0;
+  for (const AdapterTarget& target : spec.targets) {
+    EXPECT_FALSE(encoder.add(all.first(target.a_elements() + 1)).ok());
+    ASSERT_TRUE(encoder.add(all.subspan(at, target.a_elements())).ok());
+    EXPECT_FALSE(StepEncoder(encoder).finish().ok());
+    at += target.a_elements();
+    ASSERT_TRUE(encoder.add(all.subspan(at, target.b_elements())).ok());
+    at += target.b_elements();
+  }
+  EXPECT_FALSE(encoder.add(all.first(1)).ok());
+  EXPECT_EQ(std::move(encoder).finish().value(), encode_step(spec, step).value());
+}
+
 TEST(StepCodecTest, TheLargestStepOfASlotTakesTheLargestInteger) {
   const AdapterSpec spec = small_spec();
   const auto step = random_step(spec, 2, 1.0);
