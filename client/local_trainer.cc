@@ -56,8 +56,11 @@ void weigh_by_loss(const Recipe& recipe, const TrainOutcome& outcome,
     squares += static_cast<double>(value) * static_cast<double>(value);
     value = static_cast<float>(value * factor);
   }
-  made.curvature = factor + power * std::pow(loss, power - 1) * squares /
-                                static_cast<double>(recipe.learning_rate);
+  made.curvature = factor;
+  if (recipe.optimizer == LocalOptimizer::kSgd) {
+    made.curvature +=
+        power * std::pow(loss, power - 1) * squares / static_cast<double>(recipe.learning_rate);
+  }
 }
 
 // What the plan's recipe has leave the device, and in `kept` (may be null) what it has stay.

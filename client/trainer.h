@@ -103,7 +103,8 @@ class RoundTrainer {
     std::uint64_t examples = 0;
     std::uint64_t steps = 0;
     // With a power q of the loss F before training: F^q + q F^(q-1) |delta|^2 / learning_rate, by
-    // which q-FedAvg divides (Li et al. 2020, equation 6, over its L = 1 / learning_rate).
+    // which q-FedAvg divides (Li et al. 2020, equation 6, over its L = 1 / learning_rate). AdamW's
+    // learning rate says nothing of L: then F^q alone.
     double curvature = 0;
   };
   virtual Result<RoundDelta> train(const Job& job) = 0;

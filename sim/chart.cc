@@ -26,7 +26,7 @@ constexpr std::size_t kMostDots = 30;
 struct Frame {
   double width = 420;
   double height = 250;
-  double left = 46;
+  double left = 54;
   double right = 400;
   double top = 30;
   double bottom = 208;

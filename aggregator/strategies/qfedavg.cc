@@ -5,7 +5,8 @@
 //
 //   step = sum_k n_k F_k^q delta_k / sum_k n_k (F_k^q + q F_k^(q-1) |delta_k|^2 / learning_rate)
 //
-// q = 0 is fedavg. The rate is that of SGD; with AdamW the second term is a heuristic.
+// q = 0 is fedavg. With AdamW, whose rate says nothing of L, the second term is left out: a mean
+// weighed by F^q.
 #include "aggregator/strategies/average.h"
 #include "aggregator/strategies/strategies.h"
 

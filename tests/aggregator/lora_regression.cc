@@ -290,6 +290,21 @@ Adapter train(const Client& client, const Weights& base, const Adapter& start, d
   return descent.result();
 }
 
+// |W X - Y|^2 / (2 samples): what it descends on.
+double loss_of(const Client& client, const Weights& weights) {
+  double squares = 0;
+  for (std::size_t o = 0; o < kWidth; ++o) {
+    for (std::size_t j = 0; j < kSamples; ++j) {
+      double error = 0;
+      for (std::size_t i = 0; i < kWidth; ++i) {
+        error += (weights[o][i] - client.truth[o][i]) * client.x[i][j];
+      }
+      squares += error * error;
+    }
+  }
+  return squares / (2 * static_cast<double>(kSamples));
+}
+
 // The same product and scale at a higher rank.
 Adapter with_zeros_above(const Adapter& adapter, std::uint32_t more) {
   if (more == 0) return adapter;
@@ -324,10 +339,12 @@ class Federation {
     const Trains trains = rule_.trains(number);
     const Weights base = patched_base();
     std::vector<Adapter> trained;
+    std::vector<double> losses;
     for (std::size_t c = 0; c < kClients; ++c) {
       const Adapter start = start_of(c);
       Drift drift{.alpha = rule_.dynamic, .correction = {}};
       if (rule_.dynamic > 0) drift.correction = corrections_[c];
+      losses.push_back(loss_of(clients_[c], plus(base, start)));
       trained.push_back(train(clients_[c], base, start, rate_, trains, kSteps, drift,
                               rule_.trained_ranks[c % rule_.trained_ranks.size()]));
       if (!trained.back().finite()) return false;
@@ -338,7 +355,7 @@ class Federation {
     }
     keep_own(trained);
     if (rule_.keeps != Keeps::kAdapter) {
-      rule_.aggregate({.number = number, .trained = trained}, server_);
+      rule_.aggregate({.number = number, .trained = trained, .losses = losses}, server_);
     }
     if (rule_.keeps == Keeps::kSecond) {
       const Weights shared = plus(patched_base(), server_.shared);

@@ -46,6 +46,7 @@ struct Trains {
 struct RegressionRound {
   std::size_t number;               // from 0
   std::span<const Adapter> trained; // one a client, in their order
+  std::span<const double> losses;   // before training, likewise
 };
 
 // What the aggregator holds and every client receives.
