@@ -187,16 +187,18 @@ Result<Release> revert_release(const FleetFolder& folder, StateStore& store, Ada
   const auto present = COPPICE_TRY(store.release(*newest));
   const auto earlier = COPPICE_TRY(store.release(version));
   const Adapter adapter = COPPICE_TRY(parse_adapter(earlier.adapter));
+  const AdapterVersion next = std::max(*newest, highest_seen).next();
   const ReleaseInputs inputs{.facts = folder.facts(),
                              .epoch = store.epoch(),
-                             .version = std::max(*newest, highest_seen).next(),
+                             .version = next,
                              .reason = ReleaseReason::kRevert,
                              .parent_hash = sha256(present.adapter),
                              .round = {},
                              .plan_hash = {},
                              .participants = 0,
                              .reverted_to = version,
-                             .created = now_wall};
+                             .created = now_wall,
+                             .last_revert = next};
   const ReleaseContent content = make_release(inputs, adapter, nullptr, folder.keys().signing);
   COPPICE_TRY(store.commit_revert(content));
   return content.release;

@@ -210,6 +210,7 @@ ReleaseContent make_release(const ReleaseInputs& inputs, const Adapter& adapter,
   release.reverted_to = inputs.reverted_to;
   release.test = inputs.facts.test;
   release.created = inputs.created;
+  release.last_revert = inputs.last_revert;
   content.signed_release = sign_release(key, release);
   return content;
 }

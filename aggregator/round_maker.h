@@ -86,6 +86,7 @@ struct ReleaseInputs {
   double cumulative_epsilon = 0;
   AdapterVersion reverted_to;
   Millis created;
+  AdapterVersion last_revert{};
   Bytes control{}; // RoundOutcome's
 };
 ReleaseContent make_release(const ReleaseInputs& inputs, const Adapter& adapter,

@@ -265,6 +265,7 @@ Result<RoundEvent> AggregatorService::make_release_now() {
                              .cumulative_epsilon = plan.privacy.cumulative_epsilon,
                              .reverted_to = {},
                              .created = clock_.wall(),
+                             .last_revert = release_facts_.last_revert,
                              .control = outcome->control};
   ReleaseContent content =
       make_release(inputs, outcome->adapter, &outcome->step, folder_.keys().signing);

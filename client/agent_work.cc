@@ -149,9 +149,9 @@ Result<void> Agent::count_kept(RoundId round) {
 }
 
 Result<void> Agent::installed(const SharedAdapter& shared) {
-  // The aggregator forgot what its strategy keeps; what devices keep belongs to that. First, so
-  // that a crash between can't leave the old beside the new.
-  if (shared.release.reason == ReleaseReason::kRevert) COPPICE_TRY(kept_.forget());
+  // With the revert the aggregator forgot what its strategy keeps, and what devices keep belongs to
+  // that. First, so that no crash leaves the old beside the new.
+  COPPICE_TRY(kept_.forget_before(shared.release.last_revert));
   COPPICE_TRY(folder_.store_shared(shared));
   personal_done_ = false;
   reported_ = false;

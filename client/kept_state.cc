@@ -56,6 +56,7 @@ Bytes KeptState::encode() const {
   for (const Sha256* hash : {&binding.fleet, &binding.base, &binding.spec, &plan}) {
     writer.put_raw(hash->span());
   }
+  writer.put(began_from.value);
   put_vectors(writer, counted);
   put_vectors(writer, made);
   const Sha256 hash = sha256(writer.bytes());
@@ -86,6 +87,7 @@ Result<KeptState> KeptState::decode(ByteSpan bytes) {
     *hash = COPPICE_TRY(
         Sha256::from_span(COPPICE_TRY(reader.take_raw(Sha256::kSize, "a hash")), "a hash"));
   }
+  state.began_from.value = COPPICE_TRY(reader.take<std::uint64_t>("a version"));
   state.counted = COPPICE_TRY(take_vectors(reader));
   state.made = COPPICE_TRY(take_vectors(reader));
   COPPICE_TRY(reader.expect_end("what a device keeps"));
@@ -117,26 +119,32 @@ Result<KeptVectors> KeptFile::counted(const KeptBinding& binding) const {
   return state.binding == binding ? std::move(state.counted) : KeptVectors{};
 }
 
-Result<void> KeptFile::store_made(const KeptBinding& binding, const Sha256& plan,
+Result<void> KeptFile::store_made(const KeptBinding& binding, const Training& training,
                                   KeptVectors made) const {
   return write({.binding = binding,
+                .began_from = training.began_from,
                 .counted = COPPICE_TRY(counted(binding)),
-                .plan = plan,
+                .plan = training.plan,
                 .made = std::move(made)});
 }
 
 Result<void> KeptFile::count(const Sha256& plan) const {
   KeptState state = COPPICE_TRY(read());
   if (plan.is_zero() || state.plan != plan) return {};
-  return write(
-      {.binding = state.binding, .counted = std::move(state.made), .plan = {}, .made = {}});
+  state.counted = std::move(state.made);
+  state.plan = {};
+  state.made = {};
+  return write(state);
 }
 
-Result<void> KeptFile::forget() const {
+Result<void> KeptFile::forget_before(AdapterVersion revert) const {
+  if (revert.value == 0 || !exists()) return {};
+  if (COPPICE_TRY(read()).began_from >= revert) return {};
   std::error_code code;
-  if (!fs::remove(path_, code) && !code) return {}; // there was none
-  if (code)
+  fs::remove(path_, code);
+  if (code) {
     return Error{ErrorCode::kIo, cat("can't remove ", path_.string(), ": ", code.message())};
+  }
   return sync_directory(path_.parent_path());
 }
 

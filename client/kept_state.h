@@ -34,9 +34,10 @@ struct KeptBinding {
 
 struct KeptState {
   KeptBinding binding;
-  KeptVectors counted; // by rounds that were released with this device's upload
-  Sha256 plan;         // of the last training; zero: it counts already, or there was none
-  KeptVectors made;    // by that training
+  AdapterVersion began_from; // the release that the last training began from
+  KeptVectors counted;       // by rounds that were released with this device's upload
+  Sha256 plan;               // of the last training; zero: it counts already, or there was none
+  KeptVectors made;          // by that training
 
   // Layout: docs/formats.md, "What a device keeps". A SHA-256 stands at the end.
   Bytes encode() const;
@@ -55,11 +56,17 @@ class KeptFile {
   // What a training begins with. Nothing where there is no file, or one of another binding; one
   // that is damaged is said in the log, and counts as none.
   Result<KeptVectors> counted(const KeptBinding& binding) const;
-  Result<void> store_made(const KeptBinding& binding, const Sha256& plan, KeptVectors made) const;
+  struct Training {
+    Sha256 plan;
+    AdapterVersion began_from; // the release that it began from
+  };
+  Result<void> store_made(const KeptBinding& binding, const Training& training,
+                          KeptVectors made) const;
   // The round of that plan is released with this device's upload. Nothing where the last training
   // was another's.
   Result<void> count(const Sha256& plan) const;
-  Result<void> forget() const;
+  // A release was reverted under that version: what came of trainings before it is removed.
+  Result<void> forget_before(AdapterVersion revert) const;
 
  private:
   Result<KeptState> read() const; // empty where there is none, or a damaged one

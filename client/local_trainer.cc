@@ -137,7 +137,8 @@ class LocalTrainer final : public RoundTrainer {
     auto delta = delta_of(train_adapter(*engine, examples, std::move(member.request)), *start,
                           job.plan.recipe, &kept, job.control);
     if (delta.ok() && stores) {
-      COPPICE_TRY(kept_file_->store_made(binding, job.plan.hash(), std::move(kept)));
+      COPPICE_TRY(
+          kept_file_->store_made(binding, {job.plan.hash(), job.plan.parent}, std::move(kept)));
     }
     return delta;
   }

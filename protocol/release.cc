@@ -9,7 +9,8 @@ namespace coppice {
 
 template <typename Archive>
 void serialize(Archive& archive, Release& release) {
-  std::uint16_t format = release.control_bytes > 0 ? 2 : 1; // where it is written
+  const auto is_new = [&] { return release.last_revert.value > 0 || release.control_bytes > 0; };
+  std::uint16_t format = is_new() ? 2 : 1; // where it is written
   archive(OneOfFormats{format, 2}, release.fleet, release.epoch, release.version,
           enum_field(release.reason, ReleaseReason::kRevert), release.parent_hash,
           release.adapter_hash, release.adapter_bytes, release.step_hash, release.step_bytes,
@@ -17,8 +18,10 @@ void serialize(Archive& archive, Release& release) {
           release.participants, release.reverted_to, release.test, release.cumulative_epsilon,
           release.created);
   if (format < 2) return;
-  archive(release.control_hash, release.control_bytes);
-  if (release.control_bytes == 0) throw ArchiveRefusal("a release of format 2 without a control");
+  archive(release.last_revert, release.control_hash, release.control_bytes);
+  if (!is_new() || release.control_hash.is_zero() != (release.control_bytes == 0)) {
+    throw ArchiveRefusal("a release of format 2 that says nothing of it");
+  }
 }
 
 SignedRelease sign_release(const SigningKey& aggregator, const Release& release) {

@@ -18,6 +18,7 @@ namespace coppice {
 
 enum class ReleaseReason : std::uint8_t { kInitial = 0, kRound = 1, kRevert = 2 };
 
+// Of format 1 where the last three fields are zero, else of format 2.
 struct Release {
   Sha256 fleet;
   Epoch epoch;
@@ -37,9 +38,11 @@ struct Release {
   bool test = false;
   double cumulative_epsilon = 0;
   Millis created; // wall clock
+  // The newest release at or before this one that is a revert; 0: none. What devices keep of rounds
+  // before it means nothing any more.
+  AdapterVersion last_revert;
   // What devices' corrections need beside the adapter (DriftCorrection::kControlVariate): the hash
-  // of serialize_adapter() of a vector in the adapter's shape, and its length; zero: nothing. A
-  // release that has one is of format 2.
+  // of serialize_adapter() of a vector in the adapter's shape, and its length; zero: nothing.
   Sha256 control_hash;
   std::uint64_t control_bytes = 0;
 };

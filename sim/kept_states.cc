@@ -66,7 +66,8 @@ Result<void> KeptStates::store(const fs::path& folder, std::uint64_t round) {
   for (const fs::path& path : outdated_) fs::remove(path, code); // at worst a file too many
   outdated_.clear();
   for (const DeviceNumber device : changed_) {
-    const KeptState state{.binding = {}, .counted = counted_[device], .plan = {}, .made = {}};
+    KeptState state;
+    state.counted = counted_[device];
     COPPICE_TRY(write_file_atomically(file_of(folder, device, round), state.encode()));
     const auto before = stored_.find(device);
     if (before != stored_.end() && before->second != round) {

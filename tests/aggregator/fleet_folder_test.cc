@@ -127,6 +127,7 @@ TEST_F(FleetFolderTest, ARevertIsANewHigherReleaseOfEarlierContent) {
   EXPECT_EQ(reverted.version, AdapterVersion{2});
   EXPECT_EQ(reverted.reverted_to, AdapterVersion{0});
   EXPECT_EQ(reverted.reason, ReleaseReason::kRevert);
+  EXPECT_EQ(reverted.last_revert, AdapterVersion{2});
   EXPECT_EQ(reverted.parent_hash, sha256(serialize_adapter(adapter)));
   const auto stored = store.release(AdapterVersion{2}).value();
   EXPECT_EQ(stored.adapter, serialize_adapter(Adapter::initial(folder.spec(), 1)));

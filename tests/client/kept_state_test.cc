@@ -27,8 +27,8 @@ KeptVectors vectors(float value) { return {{"correction", {value, -value}}, {"ow
 class KeptFileTest : public ::testing::Test {
  protected:
   KeptVectors begins_with() const { return file_.counted(kHere).value(); }
-  void trains(const Sha256& plan, const KeptVectors& made) const {
-    ASSERT_TRUE(file_.store_made(kHere, plan, made).ok());
+  void trains(const Sha256& plan, const KeptVectors& made, std::uint64_t from = 5) const {
+    ASSERT_TRUE(file_.store_made(kHere, {plan, AdapterVersion{from}}, made).ok());
   }
 
   TemporaryFolder folder_;
@@ -71,21 +71,30 @@ TEST_F(KeptFileTest, OfAnotherFleetBaseOrShapeItIsNothing) {
   EXPECT_EQ(begins_with(), vectors(1));
 }
 
-TEST_F(KeptFileTest, OnlyTheOwnerCanReadItAndForgettingRemovesIt) {
+TEST_F(KeptFileTest, OnlyTheOwnerCanReadItAndForgettingTheDevicesOwnRemovesIt) {
   const DeviceFolder device(folder_.path());
   ASSERT_TRUE(device.create().ok());
   const KeptFile file(device.kept_path());
   EXPECT_FALSE(file.exists());
-  ASSERT_TRUE(file.store_made(kHere, kFirst, vectors(1)).ok());
+  ASSERT_TRUE(file.store_made(kHere, {kFirst, {}}, vectors(1)).ok());
   struct stat status {};
   ASSERT_EQ(::stat(device.kept_path().c_str(), &status), 0);
   EXPECT_EQ(status.st_mode & 0777U, 0600U);
   ASSERT_TRUE(device.forget_personal().ok());
   EXPECT_FALSE(file.exists());
-  ASSERT_TRUE(file.store_made(kHere, kFirst, vectors(1)).ok());
-  ASSERT_TRUE(file.forget().ok());
-  EXPECT_FALSE(file.exists());
-  EXPECT_TRUE(file.forget().ok()) << "there was none";
+}
+
+// Each release names the last revert before it, so that a device which was away learns of it.
+TEST_F(KeptFileTest, WhatCameOfReleasesBeforeARevertIsForgotten) {
+  EXPECT_TRUE(file_.forget_before(AdapterVersion{6}).ok()) << "there is none";
+  trains(kFirst, vectors(1), 5);
+  ASSERT_TRUE(file_.count(kFirst).ok());
+  for (const std::uint64_t earlier : {0U, 5U}) { // the release it began from may be a revert
+    ASSERT_TRUE(file_.forget_before(AdapterVersion{earlier}).ok());
+    EXPECT_EQ(begins_with(), vectors(1));
+  }
+  ASSERT_TRUE(file_.forget_before(AdapterVersion{6}).ok());
+  EXPECT_FALSE(file_.exists());
 }
 
 TEST_F(KeptFileTest, ADamagedOneBeginsAnew) {
@@ -101,13 +110,17 @@ TEST_F(KeptFileTest, ADamagedOneBeginsAnew) {
 }
 
 TEST(KeptState, ReadsBackAsItWasWrittenAndRefusesWhateverWasNot) {
-  const KeptState state{
-      .binding = kHere, .counted = vectors(1), .plan = kFirst, .made = vectors(2)};
+  const KeptState state{.binding = kHere,
+                        .began_from = {7},
+                        .counted = vectors(1),
+                        .plan = kFirst,
+                        .made = vectors(2)};
   const Bytes bytes = state.encode();
   const KeptState back = KeptState::decode(bytes).value();
   EXPECT_EQ(back.binding, kHere);
   EXPECT_EQ(back.counted, vectors(1));
   EXPECT_EQ(back.plan, kFirst);
+  EXPECT_EQ(back.began_from, AdapterVersion{7});
   EXPECT_EQ(back.made, vectors(2));
   for (std::size_t size = 0; size < bytes.size(); ++size) {
     EXPECT_FALSE(KeptState::decode(ByteSpan(bytes).first(size)).ok()) << size;

@@ -118,7 +118,7 @@ TEST_F(ServingTest, AFactorThatTheDeviceKeepsServesInPlaceOfTheReleases) {
   const auto own = [&](float first) {
     return kept_after(recipe, {}, {.start = on.adapter, .trained = with_first(first)});
   };
-  ASSERT_TRUE(kept.store_made(binding, samples::hash(1), own(0.5F)).ok());
+  ASSERT_TRUE(kept.store_made(binding, {samples::hash(1), {}}, own(0.5F)).ok());
   EXPECT_EQ(decides(on), Served::kBase) << "the round doesn't count yet";
   ASSERT_TRUE(kept.count(samples::hash(1)).ok());
   EXPECT_EQ(decides(on), Served::kShared);
@@ -130,7 +130,7 @@ TEST_F(ServingTest, AFactorThatTheDeviceKeepsServesInPlaceOfTheReleases) {
               1e-9);
   train_personal(on); // on top of it
   EXPECT_EQ(decides(on), Served::kPersonal);
-  ASSERT_TRUE(kept.store_made(binding, samples::hash(2), own(0.6F)).ok());
+  ASSERT_TRUE(kept.store_made(binding, {samples::hash(2), {}}, own(0.6F)).ok());
   ASSERT_TRUE(kept.count(samples::hash(2)).ok());
   EXPECT_EQ(decides(on), Served::kShared) << "another factor below makes it stale";
 }

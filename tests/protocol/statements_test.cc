@@ -99,30 +99,41 @@ TEST(Release, EveryFieldSurvivesAndNoByteMayChange) {
             ErrorCode::kUnauthenticated);
 }
 
-// A control makes it format 2; without one a device of version 1 reads it.
-TEST(Release, AControlTravelsInFormatTwoAndOnlyThen) {
+// What format 2 adds makes it that; without, a program that knows format 1 alone reads it.
+TEST(Release, ARevertBeforeItAndAControlTravelInFormatTwoAndOnlyThen) {
   const SigningKey key = samples::aggregator_key();
-  Release release = samples::release();
-  EXPECT_EQ(sign_release(key, release).bytes[0], 1);
-  const std::size_t plain = sign_release(key, release).bytes.size();
+  const Release plain = samples::release();
+  const SignedRelease old = sign_release(key, plain);
+  EXPECT_EQ(old.bytes[0], 1);
+  Release release = plain;
+  release.last_revert = {13};
+  EXPECT_EQ(sign_release(key, release).bytes[0], 2);
+  EXPECT_EQ(verify_release(key.public_key(), sign_release(key, release))->last_revert,
+            AdapterVersion{13});
+  release.last_revert = {};
   release.control_hash = samples::hash(77);
   release.control_bytes = 1234;
   SignedRelease with = sign_release(key, release);
   EXPECT_EQ(with.bytes[0], 2);
-  EXPECT_EQ(with.bytes.size(), plain + Sha256::kSize + 8);
+  EXPECT_EQ(with.bytes.size(), old.bytes.size() + 8 + Sha256::kSize + 8);
   const auto opened = verify_release(key.public_key(), with);
   ASSERT_TRUE(opened) << opened.error().message;
   EXPECT_EQ(opened->control_hash, release.control_hash);
   EXPECT_EQ(opened->control_bytes, 1234U);
-  std::fill(with.bytes.end() - 8, with.bytes.end(), std::uint8_t{0}); // none, in format 2
-  with.signature = sign(key, Domain::kRelease, with.bytes);
-  EXPECT_EQ(code_of(verify_release(key.public_key(), with)), ErrorCode::kCorrupt);
-  with.bytes[0] = 3;
-  with.signature = sign(key, Domain::kRelease, with.bytes);
-  EXPECT_EQ(code_of(verify_release(key.public_key(), with)), ErrorCode::kUnsupported);
   release.control_bytes = limits::kReleaseBytes + 1;
   EXPECT_EQ(code_of(verify_release(key.public_key(), sign_release(key, release))),
             ErrorCode::kTooLarge);
+  const auto signed_again = [&](SignedRelease changed) {
+    changed.signature = sign(key, Domain::kRelease, changed.bytes);
+    return code_of(verify_release(key.public_key(), changed));
+  };
+  with.bytes[0] = 3;
+  EXPECT_EQ(signed_again(with), ErrorCode::kUnsupported);
+  with.bytes[0] = 2;
+  std::fill(with.bytes.end() - 8, with.bytes.end(), std::uint8_t{0}); // a hash of nothing
+  EXPECT_EQ(signed_again(with), ErrorCode::kCorrupt);
+  std::fill(with.bytes.end() - 40, with.bytes.end(), std::uint8_t{0}); // format 1 says that
+  EXPECT_EQ(signed_again(with), ErrorCode::kCorrupt);
 }
 
 TEST(Release, ContentOverTheLimitAndANegativeBudgetAreRefusedThoughSigned) {

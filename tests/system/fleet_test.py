@@ -119,6 +119,26 @@ class ARunningFleet(ARunningFleetCase):
         rows = self.query("SELECT adapter FROM releases WHERE version IN (0, ?)", before + 1)
         self.assertEqual(rows[0], rows[1])
 
+    def test_forgets_what_devices_kept_before_a_revert_on_those_too_that_were_away(self):
+        kept = [self.device(number) / "personal" / "kept" for number in range(3)]
+        self.running[2].kill()
+        for path in kept:
+            path.write_bytes(b"of rounds before")
+        self.wait_for_release(self.newest() + 1)
+        self.assertTrue(kept[0].exists())
+        self.coppice("aggregator", "pause", self.home / "fleet")
+        self.service.wait_for("paused")
+        self.coppice("aggregator", "release", "revert", self.home / "fleet", "0")
+        self.service.wait_for("has the content of release 0")
+        reverted = self.newest()
+        self.wait_for_release(reverted)
+        self.coppice("aggregator", "resume", self.home / "fleet")
+        self.wait_for_release(reverted + 1)
+        self.assertEqual([path.exists() for path in kept], [False, False, True])
+        away = self.run_device(2)
+        away.wait_for("holds release")
+        self.assertFalse(kept[2].exists())
+
 
 class AFleetThatCameBack(ARunningFleetCase):
     def test_is_not_served_by_an_older_key_set(self):
