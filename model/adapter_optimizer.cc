@@ -17,8 +17,7 @@ FactorChoice trained_by(const OptimizerSettings& settings) {
 
 } // namespace
 
-AdapterOptimizer::AdapterOptimizer(std::shared_ptr<const AdapterSpec> spec,
-                                   const TrainJob& job)
+AdapterOptimizer::AdapterOptimizer(std::shared_ptr<const AdapterSpec> spec, const TrainJob& job)
     : spec_(std::move(spec)),
       settings_(job.optimizer),
       start_(job.optimizer.proximal_mu > 0 ? job.start : nullptr),

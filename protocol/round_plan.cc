@@ -83,9 +83,9 @@ void serialize_version_2(Archive& archive, RoundPlan& plan) {
 template <typename Archive>
 void serialize_version_3(Archive& archive, RoundPlan& plan) {
   archive(enum_field(plan.recipe.optimizer, LocalOptimizer::kSgd), plan.recipe.momentum,
-          plan.recipe.normalize_by_steps, plan.recipe.share_a, plan.recipe.share_b,
-          plan.sum.groups, plan.recipe.trained_rank,
-          enum_field(plan.recipe.correction, DriftCorrection::kDynamic), plan.recipe.loss_power);
+          plan.recipe.normalize_by_steps, plan.recipe.share_a, plan.recipe.share_b, plan.sum.groups,
+          plan.recipe.trained_rank, enum_field(plan.recipe.correction, DriftCorrection::kDynamic),
+          plan.recipe.loss_power);
 }
 
 template <typename Archive>

@@ -18,7 +18,7 @@ constexpr std::array<const char*, kChartColors> kLight{"#0d36c0", "#b58c0c", "#1
 constexpr std::array<const char*, kChartColors> kDark{"#5092f6", "#ff992c", "#2cd1a0", "#b9a9e0",
                                                       "#f2de88", "#bcffff", "#71777f"};
 constexpr double kLabelHeight = 17;
-constexpr double kLetterWidth = 7.5; // of a wide sans-serif font of 12 pixels, where letters are wide
+constexpr double kLetterWidth = 7.5; // of a wide sans-serif font of 12 pixels
 constexpr std::size_t kMostTooltips = 80;
 constexpr std::size_t kMostDots = 30;
 

@@ -28,8 +28,8 @@ class PackOptimizer {
     std::size_t client = 0;
     float rate_factor = 1.0F;
   };
-  // Adds offset and proximal pull to the gradient (turns, P) float32, clears what isn't trained, clips.
-  // Returns each client's L2 norm before clipping.
+  // Adds offset and proximal pull to the gradient (turns, P) float32, clears what isn't trained,
+  // clips. Returns each client's L2 norm before clipping.
   std::vector<double> prepare(std::span<const Turn> turns, at::Tensor& gradient) const;
   void step(std::span<const Turn> turns, const at::Tensor& gradient);
 
