@@ -47,7 +47,8 @@ Result<ExitCode> strategies(Context& context) {
   context.console.print(table.render());
   context.console.print(
       "Name one as round.strategy in aggregator.toml or in a scenario; options are keys of "
-      "[strategy].\nUnder secure aggregation only those that need a Sum can be had.");
+      "[strategy].\nUnder secure aggregation those that need a Sum can be had, and the others with "
+      "strategy.bucket = 3 or more.");
   context.console.finish("coppice.strategies.v1", {{"strategies", std::move(rows)}});
   return ExitCode::kOk;
 }
