@@ -60,7 +60,7 @@ std::vector<std::uint32_t> AggregatorRound::counted_by_group() const {
   const RunningSum* const running = sum();
   if (running == nullptr) return counts;
   for (const auto& [client, upload] : running->counted) {
-    const std::uint32_t group = group_of_.empty() ? 0 : group_of_.at(client);
+    const std::uint32_t group = group_in(group_of_, client);
     counts[group] += secagg_ && secagg_->lost(group) ? 0 : 1;
   }
   return counts;
@@ -216,7 +216,7 @@ AggregatorRound::Actions AggregatorRound::on(UploadArrived&& event, Millis) {
     member->second = MemberState::kLost;
     return {RefuseUpload{event.client, "the upload has another shape than the plan"}};
   }
-  const std::uint32_t group = group_of_.empty() ? 0 : group_of_.at(event.client);
+  const std::uint32_t group = group_in(group_of_, event.client);
   add_upload(plan_.slots,
              std::span(collecting->sum.elements).subspan(group * ring_elements_, ring_elements_),
              event.elements);

@@ -235,12 +235,12 @@ class AggregatorRound {
 
   void assign_groups();
   Actions close_if_done(Millis now);
-  Actions end_sums();
   bool awaits(const ClientId& client, MemberState state) const;
   // round_secagg.cc
   SecAggServerContext secagg_context() const;
   Actions member_back(const ClientId& client, MemberState& state);
   Actions follow(std::uint32_t group, SecAggServer::Actions wanted);
+  Actions end_sums();
   Actions lose(std::uint32_t group, const std::string& reason);
   Actions unmask_when_all_can();
   Actions advance(Millis now);

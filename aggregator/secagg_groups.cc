@@ -8,6 +8,11 @@
 
 namespace coppice {
 
+std::uint32_t group_in(const GroupOf& groups, const ClientId& client) {
+  const auto found = groups.find(client);
+  return found == groups.end() ? 0 : found->second;
+}
+
 SecAggGroups::SecAggGroups(const SecAggServerContext& context, std::uint32_t groups,
                            const GroupOf& group_of)
     : committed_(groups), group_of_(group_of) {
@@ -45,9 +50,7 @@ Result<SecAggGroups> SecAggGroups::restore(const SecAggServerContext& context, s
 
 Bytes SecAggGroups::serialize() const {
   const auto part = [this](std::uint32_t group) {
-    const bool finished = std::holds_alternative<SecAggFinished>(machines_[group].phase());
-    return finished && !committed_[group].empty() ? committed_[group]
-                                                  : machines_[group].serialize();
+    return committed_[group].empty() ? machines_[group].serialize() : committed_[group];
   };
   if (size() == 1) return part(0);
   ByteWriter writer;
@@ -58,11 +61,6 @@ Bytes SecAggGroups::serialize() const {
     writer.put_raw(bytes);
   }
   return std::move(writer).take();
-}
-
-std::uint32_t SecAggGroups::group_of(const ClientId& client) const {
-  const auto found = group_of_.find(client);
-  return found == group_of_.end() ? 0 : found->second;
 }
 
 bool SecAggGroups::agreeing() const {

@@ -15,6 +15,7 @@ namespace coppice {
 
 // Which group a device is in; empty: there is one.
 using GroupOf = std::map<ClientId, std::uint32_t>;
+std::uint32_t group_in(const GroupOf& groups, const ClientId& client);
 
 class SecAggGroups {
  public:
@@ -22,13 +23,13 @@ class SecAggGroups {
   // From serialize(); errors of SecAggServer::restore(), and kCorrupt for another number of groups.
   static Result<SecAggGroups> restore(const SecAggServerContext& context, std::uint32_t groups,
                                       const GroupOf& group_of, ByteSpan state);
-  // What each machine decided; of one that has finished what was committed last, from where it
-  // finishes again. One group's are its machine's own bytes.
+  // What each machine committed last: a finished one finishes again from there. One group's are
+  // its machine's own bytes.
   Bytes serialize() const;
   void committed(std::uint32_t group, Bytes state) { committed_[group] = std::move(state); }
 
   std::uint32_t size() const { return static_cast<std::uint32_t>(machines_.size()); }
-  std::uint32_t group_of(const ClientId& client) const;
+  std::uint32_t group_of(const ClientId& client) const { return group_in(group_of_, client); }
   SecAggServer& machine(std::uint32_t group) { return machines_[group]; }
   const SecAggServer& machine(std::uint32_t group) const { return machines_[group]; }
   const SecAggServer& machine_of(const ClientId& client) const {

@@ -68,8 +68,7 @@ constexpr KeySpec kFleetKeys[] = {
      "Of qfedavg: devices count by their loss to this power.", 0, 10},
     {"strategy", "population", kInt, "0",
      "Of feddyn and scaffold: devices that take part now and then; 0: as many as a round asks, in "
-     "a simulation "
-     "all.",
+     "a simulation all.",
      0, 1e10},
     {"strategy", "trim", kFloat, "0.2", "Share that trimmed-mean leaves out at each end.", 0, 0.49},
     {"strategy", "byzantine_fraction", kFloat, "0.2",
@@ -234,8 +233,7 @@ Result<void> check(const AggregatorSettings& settings) {
       (settings.training.optimizer != LocalOptimizer::kSgd || settings.training.momentum != 0)) {
     return refuse(
         "round.strategy = scaffold reads mean gradients off deltas, which only plain SGD makes: "
-        "set "
-        "training.optimizer = sgd and training.momentum = 0");
+        "set training.optimizer = sgd and training.momentum = 0");
   }
   COPPICE_TRY(RingBits::make(settings.round.ring_bits));
   COPPICE_TRY(make_strategy(settings.strategy, settings.round.secure_aggregation));
