@@ -4,6 +4,7 @@
 #include <algorithm>
 
 #include "protocol/learning_rates.h"
+#include "protocol/plan_encoding.h"
 
 namespace coppice {
 namespace {
@@ -34,10 +35,6 @@ void put_in_place(const std::vector<float>& own, FactorChoice choice, Adapter& a
 }
 
 } // namespace
-
-FactorChoice own_factors(const Recipe& recipe) {
-  return {.a = recipe.train_a && !recipe.share_a, .b = recipe.train_b && !recipe.share_b};
-}
 
 bool keeps_between_rounds(const Recipe& recipe) {
   const FactorChoice own = own_factors(recipe);

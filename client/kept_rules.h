@@ -52,8 +52,6 @@ void move_control_variate(T rates, std::span<const T> received, std::span<const 
   }
 }
 
-// Factors that are trained and not shared.
-FactorChoice own_factors(const Recipe& recipe);
 // Whether devices keep anything between rounds of this recipe.
 bool keeps_between_rounds(const Recipe& recipe);
 

@@ -23,7 +23,7 @@ std::uint32_t own_rank(std::uint32_t planned, std::uint32_t most) {
 }
 
 TrainMember member_of(const RoundPlan& plan, std::shared_ptr<const Adapter> start,
-                      RoundMember member) {
+                      const RoundMember& member) {
   const RandomKey randomness{.experiment = plan.recipe.seed,
                              .round = plan.round.value,
                              .client = member.client_number,
@@ -40,9 +40,9 @@ TrainMember member_of(const RoundPlan& plan, std::shared_ptr<const Adapter> star
        .frozen = {},
        .start = with_own_factors(std::move(start), kept),
        .gradient_offset = gradient_offset_of(plan.recipe, kept, values_of(member.control), values),
-       .now = std::move(member.now),
+       .now = member.now,
        .deadline = member.deadline,
-       .on_step = std::move(member.on_step)}};
+       .on_step = member.on_step}};
 }
 
 // q-FedAvg: devices with much loss pull harder. Without gate text the loss is the first step's.
@@ -156,21 +156,17 @@ class LocalTrainer final : public RoundTrainer {
 
 std::vector<Result<RoundTrainer::RoundDelta>> train_rounds(
     Engine& engine, const RoundPlan& plan, const std::shared_ptr<const Adapter>& start,
-    std::vector<RoundMember> members, const ForEachClient& for_each) {
+    std::span<const RoundMember> members, const ForEachClient& for_each) {
   std::vector<TrainMember> all;
-  std::vector<KeptVectors*> kept;
-  std::vector<Control> controls;
   std::vector<std::shared_ptr<const Adapter>> starts;
-  for (RoundMember& member : members) {
-    kept.push_back(member.kept);
-    controls.push_back(member.control);
-    all.push_back(member_of(plan, start, std::move(member)));
+  for (const RoundMember& member : members) {
+    all.push_back(member_of(plan, start, member));
     starts.push_back(all.back().request.start);
   }
   const auto outcomes = train_adapters(engine, std::move(all), for_each);
   std::vector<std::optional<Result<RoundTrainer::RoundDelta>>> made(outcomes.size());
   const auto make = [&](std::size_t i) {
-    made[i] = delta_of(outcomes[i], *starts[i], plan.recipe, kept[i], controls[i]);
+    made[i] = delta_of(outcomes[i], *starts[i], plan.recipe, members[i].kept, members[i].control);
   };
   if (for_each) {
     for_each(made.size(), make);

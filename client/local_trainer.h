@@ -5,6 +5,8 @@
 #include <functional>
 #include <memory>
 #include <optional>
+#include <span>
+#include <vector>
 
 #include "base/clock.h"
 #include "client/kept_state.h"
@@ -49,7 +51,7 @@ struct RoundMember {
 // factors where it keeps them; see train_adapters().
 std::vector<Result<RoundTrainer::RoundDelta>> train_rounds(
     Engine& engine, const RoundPlan& plan, const std::shared_ptr<const Adapter>& start,
-    std::vector<RoundMember> members, const ForEachClient& for_each = {});
+    std::span<const RoundMember> members, const ForEachClient& for_each = {});
 
 // Where a round's training is kept until the round is over for this device.
 struct RoundCheckpoint {

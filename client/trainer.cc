@@ -2,8 +2,6 @@
 #include "client/trainer.h"
 
 #include <algorithm>
-#include <cmath>
-#include <numbers>
 
 #include "base/check.h"
 #include "base/text.h"

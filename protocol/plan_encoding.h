@@ -49,6 +49,11 @@ inline FactorChoice shared_factors(const Recipe& recipe) {
   return {.a = recipe.share_a, .b = recipe.share_b, .rank = recipe.trained_rank};
 }
 
+// Those that devices train and don't share: each keeps its own.
+inline FactorChoice own_factors(const Recipe& recipe) {
+  return {.a = recipe.train_a && !recipe.share_a, .b = recipe.train_b && !recipe.share_b};
+}
+
 bool encodes_whole_vector(const RoundPlan& plan);
 // Of a plan that encodes whole vectors, for a client of this weight.
 DeltaEncoding delta_encoding_of(const RoundPlan& plan, std::uint64_t weight);

@@ -35,8 +35,8 @@ Result<void> check_recipe(const Recipe& recipe) {
   }
   if (!recipe.train_a && !recipe.train_b) return refused("recipe", "trains neither A nor B");
   if (!recipe.share_a && !recipe.share_b) return refused("recipe", "shares neither A nor B");
-  const bool keeps_own = (recipe.train_a && !recipe.share_a) || (recipe.train_b && !recipe.share_b);
-  if (keeps_own && recipe.trained_rank != 0) {
+  const FactorChoice own = own_factors(recipe);
+  if ((own.a || own.b) && recipe.trained_rank != 0) {
     return refused("recipe.trained_rank", "is ", recipe.trained_rank,
                    ", and devices keep a factor of their own, which they train whole");
   }

@@ -264,7 +264,7 @@ void TrainingLearner::train(const Result<Engine*>& engine, std::span<PackClient>
     members.back().control = control_;
   }
   if (present.empty()) return;
-  auto deltas = train_rounds(**engine, *plan_, start_, std::move(members), for_each);
+  auto deltas = train_rounds(**engine, *plan_, start_, members, for_each);
   for (std::size_t i = 0; i < present.size(); ++i) {
     if (deltas[i].ok()) {
       present[i]->made = std::move(deltas[i]).value();
