@@ -30,11 +30,12 @@ constexpr const char* kKeptFolder = "kept"; // of KeptStates
 
 // The least that machines can run on where nothing is trained: a round of a few elements, in a
 // layer that is wide enough for a patch.
-std::shared_ptr<const AdapterSpec> smallest_spec(std::uint32_t patch_rank) {
+Result<Adapter> smallest_adapter(std::uint32_t patch_rank) {
   const std::uint32_t width = 1 + patch_rank;
-  return std::make_shared<const AdapterSpec>(AdapterSpec{
+  const Adapter adapter(std::make_shared<const AdapterSpec>(AdapterSpec{
       .architecture = "none",
-      .targets = {{.tensor = "none", .in = width, .out = width, .rank = 1, .alpha = 1}}});
+      .targets = {{.tensor = "none", .in = width, .out = width, .rank = 1, .alpha = 1}}}));
+  return with_patch(adapter, patch_rank);
 }
 
 std::vector<std::string> conditions_that_differ(const Json& before, const Json& now) {
@@ -176,7 +177,7 @@ Result<void> Simulation::prepare_devices() {
 Result<Adapter> Simulation::first_adapter() const {
   const Scenario& scenario = parts_.scenario;
   const std::uint32_t patch = patch_rank(scenario.fleet);
-  if (!parts_.base) return with_patch(Adapter(smallest_spec(patch)), patch);
+  if (!parts_.base) return smallest_adapter(patch);
   if (!scenario.adapter.empty()) {
     const LoadedAdapter loaded = COPPICE_TRY(load_adapter(
         parts_.scenario_folder / scenario.adapter, parts_.base.get(), PeftRows::kHuggingFace));
@@ -196,8 +197,7 @@ Result<void> Simulation::prepare_adapter() {
   Adapter first = COPPICE_TRY(first_adapter());
   full_spec_ = first.shared_spec();
   if (parts_.scenario.training == TrainingKind::kNone) {
-    const std::uint32_t patch = patch_rank(parts_.scenario.fleet);
-    first = COPPICE_TRY(with_patch(Adapter(smallest_spec(patch)), patch));
+    first = COPPICE_TRY(smallest_adapter(patch_rank(parts_.scenario.fleet)));
   }
   state_.adapter = serialize_adapter(first);
   state_.clip_norm = parts_.scenario.fleet.round.clip_norm;
