@@ -13,16 +13,24 @@ std::size_t blocks_of(std::size_t total, std::size_t size) { return (total + siz
 
 } // namespace
 
+std::size_t total_rank(std::span<const LoraFactor> factors) {
+  std::size_t rank = 0;
+  for (const LoraFactor& factor : factors) rank += factor.rank;
+  return rank;
+}
+
+bool any_trained(std::span<const LoraFactor> factors) {
+  return std::ranges::any_of(factors, [](const LoraFactor& factor) {
+    return factor.gradient_a != nullptr || factor.gradient_b != nullptr;
+  });
+}
+
 LoraGroup::LoraGroup(const ProductKernels& kernels, std::size_t in, std::vector<LoraModule> modules)
     : kernels_(kernels), in_(in), modules_(std::move(modules)) {
   offsets_.push_back(0);
   for (const LoraModule& module : modules_) {
-    std::size_t rank = 0;
-    for (const LoraFactor& factor : module.factors) {
-      rank += factor.rank;
-      trains_ = trains_ || factor.gradient_a != nullptr || factor.gradient_b != nullptr;
-    }
-    width_ += kernels.padded(rank);
+    trains_ = trains_ || any_trained(module.factors);
+    width_ += kernels.padded(total_rank(module.factors));
     offsets_.push_back(width_);
   }
   a_ = Buffer(width_ * kernels.padded(in) * kernels.element_bytes);

@@ -25,6 +25,9 @@ struct LoraFactor {
   float* gradient_b = nullptr;
 };
 
+std::size_t total_rank(std::span<const LoraFactor> factors);
+bool any_trained(std::span<const LoraFactor> factors); // has a place for its gradient
+
 // Adapters of one linear layer, and its rows.
 struct LoraModule {
   std::span<const LoraFactor> factors;

@@ -95,14 +95,8 @@ void ModelLora::prepare(const ProductKernels& kernels, const std::vector<Layer>&
 
 std::size_t ModelLora::lowest_trained() const {
   const auto trains = [](const LayerFactors& layer) {
-    for (const auto& group : layer) {
-      for (const auto& module : group) {
-        for (const LoraFactor& factor : module) {
-          if (factor.gradient_a != nullptr || factor.gradient_b != nullptr) return true;
-        }
-      }
-    }
-    return false;
+    return std::ranges::any_of(
+        layer, [](const auto& group) { return std::ranges::any_of(group, any_trained); });
   };
   return static_cast<std::size_t>(std::ranges::find_if(factors_, trains) - factors_.begin());
 }
@@ -112,11 +106,7 @@ std::size_t ModelLora::widest_group(const ProductKernels& kernels) const {
   for (const LayerFactors& layer : factors_) {
     for (const auto& group : layer) {
       std::size_t width = 0;
-      for (const auto& module : group) {
-        std::size_t rank = 0;
-        for (const LoraFactor& factor : module) rank += factor.rank;
-        width += kernels.padded(rank);
-      }
+      for (const auto& module : group) width += kernels.padded(total_rank(module));
       widest = std::max(widest, width);
     }
   }
