@@ -8,6 +8,7 @@
 #include <numbers>
 
 #include "adapters/factored_rank.h"
+#include "aggregator/patch.h"
 #include "base/check.h"
 #include "base/random.h"
 #include "client/kept_rules.h"
@@ -117,11 +118,14 @@ std::vector<Client> make_clients(RegressionTarget target, std::uint64_t seed) {
   return clients;
 }
 
-std::shared_ptr<const AdapterSpec> spec_of(std::uint32_t rank,
-                                           float alpha = static_cast<float>(kRank)) {
-  return std::make_shared<const AdapterSpec>(AdapterSpec{
-      .architecture = "regression",
-      .targets = {{.tensor = "map", .in = kWidth, .out = kWidth, .rank = rank, .alpha = alpha}}});
+std::shared_ptr<const AdapterSpec> spec_of() {
+  return std::make_shared<const AdapterSpec>(
+      AdapterSpec{.architecture = "regression",
+                  .targets = {{.tensor = "map",
+                               .in = kWidth,
+                               .out = kWidth,
+                               .rank = kRank,
+                               .alpha = static_cast<float>(kRank)}}});
 }
 
 // Of the ranks from `first` on.
@@ -305,31 +309,18 @@ double loss_of(const Client& client, const Weights& weights) {
   return squares / (2 * static_cast<double>(kSamples));
 }
 
-// The same product and scale at a higher rank.
-Adapter with_zeros_above(const Adapter& adapter, std::uint32_t more) {
-  if (more == 0) return adapter;
-  const std::uint32_t rank = kRank + more;
-  Adapter made(spec_of(rank, static_cast<float>(rank)));
-  std::ranges::copy(adapter.a(0), made.a(0).begin());
-  for (std::size_t o = 0; o < kWidth; ++o) {
-    std::ranges::copy(adapter.b(0).subspan(o * kRank, kRank), made.b(0).subspan(o * rank).begin());
-  }
-  return made;
-}
-
 class Federation {
  public:
   Federation(const RegressionRule& rule, RegressionTarget target, double rate, std::uint64_t seed)
       : rule_(rule),
         rate_(rate),
         clients_(make_clients(target, seed)),
-        server_{.shared = with_zeros_above(Adapter::initial(spec_of(kRank), seed), rule.patch),
+        server_{.shared = with_patch(Adapter::initial(spec_of(), seed), rule.patch).value(),
                 .patch = {.out = kWidth, .in = kWidth, .rank = 0, .b = {}, .a = {}}} {
     for (std::size_t c = 0; c < kClients; ++c) {
       const std::uint32_t rank = rule.ranks[c % rule.ranks.size()];
       const bool second = rule.keeps == Keeps::kSecond;
-      own_.push_back(second ? Adapter::initial(spec_of(kRank), seed + 1000 * (c + 1))
-                            : received(rank));
+      own_.push_back(second ? Adapter::initial(spec_of(), seed + 1000 * (c + 1)) : received(rank));
       if (rule.dynamic > 0) corrections_.emplace_back(server_.shared.values().size());
     }
   }

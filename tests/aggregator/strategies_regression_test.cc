@@ -4,12 +4,10 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
-#include <cmath>
 #include <cstdio>
 #include <map>
 
-#include "aggregator/strategy.h"
-#include "tests/aggregator/lora_regression.h"
+#include "tests/aggregator/strategy_rounds.h"
 
 namespace coppice {
 namespace {
@@ -17,65 +15,18 @@ namespace {
 Trains only_b(std::size_t) { return {.a = false, .b = true}; }
 Trains in_turn(std::size_t round) { return {.a = round % 2 == 1, .b = round % 2 == 0}; }
 
-// Makes rounds of a strategy; round 0 begins anew.
-class Rounds {
- public:
-  explicit Rounds(std::string_view name, bool patch = false)
-      : strategy_(make_strategy({.name = std::string(name),
-                                 // Adagrad's steps shrink with the rounds, and 60 are few.
-                                 .server_learning_rate = name == "fedadagrad" ? 0.1 : 0.0,
-                                 // It wants 4 f + 3 devices, and there are ten.
-                                 .byzantine_fraction = name == "bulyan" ? 0.1 : 0.2},
-                                false)
-                      .value()),
-        trained_rank_(patch ? 4 : 0) {}
-
-  Recipe recipe() const { // of the first round
-    RoundPlan plan;
-    plan.round = RoundId{1};
-    plan.sum.cohort = 1;
-    strategy_->prepare(plan);
-    return plan.recipe;
-  }
-  void operator()(const RegressionRound& round, RegressionServer& server) {
-    if (round.number == 0) state_ = {};
-    state_.rounds += 1;
-    RoundPlan plan;
-    plan.round = RoundId{round.number + 1};
-    plan.recipe.max_steps = 10;
-    plan.recipe.trained_rank = trained_rank_;
-    plan.sum.cohort = static_cast<std::uint32_t>(round.trained.size());
-    strategy_->prepare(plan);
-    std::vector<RoundSum> groups(plan.sum.groups);
-    for (std::size_t i = 0; i < round.trained.size(); ++i) {
-      RoundSum& sum = groups[i % groups.size()];
-      sum.delta.resize(server.shared.values().size());
-      // As devices weigh by their loss under AdamW (client/local_trainer.cc).
-      const double factor = std::pow(round.losses[i], static_cast<double>(plan.recipe.loss_power));
-      for (std::size_t k = 0; k < sum.delta.size(); ++k) {
-        sum.delta[k] += factor * (static_cast<double>(round.trained[i].values()[k]) -
-                                  static_cast<double>(server.shared.values()[k]));
-      }
-      sum.weighted_curvature += factor;
-      sum.weight += 1;
-      sum.weighted_steps += 10;
-      sum.participants += 1;
-    }
-    const auto step = strategy_->step({plan, groups, server.shared}, state_).value();
-    for (std::size_t k = 0; k < step.size(); ++k) {
-      server.shared.values()[k] += static_cast<float>(step[k]);
-    }
-  }
-
- private:
-  std::shared_ptr<Strategy> strategy_;
-  StrategyState state_;
-  std::uint32_t trained_rank_;
-};
+StrategyRounds rounds_of(const StrategyEntry& entry) {
+  return StrategyRounds({.name = std::string(entry.name),
+                         // Adagrad's steps shrink with the rounds, and 60 are few.
+                         .server_learning_rate = entry.name == "fedadagrad" ? 0.1 : 0.0,
+                         // It wants 4 f + 3 devices, and there are ten.
+                         .byzantine_fraction = entry.name == "bulyan" ? 0.1 : 0.2},
+                        entry.patch ? 4 : 0);
+}
 
 // With a patch of twice the rank, as by default.
 RegressionRule rule_of(const StrategyEntry& entry, std::uint32_t patch = 8) {
-  const Rounds rounds(entry.name, entry.patch);
+  const StrategyRounds rounds = rounds_of(entry);
   const Recipe recipe = rounds.recipe();
   RegressionRule rule{
       .name = entry.name.data(), .aggregate = rounds, .patch = entry.patch ? patch : 0};

@@ -1,12 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // A training's checkpoint: whatever parses is the only text of what it says. Bytes are tried as
 // they are and with their hash mended, since a fuzzer finds no SHA-256.
-#include <algorithm>
-
 #include "base/check.h"
 #include "client/train_checkpoint.h"
-#include "crypto/hash.h"
-#include "tests/fuzz/fuzz_target.h"
+#include "tests/fuzz/mended_hash.h"
 
 namespace coppice {
 namespace {
@@ -55,12 +52,6 @@ std::vector<Bytes> fuzz_seeds() {
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   using namespace coppice;
   const AllocationLimit limit(AllocationLimit::twice(size));
-  Bytes bytes(data, data + size);
-  check(bytes);
-  if (size < Sha256::kSize) return 0;
-  const std::size_t end = size - Sha256::kSize;
-  std::ranges::copy(sha256(ByteSpan(bytes).first(end)).bytes,
-                    bytes.begin() + static_cast<std::ptrdiff_t>(end));
-  check(bytes);
+  check_with_mended_hash(data, size, check);
   return 0;
 }

@@ -7,10 +7,9 @@
 #include <cstdio>
 #include <map>
 
-#include "aggregator/strategy.h"
 #include "privacy/clip.h"
 #include "sim/attack.h"
-#include "tests/aggregator/lora_regression.h"
+#include "tests/aggregator/strategy_rounds.h"
 
 namespace coppice {
 namespace {
@@ -23,31 +22,14 @@ constexpr double kClip = 8;
 class AttackedRounds {
  public:
   AttackedRounds(std::string_view name, const AttackSettings& attack)
-      : strategy_(make_strategy({.name = std::string(name)}, false).value()), attack_(attack) {}
+      : rounds_({.name = std::string(name)}), attack_(attack) {}
 
   void operator()(const RegressionRound& round, RegressionServer& server) {
-    if (round.number == 0) state_ = {};
-    state_.rounds += 1;
-    RoundPlan plan;
-    plan.round = RoundId{round.number + 1};
-    plan.recipe.max_steps = 10;
-    plan.sum.cohort = static_cast<std::uint32_t>(round.trained.size());
-    strategy_->prepare(plan);
-    std::vector<RoundSum> groups(plan.sum.groups);
-    const auto deltas = deltas_of(round, server.shared);
-    for (std::size_t i = 0; i < deltas.size(); ++i) {
-      RoundSum& sum = groups[i % groups.size()];
-      sum.delta.resize(deltas[i].size());
-      for (std::size_t k = 0; k < deltas[i].size(); ++k) {
-        sum.delta[k] += static_cast<double>(deltas[i][k]);
-      }
-      sum.weight += 1;
-      sum.participants += 1;
+    std::vector<std::vector<double>> sent;
+    for (const auto& delta : deltas_of(round, server.shared)) {
+      sent.emplace_back(delta.begin(), delta.end());
     }
-    const auto step = strategy_->step({plan, groups, server.shared}, state_).value();
-    for (std::size_t k = 0; k < step.size(); ++k) {
-      server.shared.values()[k] += static_cast<float>(step[k]);
-    }
+    rounds_.make(round, sent, server);
   }
 
  private:
@@ -68,9 +50,8 @@ class AttackedRounds {
     return deltas;
   }
 
-  std::shared_ptr<Strategy> strategy_;
+  StrategyRounds rounds_;
   AttackSettings attack_;
-  StrategyState state_;
 };
 
 double error_under(std::string_view strategy, const AttackSettings& attack,
