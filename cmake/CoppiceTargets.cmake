@@ -33,6 +33,26 @@ function(coppice_library name)
   endif()
 endfunction()
 
+# Half of a test's compilation is reading GoogleTest and the standard library: g++ reads them once for
+# all tests. What a test itself computes is little: -O1.
+function(coppice_test_options name)
+  target_compile_options(${name} PRIVATE -O1)
+  if(NOT CMAKE_CXX_COMPILER_ID STREQUAL GNU)
+    return()
+  endif()
+  if(NOT TARGET coppice_test_headers)
+    file(WRITE ${CMAKE_BINARY_DIR}/test_headers.cc "")
+    add_library(coppice_test_headers OBJECT ${CMAKE_BINARY_DIR}/test_headers.cc)
+    target_link_libraries(coppice_test_headers PRIVATE coppice_flags GTest::gmock)
+    target_compile_options(coppice_test_headers PRIVATE -O1 -fPIE) # as programs are compiled
+    target_precompile_headers(coppice_test_headers PRIVATE
+      <gmock/gmock.h> <gtest/gtest.h> <algorithm> <array> <atomic> <chrono> <cmath> <cstdint> <cstring>
+      <deque> <functional> <limits> <map> <memory> <mutex> <numeric> <optional> <set> <span> <sstream>
+      <string> <string_view> <thread> <variant> <vector>)
+  endif()
+  target_precompile_headers(${name} REUSE_FROM coppice_test_headers)
+endfunction()
+
 # coppice_test(NAME SOURCES x_test.cc ... LINK targets... [LABELS slow] [TIMEOUT seconds])
 # One GoogleTest program, `NAME_tests`; each TEST becomes a ctest entry "NAME.Suite.Test".
 function(coppice_test name)
@@ -45,6 +65,7 @@ function(coppice_test name)
   endif()
   add_executable(${name}_tests ${ARG_SOURCES})
   target_link_libraries(${name}_tests PRIVATE coppice_flags ${ARG_LINK} GTest::gmock GTest::gtest_main)
+  coppice_test_options(${name}_tests)
   target_compile_definitions(${name}_tests PRIVATE COPPICE_SOURCE_DIR="${CMAKE_SOURCE_DIR}"
                                                    COPPICE_BINARY_DIR="${CMAKE_BINARY_DIR}")
   gtest_discover_tests(${name}_tests TEST_PREFIX "${name}." DISCOVERY_MODE PRE_TEST
