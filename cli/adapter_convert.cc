@@ -1,7 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
 // `coppice adapter convert`: PEFT folder <-> GGUF adapter <-> our own file.
-#include <CLI/CLI.hpp>
-
 #include "base/text.h"
 #include "cli/commands.h"
 #include "cli/model_options.h"
@@ -43,9 +41,9 @@ Result<ExitCode> convert(Context& context, const ConvertOptions& options) {
 
 } // namespace
 
-void add_adapter_convert_command(CLI::App& parent, Context& context) {
+void add_adapter_convert_command(CommandOptions& parent, Context& context) {
   auto options = std::make_shared<ConvertOptions>();
-  CLI::App& command = new_command(
+  CommandOptions command = new_command(
       parent, context,
       {.name = "convert",
        .summary = "PEFT folder <-> llama.cpp GGUF <-> coppice's own, exactly",
@@ -54,12 +52,12 @@ void add_adapter_convert_command(CLI::App& parent, Context& context) {
            "coppice adapter convert --adapter my.gguf --out peft-folder --to peft -m base.gguf"},
       [options](Context& at) { return convert(at, *options); });
   command.add_option("--adapter,--lora", options->adapter, "A PEFT folder, a GGUF file or our own")
-      ->type_name("PATH")
-      ->required();
-  command.add_option("--out", options->out, "Where it goes")->type_name("PATH")->required();
+      .type_name("PATH")
+      .required();
+  command.add_option("--out", options->out, "Where it goes").type_name("PATH").required();
   command.add_option("--to", options->to, "peft, gguf or coppice; else as --out's name ends")
-      ->type_name("KIND")
-      ->check(CLI::IsMember({"peft", "gguf", "coppice"}).description(""));
+      .type_name("KIND")
+      .check(one_of({"peft", "gguf", "coppice"}));
   add_model_option(command, options->model, false);
   add_rows_option(command, options->model);
 }

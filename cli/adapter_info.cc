@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
 // `coppice adapter info` and `coppice adapter diff`.
-#include <CLI/CLI.hpp>
 #include <algorithm>
 #include <cmath>
 #include <set>
@@ -152,9 +151,9 @@ Result<ExitCode> diff(Context& context, const InfoOptions& options) {
 
 } // namespace
 
-void add_adapter_info_command(CLI::App& parent, Context& context) {
+void add_adapter_info_command(CommandOptions& parent, Context& context) {
   auto options = std::make_shared<InfoOptions>();
-  CLI::App& command =
+  CommandOptions command =
       new_command(parent, context,
                   {.name = "info",
                    .summary = "Kind, rank, targets, parameters, and norms of each module",
@@ -162,23 +161,23 @@ void add_adapter_info_command(CLI::App& parent, Context& context) {
                               "coppice adapter info my.gguf --model base.gguf"},
                   [options](Context& at) { return info(at, *options); });
   command.add_option("PATH,--adapter", options->adapter, "A PEFT folder, a GGUF file or our own")
-      ->type_name("PATH")
-      ->required();
+      .type_name("PATH")
+      .required();
   add_model_option(command, options->model, false);
   add_rows_option(command, options->model);
 }
 
-void add_adapter_diff_command(CLI::App& parent, Context& context) {
+void add_adapter_diff_command(CommandOptions& parent, Context& context) {
   auto options = std::make_shared<InfoOptions>();
-  CLI::App& command =
+  CommandOptions command =
       new_command(parent, context,
                   {.name = "diff",
                    .summary = "How far two adapters lie apart, module by module",
                    .example = "coppice adapter diff monday.gguf friday.gguf\n"
                               "coppice adapter diff peft-folder converted.gguf --model base.gguf"},
                   [options](Context& at) { return diff(at, *options); });
-  command.add_option("LEFT", options->adapter, "One adapter")->required();
-  command.add_option("RIGHT", options->other, "Another, of any kind")->required();
+  command.add_option("LEFT", options->adapter, "One adapter").required();
+  command.add_option("RIGHT", options->other, "Another, of any kind").required();
   add_model_option(command, options->model, false);
   add_rows_option(command, options->model);
 }

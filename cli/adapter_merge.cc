@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
 // `coppice adapter merge`: base and adapters as one model file, with what the merge costs in loss.
-#include <CLI/CLI.hpp>
 #include <optional>
 
 #include "base/text.h"
@@ -122,9 +121,9 @@ Result<ExitCode> merge(Context& context, const MergeOptions& options) {
 
 } // namespace
 
-void add_adapter_merge_command(CLI::App& parent, Context& context) {
+void add_adapter_merge_command(CommandOptions& parent, Context& context) {
   auto options = std::make_shared<MergeOptions>();
-  CLI::App& command = new_command(
+  CommandOptions command = new_command(
       parent, context,
       {.name = "merge",
        .summary = "Base and adapters as one GGUF model, and what that changes in loss",
@@ -134,14 +133,14 @@ void add_adapter_merge_command(CLI::App& parent, Context& context) {
       [options](Context& at) { return merge(at, *options); });
   add_model_option(command, options->model);
   add_adapter_options(command, options->model, "Adapter to merge; several add up");
-  command.get_option("--adapter")->required();
-  command.add_option("--out", options->out, "The new model's file")->type_name("FILE")->required();
+  command.get_option("--adapter").required();
+  command.add_option("--out", options->out, "The new model's file").type_name("FILE").required();
   command.add_option("--type", options->type, "How merged tensors are stored: F16, BF16 or F32")
-      ->type_name("TYPE")
-      ->check(CLI::IsMember({"F16", "BF16", "F32"}, CLI::ignore_case).description(""))
-      ->capture_default_str();
+      .type_name("TYPE")
+      .check(one_of_any_case({"F16", "BF16", "F32"}))
+      .capture_default_str();
   command.add_option("--data", options->data, "Text to tell the loss on; else a sample paragraph")
-      ->type_name("PATH");
+      .type_name("PATH");
   add_compute_options(command, options->model);
 }
 

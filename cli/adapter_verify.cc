@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
 // `coppice adapter verify`: signature, hashes and chain of the releases in a folder.
-#include <CLI/CLI.hpp>
 #include <algorithm>
 
 #include "base/text.h"
@@ -45,15 +44,15 @@ Result<ExitCode> verify(Context& context, const std::string& directory) {
 
 } // namespace
 
-void add_adapter_verify_command(CLI::App& parent, Context& context) {
+void add_adapter_verify_command(CommandOptions& parent, Context& context) {
   auto directory = std::make_shared<std::string>();
-  CLI::App& command =
+  CommandOptions command =
       new_command(parent, context,
                   {.name = "verify",
                    .summary = "Signatures, hashes and chain of the releases in a folder",
                    .example = "coppice adapter verify device"},
                   [directory](Context& at) { return verify(at, *directory); });
-  command.add_option("DIR", *directory, "Folder of an aggregator or of a device")->required();
+  command.add_option("DIR", *directory, "Folder of an aggregator or of a device").required();
 }
 
 } // namespace coppice

@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // `coppice aggregator status | pause | resume | keys rotate`, and devices: `clients list | show |
 // revoke`.
-#include <CLI/CLI.hpp>
-
 #include "aggregator/client_registry.h"
 #include "aggregator/fleet_folder.h"
 #include "base/text.h"
@@ -20,12 +18,12 @@ struct FolderOption {
   bool new_curve = false;
 };
 
-CLI::App& folder_command(CLI::App& parent, Context& context, const CommandText& text,
-                         Result<ExitCode> (*action)(Context&, const FolderOption&),
-                         const std::shared_ptr<FolderOption>& options) {
-  CLI::App& command = new_command(parent, context, text,
-                                  [options, action](Context& at) { return action(at, *options); });
-  command.add_option("DIR", options->directory, "The fleet's folder")->required();
+CommandOptions folder_command(CommandOptions& parent, Context& context, const CommandText& text,
+                              Result<ExitCode> (*action)(Context&, const FolderOption&),
+                              const std::shared_ptr<FolderOption>& options) {
+  CommandOptions command = new_command(
+      parent, context, text, [options, action](Context& at) { return action(at, *options); });
+  command.add_option("DIR", options->directory, "The fleet's folder").required();
   return command;
 }
 
@@ -170,28 +168,28 @@ Result<ExitCode> revoke(Context& context, const FolderOption& options) {
 
 } // namespace
 
-void add_aggregator_status_command(CLI::App& parent, Context& context) {
+void add_aggregator_status_command(CommandOptions& parent, Context& context) {
   folder_command(parent, context,
                  {.name = "status",
                   .summary = "Devices, the running round, and what is waited for",
                   .example = "coppice aggregator status fleet"},
                  status, std::make_shared<FolderOption>());
 }
-void add_aggregator_pause_command(CLI::App& parent, Context& context) {
+void add_aggregator_pause_command(CommandOptions& parent, Context& context) {
   folder_command(parent, context,
                  {.name = "pause",
                   .summary = "Start no new rounds; works on a running service",
                   .example = "coppice aggregator pause fleet"},
                  pause, std::make_shared<FolderOption>());
 }
-void add_aggregator_resume_command(CLI::App& parent, Context& context) {
+void add_aggregator_resume_command(CommandOptions& parent, Context& context) {
   folder_command(parent, context,
                  {.name = "resume",
                   .summary = "Start rounds again after a pause",
                   .example = "coppice aggregator resume fleet"},
                  resume, std::make_shared<FolderOption>());
 }
-void add_aggregator_keys_rotate_command(CLI::App& parent, Context& context) {
+void add_aggregator_keys_rotate_command(CommandOptions& parent, Context& context) {
   auto options = std::make_shared<FolderOption>();
   folder_command(parent, context,
                  {.name = "rotate",
@@ -201,14 +199,14 @@ void add_aggregator_keys_rotate_command(CLI::App& parent, Context& context) {
       .add_flag("--with-transport", options->new_curve,
                 "Change the sockets' CURVE key too (devices that are away then need an invite)");
 }
-void add_aggregator_clients_list_command(CLI::App& parent, Context& context) {
+void add_aggregator_clients_list_command(CommandOptions& parent, Context& context) {
   folder_command(parent, context,
                  {.name = "list",
                   .summary = "Every device that was ever enrolled",
                   .example = "coppice aggregator clients list fleet"},
                  list, std::make_shared<FolderOption>());
 }
-void add_aggregator_clients_show_command(CLI::App& parent, Context& context) {
+void add_aggregator_clients_show_command(CommandOptions& parent, Context& context) {
   auto options = std::make_shared<FolderOption>();
   folder_command(parent, context,
                  {.name = "show",
@@ -216,9 +214,9 @@ void add_aggregator_clients_show_command(CLI::App& parent, Context& context) {
                   .example = "coppice aggregator clients show fleet 3fa9"},
                  show, options)
       .add_option("ID", options->client, "The device's id, or its beginning")
-      ->required();
+      .required();
 }
-void add_aggregator_clients_revoke_command(CLI::App& parent, Context& context) {
+void add_aggregator_clients_revoke_command(CommandOptions& parent, Context& context) {
   auto options = std::make_shared<FolderOption>();
   folder_command(parent, context,
                  {.name = "revoke",
@@ -226,7 +224,7 @@ void add_aggregator_clients_revoke_command(CLI::App& parent, Context& context) {
                   .example = "coppice aggregator clients revoke fleet 3fa9"},
                  revoke, options)
       .add_option("ID", options->client, "The device's id, or its beginning")
-      ->required();
+      .required();
 }
 
 } // namespace coppice

@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
 // `coppice aggregator init` and `coppice aggregator invite`.
-#include <CLI/CLI.hpp>
 #include <algorithm>
 
 #include "base/text.h"
@@ -115,46 +114,46 @@ Result<ExitCode> invite(Context& context, const InviteOptions& options) {
 
 } // namespace
 
-void add_aggregator_init_command(CLI::App& parent, Context& context) {
+void add_aggregator_init_command(CommandOptions& parent, Context& context) {
   auto options = std::make_shared<InitOptions>();
-  CLI::App& command = new_command(
+  CommandOptions command = new_command(
       parent, context,
       {.name = "init",
        .summary = "Make a fleet: keys, the adapter's shape, release 0 and aggregator.toml",
        .example = "coppice aggregator init fleet --model base.gguf --rank 8 --alpha 16\n"
                   "coppice aggregator init fleet --model base.gguf --adapter my-peft-folder"},
       [options](Context& at) { return init(at, *options); });
-  command.add_option("DIR", options->directory, "Folder to make")->required();
+  command.add_option("DIR", options->directory, "Folder to make").required();
   command.add_option("-m,--model", options->model, "Base model, a GGUF file")
-      ->required()
-      ->type_name("FILE");
-  auto* adapter =
+      .required()
+      .type_name("FILE");
+  CommandOption adapter =
       command.add_option("--adapter", options->adapter, "PEFT folder that becomes release 0");
-  adapter->type_name("DIR");
-  command.add_option("--rank", options->rank, "Rank of the adapter (lora.r)")->excludes(adapter);
-  command.add_option("--alpha", options->alpha, "Its alpha (lora.lora_alpha)")->excludes(adapter);
+  adapter.type_name("DIR");
+  command.add_option("--rank", options->rank, "Rank of the adapter (lora.r)").excludes(adapter);
+  command.add_option("--alpha", options->alpha, "Its alpha (lora.lora_alpha)").excludes(adapter);
   command.add_option("--targets", options->targets, "Modules, separated by commas")
-      ->excludes(adapter);
+      .excludes(adapter);
   command.add_option("--set", options->set, "Any setting: section.key=value")
-      ->type_name("KEY=VALUE");
+      .type_name("KEY=VALUE");
 }
 
-void add_aggregator_invite_command(CLI::App& parent, Context& context) {
+void add_aggregator_invite_command(CommandOptions& parent, Context& context) {
   auto options = std::make_shared<InviteOptions>();
-  CLI::App& command =
+  CommandOptions command =
       new_command(parent, context,
                   {.name = "invite",
                    .summary = "Make invites: each lets one device into the fleet, once",
                    .example = "coppice aggregator invite fleet\n"
                               "coppice aggregator invite fleet --count 500 --out invites.txt"},
                   [options](Context& at) { return invite(at, *options); });
-  command.add_option("DIR", options->directory, "The fleet's folder")->required();
+  command.add_option("DIR", options->directory, "The fleet's folder").required();
   command.add_option("--count", options->count, "How many")
-      ->check(CLI::Range(1, 100'000))
-      ->capture_default_str();
-  command.add_option("--expires", options->expires, "Useless after")->capture_default_str();
+      .check(in_range(1, 100'000))
+      .capture_default_str();
+  command.add_option("--expires", options->expires, "Useless after").capture_default_str();
   command.add_option("--out", options->out, "Write them to a file (mode 0600), one a line")
-      ->type_name("FILE");
+      .type_name("FILE");
 }
 
 } // namespace coppice

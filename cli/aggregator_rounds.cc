@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
 // `coppice aggregator round list | show | watch | abort` and `release list | show | revert`.
-#include <CLI/CLI.hpp>
 #include <chrono>
 #include <thread>
 
@@ -224,65 +223,65 @@ Result<ExitCode> revert(Context& context, const RoundOptions& options) {
   return ExitCode::kOk;
 }
 
-std::shared_ptr<RoundOptions> add(CLI::App& parent, Context& context, const CommandText& text,
+std::shared_ptr<RoundOptions> add(CommandOptions& parent, Context& context, const CommandText& text,
                                   Result<ExitCode> (*action)(Context&, const RoundOptions&),
                                   const char* number) {
   auto options = std::make_shared<RoundOptions>();
-  CLI::App& command = new_command(parent, context, text,
-                                  [options, action](Context& at) { return action(at, *options); });
-  command.add_option("DIR", options->directory, "The fleet's folder")->required();
-  if (number != nullptr) command.add_option(number, options->number, "Its number")->required();
+  CommandOptions command = new_command(
+      parent, context, text, [options, action](Context& at) { return action(at, *options); });
+  command.add_option("DIR", options->directory, "The fleet's folder").required();
+  if (number != nullptr) command.add_option(number, options->number, "Its number").required();
   if (text.name == "list") {
-    command.add_option("--last", options->last, "How many, newest first")->capture_default_str();
+    command.add_option("--last", options->last, "How many, newest first").capture_default_str();
   }
   return options;
 }
 
 } // namespace
 
-void add_aggregator_round_list_command(CLI::App& parent, Context& context) {
+void add_aggregator_round_list_command(CommandOptions& parent, Context& context) {
   add(parent, context,
       {.name = "list",
        .summary = "Rounds, newest first",
        .example = "coppice aggregator round list fleet"},
       list_rounds, nullptr);
 }
-void add_aggregator_round_show_command(CLI::App& parent, Context& context) {
+void add_aggregator_round_show_command(CommandOptions& parent, Context& context) {
   add(parent, context,
       {.name = "show",
        .summary = "One round: who counted, and the means of its metrics",
        .example = "coppice aggregator round show fleet 3"},
       show_round, "ROUND");
 }
-void add_aggregator_round_watch_command(CLI::App& parent, Context& context) {
+void add_aggregator_round_watch_command(CommandOptions& parent, Context& context) {
   add(parent, context,
       {.name = "watch",
        .summary = "Follow the running round to its end",
        .example = "coppice aggregator round watch fleet"},
       watch, nullptr);
 }
-void add_aggregator_round_abort_command(CLI::App& parent, Context& context) {
+void add_aggregator_round_abort_command(CommandOptions& parent, Context& context) {
   add(parent, context,
       {.name = "abort",
        .summary = "Abandon the running round, whole",
        .example = "coppice aggregator round abort fleet"},
       abort_round, nullptr);
 }
-void add_aggregator_release_list_command(CLI::App& parent, Context& context) {
+void add_aggregator_release_list_command(CommandOptions& parent, Context& context) {
   add(parent, context,
       {.name = "list",
        .summary = "Releases, newest first",
        .example = "coppice aggregator release list fleet"},
       list_releases, nullptr);
 }
-void add_aggregator_release_show_command(CLI::App& parent, Context& context) {
+void add_aggregator_release_show_command(CommandOptions& parent, Context& context) {
   add(parent, context,
       {.name = "show",
        .summary = "One release",
        .example = "coppice aggregator release show fleet 3"},
       show_release, "VERSION");
 }
-void add_aggregator_release_revert_command(CLI::App& parent, Context& context) {
+void add_aggregator_release_revert_command(CommandOptions& parent, Context& context) {
   add(parent, context,
       {.name = "revert",
        .summary = "Publish an earlier release's content as a new, higher, signed version",

@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
 // `coppice aggregator run`: the service.
-#include <CLI/CLI.hpp>
 #include <thread>
 
 #include "aggregator/service.h"
@@ -114,26 +113,26 @@ Result<ExitCode> run(Context& context, const RunOptions& options) {
 
 } // namespace
 
-void add_aggregator_run_command(CLI::App& parent, Context& context) {
+void add_aggregator_run_command(CommandOptions& parent, Context& context) {
   auto options = std::make_shared<RunOptions>();
-  CLI::App& command =
+  CommandOptions command =
       new_command(parent, context,
                   {.name = "run",
                    .summary = "Serve a fleet: ask devices, sum what they send, release adapters",
                    .example = "coppice aggregator run fleet\n"
                               "coppice aggregator run fleet --rounds 10 --timeout 2h"},
                   [options](Context& at) { return run(at, *options); });
-  command.add_option("DIR", options->directory, "The fleet's folder")->required();
+  command.add_option("DIR", options->directory, "The fleet's folder").required();
   command.add_option("--rounds", options->rounds, "End after this many releases (0: never)")
-      ->capture_default_str();
+      .capture_default_str();
   command
       .add_option("--timeout", options->timeout,
                   "Give up after this long without a round's end (exit status 3; 0: never)")
-      ->capture_default_str();
+      .capture_default_str();
   command.add_flag("--leave-when-fetched", options->leave_when_fetched,
                    "With --rounds: serve until every connected device holds the last release");
   command.add_option("--set", options->set, "Any setting: section.key=value")
-      ->type_name("KEY=VALUE");
+      .type_name("KEY=VALUE");
 }
 
 } // namespace coppice

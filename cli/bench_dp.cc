@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
 // `coppice bench dp`: what accounting and noise take on this machine.
-#include <CLI/CLI.hpp>
 #include <algorithm>
 #include <array>
 #include <chrono>
@@ -8,7 +7,6 @@
 #include "base/text.h"
 #include "cli/commands.h"
 #include "cli/table.h"
-#include "cli/validators.h"
 #include "crypto/secret_random.h"
 #include "model/engine_module.h"
 #include "privacy/accountant.h"
@@ -179,9 +177,9 @@ Result<ExitCode> bench_dp(Context& context, const DpOptions& options) {
 
 } // namespace
 
-void add_bench_dp_command(CLI::App& parent, Context& context) {
+void add_bench_dp_command(CommandOptions& parent, Context& context) {
   auto options = std::make_shared<DpOptions>();
-  CLI::App& command =
+  CommandOptions command =
       new_command(parent, context,
                   {.name = "dp",
                    .summary = "Time of the accountant, and of drawing noise",
@@ -190,23 +188,23 @@ void add_bench_dp_command(CLI::App& parent, Context& context) {
                               "--rounds 10000 --format json"},
                   [options](Context& at) { return bench_dp(at, *options); });
   command.add_option("--noise-multiplier", options->multiplier, "z of the accounted rounds")
-      ->check(in_range(0.1, 1e3))
-      ->capture_default_str();
+      .check(in_range(0.1, 1e3))
+      .capture_default_str();
   command.add_option("--sampling-rate", options->rate, "q of the accounted rounds")
-      ->check(in_range(1e-6, 1.0))
-      ->capture_default_str();
+      .check(in_range(1e-6, 1.0))
+      .capture_default_str();
   command.add_option("--rounds", options->rounds, "T, the accounted rounds")
-      ->check(in_range(std::uint64_t{1}, std::uint64_t{1'000'000}))
-      ->capture_default_str();
+      .check(in_range(std::uint64_t{1}, std::uint64_t{1'000'000}))
+      .capture_default_str();
   command.add_option("--delta", options->delta, "Delta of the epsilon")
-      ->check(in_range(1e-30, 0.01))
-      ->capture_default_str();
+      .check(in_range(1e-30, 0.01))
+      .capture_default_str();
   command.add_option("--variance", options->variance, "Of the draws")
-      ->check(in_range(std::uint64_t{1}, std::uint64_t{1} << 40U))
-      ->capture_default_str();
+      .check(in_range(std::uint64_t{1}, std::uint64_t{1} << 40U))
+      .capture_default_str();
   command.add_option("--draws", options->draws, "Draws of each sampler, three times")
-      ->check(in_range(std::uint64_t{1000}, std::uint64_t{100'000'000}))
-      ->capture_default_str();
+      .check(in_range(std::uint64_t{1000}, std::uint64_t{100'000'000}))
+      .capture_default_str();
 }
 
 } // namespace coppice

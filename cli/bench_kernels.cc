@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // `coppice bench kernels`: the parts that the engine's speed is made of, one thread each: products
 // at every instruction level, blocks to floats, and reading memory.
-#include <CLI/CLI.hpp>
-
 #include <algorithm>
 #include <cstring>
 
@@ -218,9 +216,9 @@ Result<ExitCode> bench_kernels(Context& context, const KernelOptions& options) {
 
 } // namespace
 
-void add_bench_kernels_command(CLI::App& parent, Context& context) {
+void add_bench_kernels_command(CommandOptions& parent, Context& context) {
   auto options = std::make_shared<KernelOptions>();
-  CLI::App& command = new_command(
+  CommandOptions command = new_command(
       parent, context,
       {.name = "kernels",
        .summary = "Products at each instruction level, block decoding, and memory's speed",

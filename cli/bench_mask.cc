@@ -1,12 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // `coppice bench mask`: a pairwise mask, beside libsodium's keystream of the same bytes.
-#include <CLI/CLI.hpp>
-
 #include "base/text.h"
 #include "cli/bench_timing.h"
 #include "cli/commands.h"
 #include "cli/table.h"
-#include "cli/validators.h"
 #include "crypto/mask_stream.h"
 #include "crypto/primitives.h"
 #include "crypto/secret_random.h"
@@ -80,9 +77,9 @@ Result<ExitCode> bench_mask(Context& context, const BenchOptions& options) {
 
 } // namespace
 
-void add_bench_mask_command(CLI::App& parent, Context& context) {
+void add_bench_mask_command(CommandOptions& parent, Context& context) {
   auto options = std::make_shared<BenchOptions>();
-  CLI::App& command =
+  CommandOptions command =
       new_command(parent, context,
                   {.name = "mask",
                    .summary = "A mask of secure aggregation, beside the keystream that it is of",
@@ -90,13 +87,13 @@ void add_bench_mask_command(CLI::App& parent, Context& context) {
                               "coppice bench mask --elements 155648 --format json"},
                   [options](Context& at) { return bench_mask(at, *options); });
   command.add_option("--elements", options->elements, "Ring elements to mask")
-      ->type_name("N")
-      ->check(in_range(1U, 1U << 28U))
-      ->capture_default_str();
+      .type_name("N")
+      .check(in_range(1U, 1U << 28U))
+      .capture_default_str();
   command.add_option("--tries", options->tries, "Pairs of mask and keystream; the middle counts")
-      ->type_name("N")
-      ->check(in_range(1U, 10'000U))
-      ->capture_default_str();
+      .type_name("N")
+      .check(in_range(1U, 10'000U))
+      .capture_default_str();
 }
 
 } // namespace coppice

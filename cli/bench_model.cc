@@ -1,7 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
 // `coppice bench train-step` and `coppice bench generate`: what the engine does in a second here.
-#include <CLI/CLI.hpp>
-
 #include <algorithm>
 
 #include "base/text.h"
@@ -195,9 +193,9 @@ Result<ExitCode> bench_generate(Context& context, const BenchOptions& options) {
 
 } // namespace
 
-void add_bench_train_step_command(CLI::App& parent, Context& context) {
+void add_bench_train_step_command(CommandOptions& parent, Context& context) {
   auto options = std::make_shared<BenchOptions>();
-  CLI::App& command =
+  CommandOptions command =
       new_command(parent, context,
                   {.name = "train-step",
                    .summary = "Training speed, memory, and share of this machine's ceiling",
@@ -214,15 +212,16 @@ void add_bench_train_step_command(CLI::App& parent, Context& context) {
   add_compute_options(command, options->model);
 }
 
-void add_bench_generate_command(CLI::App& parent, Context& context) {
+void add_bench_generate_command(CommandOptions& parent, Context& context) {
   auto options = std::make_shared<BenchOptions>();
   options->tokens = 64;
   options->steps = 3;
-  CLI::App& command = new_command(parent, context,
-                                  {.name = "generate",
-                                   .summary = "Decoding and prefill speed, and bytes read a second",
-                                   .example = "coppice bench generate -m base.gguf --threads 1"},
-                                  [options](Context& at) { return bench_generate(at, *options); });
+  CommandOptions command =
+      new_command(parent, context,
+                  {.name = "generate",
+                   .summary = "Decoding and prefill speed, and bytes read a second",
+                   .example = "coppice bench generate -m base.gguf --threads 1"},
+                  [options](Context& at) { return bench_generate(at, *options); });
   add_model_option(command, options->model);
   add_count_option(command, "-n,--tokens", options->tokens, 1, "Tokens decoded a run");
   add_count_option(command, "--prompt-tokens", options->prompt_tokens, 1,

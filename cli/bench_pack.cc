@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // `coppice bench pack`: how many clients' training an engine does in a second, packed and one at a
 // time.
-#include <CLI/CLI.hpp>
-
 #include <algorithm>
 #include <chrono>
 
@@ -12,7 +10,6 @@
 #include "cli/interrupt.h"
 #include "cli/model_options.h"
 #include "cli/table.h"
-#include "cli/validators.h"
 #include "crypto/hash.h"
 
 namespace coppice {
@@ -146,19 +143,19 @@ Result<ExitCode> bench_pack(Context& context, const PackOptions& options) {
   return ExitCode::kOk;
 }
 
-void add_count(CLI::App& command, const char* flag, std::uint32_t& value, std::uint32_t lowest,
-               const char* help) {
+void add_count(CommandOptions& command, const char* flag, std::uint32_t& value,
+               std::uint32_t lowest, const char* help) {
   command.add_option(flag, value, help)
-      ->type_name("N")
-      ->check(in_range(lowest, 1U << 16U))
-      ->capture_default_str();
+      .type_name("N")
+      .check(in_range(lowest, 1U << 16U))
+      .capture_default_str();
 }
 
 } // namespace
 
-void add_bench_pack_command(CLI::App& parent, Context& context) {
+void add_bench_pack_command(CommandOptions& parent, Context& context) {
   auto options = std::make_shared<PackOptions>();
-  CLI::App& command = new_command(
+  CommandOptions command = new_command(
       parent, context,
       {.name = "pack",
        .summary = "Clients trained in a second, side by side and one at a time",

@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // `coppice bench prefill` and `coppice bench open`: how soon a prompt is read, and how soon a model
 // says its first word.
-#include <CLI/CLI.hpp>
-
 #include <algorithm>
 #include <cmath>
 
@@ -143,9 +141,9 @@ Result<ExitCode> bench_open(Context& context, const OpenOptions& options) {
 
 } // namespace
 
-void add_bench_prefill_command(CLI::App& parent, Context& context) {
+void add_bench_prefill_command(CommandOptions& parent, Context& context) {
   auto options = std::make_shared<PrefillOptions>();
-  CLI::App& command =
+  CommandOptions command =
       new_command(parent, context,
                   {.name = "prefill",
                    .summary = "Speed of reading a prompt, and share of this machine's ceiling",
@@ -159,13 +157,14 @@ void add_bench_prefill_command(CLI::App& parent, Context& context) {
   add_compute_options(command, options->model);
 }
 
-void add_bench_open_command(CLI::App& parent, Context& context) {
+void add_bench_open_command(CommandOptions& parent, Context& context) {
   auto options = std::make_shared<OpenOptions>();
-  CLI::App& command = new_command(parent, context,
-                                  {.name = "open",
-                                   .summary = "Seconds from opening a model to its first token",
-                                   .example = "coppice bench open -m base.gguf"},
-                                  [options](Context& at) { return bench_open(at, *options); });
+  CommandOptions command =
+      new_command(parent, context,
+                  {.name = "open",
+                   .summary = "Seconds from opening a model to its first token",
+                   .example = "coppice bench open -m base.gguf"},
+                  [options](Context& at) { return bench_open(at, *options); });
   add_model_option(command, options->model);
   add_count_option(command, "--prompt-tokens", options->prompt_tokens, 1, "Tokens of the prompt");
   add_count_option(command, "--steps", options->steps, 1, "Openings; the middle one counts");

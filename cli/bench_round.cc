@@ -2,7 +2,6 @@
 // `coppice bench round`: what a round costs in time, bytes and memory, apart from training.
 #include "cli/bench_round.h"
 
-#include <CLI/CLI.hpp>
 #include <algorithm>
 #include <thread>
 
@@ -231,9 +230,9 @@ Result<ExitCode> bench_round(Context& context, const BenchOptions& options) {
 
 } // namespace
 
-void add_bench_round_command(CLI::App& parent, Context& context) {
+void add_bench_round_command(CommandOptions& parent, Context& context) {
   auto options = std::make_shared<BenchOptions>();
-  CLI::App& command = new_command(
+  CommandOptions command = new_command(
       parent, context,
       {.name = "round",
        .summary = "Time, bytes and memory of a round, with a constant delta in place of training",
@@ -242,20 +241,20 @@ void add_bench_round_command(CLI::App& parent, Context& context) {
                   "coppice bench round --clients 500 --rounds 2 --in-process --format json"},
       [options](Context& at) { return bench_round(at, *options); });
   command.add_option("--clients", options->clients, "Devices: a process each, unless --in-process")
-      ->check(CLI::Range(2, 5000))
-      ->capture_default_str();
+      .check(in_range(2, 5000))
+      .capture_default_str();
   command.add_option("--rounds", options->rounds, "Rounds to measure")
-      ->check(CLI::Range(1, 1000))
-      ->capture_default_str();
+      .check(in_range(1, 1000))
+      .capture_default_str();
   command.add_flag("--in-process", options->in_process,
                    "All devices in this process, over real sockets: how the aggregator's memory "
                    "grows with them");
   command.add_flag("--secure-aggregation", options->secure_aggregation,
                    "With masks; processes also run without, by turns, and are compared");
   command.add_option("-m,--model", options->model, "Base model (default: the one in assets/)")
-      ->type_name("FILE");
+      .type_name("FILE");
   command.add_option("--keep", options->keep, "Keep every process's folder and log here")
-      ->type_name("DIR");
+      .type_name("DIR");
 }
 
 } // namespace coppice

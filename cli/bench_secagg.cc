@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // `coppice bench secagg`: what secure aggregation costs a device and the aggregator beyond the
 // keystreams that it can't do without, and how a whole round grows with the devices.
-#include <CLI/CLI.hpp>
-
 #include <cmath>
 #include <thread>
 
@@ -11,7 +9,6 @@
 #include "cli/commands.h"
 #include "cli/secagg_fleet.h"
 #include "cli/table.h"
-#include "cli/validators.h"
 #include "crypto/primitives.h"
 #include "protocol/secagg_masking.h"
 
@@ -333,9 +330,9 @@ Result<ExitCode> bench_secagg(Context& context, const BenchOptions& options) {
 
 } // namespace
 
-void add_bench_secagg_command(CLI::App& parent, Context& context) {
+void add_bench_secagg_command(CommandOptions& parent, Context& context) {
   auto options = std::make_shared<BenchOptions>();
-  CLI::App& command = new_command(
+  CommandOptions command = new_command(
       parent, context,
       {.name = "secagg",
        .summary = "Secure aggregation: a device's side, the unmasking, whole rounds by phase",
@@ -345,9 +342,9 @@ void add_bench_secagg_command(CLI::App& parent, Context& context) {
   const auto count = [&](const char* flag, std::uint32_t& value, std::uint32_t lowest,
                          std::uint32_t highest, const char* help) {
     command.add_option(flag, value, help)
-        ->type_name("N")
-        ->check(in_range(lowest, highest))
-        ->capture_default_str();
+        .type_name("N")
+        .check(in_range(lowest, highest))
+        .capture_default_str();
   };
   count("--clients", options->clients, 12, limits::kRosterMembers,
         "Devices; rounds of a quarter and of half of them run first");
@@ -355,10 +352,10 @@ void add_bench_secagg_command(CLI::App& parent, Context& context) {
   count("--vector", options->vector, 1, 1U << 24U,
         "Ring elements of one device's masks and of the sum's");
   command.add_option("--bits", options->bits, "Bits of the ring")
-      ->check(CLI::IsMember({16, 20, 24, 32}))
-      ->capture_default_str();
+      .check(one_of({"16", "20", "24", "32"}))
+      .capture_default_str();
   const auto share = [&](const char* flag, double& value, const char* help) {
-    command.add_option(flag, value, help)->check(in_range(0.0, 0.5))->capture_default_str();
+    command.add_option(flag, value, help).check(in_range(0.0, 0.5)).capture_default_str();
   };
   share("--corrupt", options->corrupt, "Share of devices that works with the aggregator");
   share("--dropout", options->dropout, "Share that leaves: after sharing, before its upload");

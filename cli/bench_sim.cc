@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
 // `coppice bench sim`: clients that a simulation trains in a second, beside this machine's ceiling.
-#include <CLI/CLI.hpp>
 #include <algorithm>
 #include <thread>
 
@@ -146,9 +145,9 @@ Result<ExitCode> bench_sim(Context& context, const BenchOptions& options) {
 
 } // namespace
 
-void add_bench_sim_command(CLI::App& parent, Context& context) {
+void add_bench_sim_command(CommandOptions& parent, Context& context) {
   auto options = std::make_shared<BenchOptions>();
-  CLI::App& command = new_command(
+  CommandOptions command = new_command(
       parent, context,
       {.name = "sim",
        .summary = "Virtual clients trained in a second, and their share of this machine's ceiling",
@@ -159,9 +158,9 @@ void add_bench_sim_command(CLI::App& parent, Context& context) {
       .add_option("SCENARIO", options->scenario,
                   "TOML file (default: 3 rounds of 32 clients, 8 steps of 128 tokens each, on the "
                   "model that comes with the program)")
-      ->type_name("FILE");
+      .type_name("FILE");
   command.add_option("--set", options->set, "Any setting: section.key=value")
-      ->type_name("KEY=VALUE");
+      .type_name("KEY=VALUE");
 }
 
 } // namespace coppice

@@ -2,13 +2,11 @@
 #include "cli/bench_speed.h"
 
 #include <sys/resource.h>
-#include <CLI/CLI.hpp>
 
 #include <algorithm>
 
 #include "base/random.h"
 #include "base/text.h"
-#include "cli/validators.h"
 #include "model/engine_module.h"
 #include "model/native/ceiling.h"
 
@@ -55,19 +53,19 @@ std::vector<TokenId> random_tokens(const BaseModel& base, std::size_t count, std
   return tokens;
 }
 
-void add_count_option(CLI::App& command, const char* flag, std::uint32_t& value,
+void add_count_option(CommandOptions& command, const char* flag, std::uint32_t& value,
                       std::uint32_t lowest, const char* help) {
   command.add_option(flag, value, help)
-      ->type_name("N")
-      ->check(in_range(lowest, 1U << 20U))
-      ->capture_default_str();
+      .type_name("N")
+      .check(in_range(lowest, 1U << 20U))
+      .capture_default_str();
 }
 
-void add_activations_option(CLI::App& command, std::string& activations) {
+void add_activations_option(CommandOptions& command, std::string& activations) {
   command.add_option("--activations", activations, "While decoding: int8 or float")
-      ->type_name("TYPE")
-      ->check(CLI::IsMember({kInt8Activations, kFloatActivations}).description(""))
-      ->capture_default_str();
+      .type_name("TYPE")
+      .check(one_of({kInt8Activations, kFloatActivations}))
+      .capture_default_str();
 }
 
 } // namespace coppice

@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "cli/command_options.h"
 #include "cli/console.h"
 #include "cli/model_options.h"
 
@@ -33,8 +34,8 @@ std::string threads_text(const ModelOptions& options); // "2 threads"
 // Seeded, of the whole vocabulary.
 std::vector<TokenId> random_tokens(const BaseModel& base, std::size_t count, std::uint64_t step);
 
-void add_count_option(CLI::App& command, const char* flag, std::uint32_t& value,
+void add_count_option(CommandOptions& command, const char* flag, std::uint32_t& value,
                       std::uint32_t lowest, const char* help);
-void add_activations_option(CLI::App& command, std::string& activations);
+void add_activations_option(CommandOptions& command, std::string& activations);
 
 } // namespace coppice

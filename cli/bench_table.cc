@@ -1,9 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // `coppice bench table`: every figure beside its bar. Each run is a process of its own, so that
 // memory at its peak is that run's, with ceilings of its own.
-#include <CLI/CLI.hpp>
-
 #include <algorithm>
+#include <charconv>
 
 #include "base/text.h"
 #include "cli/bench_table.h"
@@ -12,7 +11,6 @@
 #include "cli/model_options.h"
 #include "cli/subprocess.h"
 #include "cli/table.h"
-#include "cli/validators.h"
 #include "cli/work_folder.h"
 #include "model/model_info.h"
 
@@ -58,7 +56,9 @@ Result<std::map<std::string, double>> given_peers(const TableOptions& options) {
     const std::string name = peer.substr(0, equals);
     if (equals == std::string::npos || !is_peer(name)) return unknown_peer(peer);
     double value = 0;
-    if (!CLI::detail::lexical_cast(peer.substr(equals + 1), value) || !(value > 0)) {
+    const char* const end = peer.data() + peer.size();
+    const auto read = std::from_chars(peer.data() + equals + 1, end, value);
+    if (read.ec != std::errc() || read.ptr != end || !(value > 0)) {
       return unknown_peer(peer);
     }
     peers[name] = value;
@@ -207,9 +207,9 @@ Result<ExitCode> bench_table(Context& context, const TableOptions& options) {
 
 } // namespace
 
-void add_bench_table_command(CLI::App& parent, Context& context) {
+void add_bench_table_command(CommandOptions& parent, Context& context) {
   auto options = std::make_shared<TableOptions>();
-  CLI::App& command =
+  CommandOptions command =
       new_command(parent, context,
                   {.name = "table",
                    .summary = "The engine's figures beside their bars: pass or short",
@@ -222,24 +222,23 @@ void add_bench_table_command(CLI::App& parent, Context& context) {
       .add_option(
           "--models", options->models,
           "Files, or folders of them, with the figures' models; what isn't there is left out")
-      ->type_name("DIR")
-      ->required();
+      .type_name("DIR")
+      .required();
   command
       .add_option("--peer", options->peers,
                   "A peer's tokens a second, measured beside this; several")
-      ->type_name("NAME=VALUE");
-  command.add_option("--peers", options->peers_file, "The same as a JSON object")
-      ->type_name("FILE");
+      .type_name("NAME=VALUE");
+  command.add_option("--peers", options->peers_file, "The same as a JSON object").type_name("FILE");
   std::vector<std::string> runs;
   for (const FigureRun& run : figure_runs()) runs.emplace_back(run.name);
   command
       .add_option("--only", options->only, "Runs of the table to make, such as train-27m; several")
-      ->type_name("RUN")
-      ->check(CLI::IsMember(runs).description(""));
+      .type_name("RUN")
+      .check(one_of(runs));
   command.add_option("--threads", options->threads, "Threads; the bars are for two")
-      ->type_name("N")
-      ->check(in_range(1U, 256U))
-      ->capture_default_str();
+      .type_name("N")
+      .check(in_range(1U, 256U))
+      .capture_default_str();
 }
 
 } // namespace coppice

@@ -1,7 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
 // `coppice client status | pause | resume | leave | forget | ledger` and `client adapter export`.
-#include <CLI/CLI.hpp>
-
 #include "adapters/gguf_adapter.h"
 #include "base/text.h"
 #include "cli/commands.h"
@@ -207,49 +205,49 @@ Result<ExitCode> export_adapter(Context& context, const DeviceOptions& options) 
   return ExitCode::kOk;
 }
 
-CLI::App& add(CLI::App& parent, Context& context, const CommandText& text,
-              Result<ExitCode> (*action)(Context&, const DeviceOptions&),
-              const std::shared_ptr<DeviceOptions>& options) {
-  CLI::App& command = new_command(parent, context, text,
-                                  [options, action](Context& at) { return action(at, *options); });
-  command.add_option("DIR", options->directory, "The device's folder")->required();
+CommandOptions add(CommandOptions& parent, Context& context, const CommandText& text,
+                   Result<ExitCode> (*action)(Context&, const DeviceOptions&),
+                   const std::shared_ptr<DeviceOptions>& options) {
+  CommandOptions command = new_command(
+      parent, context, text, [options, action](Context& at) { return action(at, *options); });
+  command.add_option("DIR", options->directory, "The device's folder").required();
   return command;
 }
 
 } // namespace
 
-void add_client_status_command(CLI::App& parent, Context& context) {
+void add_client_status_command(CommandOptions& parent, Context& context) {
   add(parent, context,
       {.name = "status",
        .summary = "What this device serves with, and whether it may train now",
        .example = "coppice client status phone"},
       status, std::make_shared<DeviceOptions>());
 }
-void add_client_pause_command(CLI::App& parent, Context& context) {
+void add_client_pause_command(CommandOptions& parent, Context& context) {
   add(parent, context,
       {.name = "pause", .summary = "Take no part for now", .example = "coppice client pause phone"},
       pause, std::make_shared<DeviceOptions>());
 }
-void add_client_resume_command(CLI::App& parent, Context& context) {
+void add_client_resume_command(CommandOptions& parent, Context& context) {
   add(parent, context,
       {.name = "resume", .summary = "Take part again", .example = "coppice client resume phone"},
       resume, std::make_shared<DeviceOptions>());
 }
-void add_client_leave_command(CLI::App& parent, Context& context) {
+void add_client_leave_command(CommandOptions& parent, Context& context) {
   add(parent, context,
       {.name = "leave",
        .summary = "Leave the fleet for good",
        .example = "coppice client leave phone"},
       leave, std::make_shared<DeviceOptions>());
 }
-void add_client_forget_command(CLI::App& parent, Context& context) {
+void add_client_forget_command(CommandOptions& parent, Context& context) {
   add(parent, context,
       {.name = "forget",
        .summary = "Erase the personal adapter and everything learnt from your text here",
        .example = "coppice client forget phone"},
       forget, std::make_shared<DeviceOptions>());
 }
-void add_client_ledger_command(CLI::App& parent, Context& context) {
+void add_client_ledger_command(CommandOptions& parent, Context& context) {
   auto options = std::make_shared<DeviceOptions>();
   add(parent, context,
       {.name = "ledger",
@@ -257,11 +255,11 @@ void add_client_ledger_command(CLI::App& parent, Context& context) {
        .example = "coppice client ledger phone --last 50"},
       ledger, options)
       .add_option("--last", options->last, "Entries to print")
-      ->capture_default_str();
+      .capture_default_str();
 }
-void add_client_adapter_export_command(CLI::App& parent, Context& context) {
+void add_client_adapter_export_command(CommandOptions& parent, Context& context) {
   auto options = std::make_shared<DeviceOptions>();
-  CLI::App& command =
+  CommandOptions command =
       add(parent, context,
           {.name = "export",
            .summary = "Write what serves, shared and personal as one adapter",
@@ -269,9 +267,9 @@ void add_client_adapter_export_command(CLI::App& parent, Context& context) {
                       "coppice client adapter export phone --to peft --out my-adapter"},
           export_adapter, options);
   command.add_option("--to", options->format, "gguf or peft")
-      ->check(CLI::IsMember({"gguf", "peft"}))
-      ->capture_default_str();
-  command.add_option("--out", options->out, "File (gguf) or folder (peft) to write")->required();
+      .check(one_of({"gguf", "peft"}))
+      .capture_default_str();
+  command.add_option("--out", options->out, "File (gguf) or folder (peft) to write").required();
 }
 
 } // namespace coppice

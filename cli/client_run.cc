@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
 // `coppice client init | enroll | run`: a device joins a fleet and works for it.
-#include <CLI/CLI.hpp>
 #include <thread>
 
 #include "base/text.h"
@@ -137,68 +136,69 @@ Result<ExitCode> run(Context& context, const RunOptions& options) {
 
 } // namespace
 
-void add_client_init_command(CLI::App& parent, Context& context) {
+void add_client_init_command(CommandOptions& parent, Context& context) {
   auto options = std::make_shared<InitOptions>();
-  CLI::App& command =
+  CommandOptions command =
       new_command(parent, context,
                   {.name = "init",
                    .summary = "Make a device: keys, folders and client.toml",
                    .example = "coppice client init phone --model base.gguf --data ~/notes"},
                   [options](Context& at) { return init(at, *options); });
-  command.add_option("DIR", options->directory, "Folder to make")->required();
+  command.add_option("DIR", options->directory, "Folder to make").required();
   command.add_option("-m,--model", options->model, "Base model, the fleet's GGUF file")
-      ->required()
-      ->type_name("FILE");
+      .required()
+      .type_name("FILE");
   command.add_option("--data", options->data, "Folder of your own .txt, .md and .jsonl files")
-      ->required()
-      ->type_name("DIR");
+      .required()
+      .type_name("DIR");
   command.add_option("-t,--threads", options->threads, "Threads of training (resources.threads)");
   command.add_option("--set", options->set, "Any setting: section.key=value")
-      ->type_name("KEY=VALUE");
+      .type_name("KEY=VALUE");
 }
 
-void add_client_enroll_command(CLI::App& parent, Context& context) {
+void add_client_enroll_command(CommandOptions& parent, Context& context) {
   auto options = std::make_shared<EnrollOptions>();
-  CLI::App& command = new_command(parent, context,
-                                  {.name = "enroll",
-                                   .summary = "Join a fleet with an invite",
-                                   .example = "coppice client enroll phone coppice1-...\n"
-                                              "coppice client enroll phone invite.txt"},
-                                  [options](Context& at) { return enroll_device(at, *options); });
-  command.add_option("DIR", options->directory, "The device's folder")->required();
-  command.add_option("INVITE", options->invite, "The invite, or a file that holds it")->required();
+  CommandOptions command =
+      new_command(parent, context,
+                  {.name = "enroll",
+                   .summary = "Join a fleet with an invite",
+                   .example = "coppice client enroll phone coppice1-...\n"
+                              "coppice client enroll phone invite.txt"},
+                  [options](Context& at) { return enroll_device(at, *options); });
+  command.add_option("DIR", options->directory, "The device's folder").required();
+  command.add_option("INVITE", options->invite, "The invite, or a file that holds it").required();
   command.add_option("--timeout", options->timeout, "Wait for the aggregator's answer this long")
-      ->capture_default_str();
+      .capture_default_str();
 }
 
-void add_client_run_command(CLI::App& parent, Context& context) {
+void add_client_run_command(CommandOptions& parent, Context& context) {
   auto options = std::make_shared<RunOptions>();
-  CLI::App& command =
+  CommandOptions command =
       new_command(parent, context,
                   {.name = "run",
                    .summary = "Take part: train when asked and allowed, keep what helps",
                    .example = "coppice client run phone\n"
                               "coppice client run phone --audit-log sent.log"},
                   [options](Context& at) { return run(at, *options); });
-  command.add_option("DIR", options->directory, "The device's folder")->required();
+  command.add_option("DIR", options->directory, "The device's folder").required();
   command.add_option("--until-release", options->until_release,
                      "End once this release is here, judged, and the personal adapter trained");
   command
       .add_option("--timeout", options->timeout,
                   "End after this long without a word from the aggregator (exit status 5)")
-      ->capture_default_str();
+      .capture_default_str();
   command
       .add_option("--audit-log", options->audit_log,
                   "Write every frame that leaves, in plain, to this file")
-      ->type_name("FILE");
+      .type_name("FILE");
   command
       .add_option("--audit-deltas", options->audit_deltas,
                   "Write what was trained, in plain, to this file: it must not be found elsewhere")
-      ->type_name("FILE");
+      .type_name("FILE");
   command.add_option("--constant-delta", options->constant_delta,
                      "Send this value in place of training: for measuring, never for a real fleet");
   command.add_option("--set", options->set, "Any setting: section.key=value")
-      ->type_name("KEY=VALUE");
+      .type_name("KEY=VALUE");
 }
 
 } // namespace coppice

@@ -123,28 +123,30 @@ int fail(Console& console, const Error& error, ExitCode exit) {
   return static_cast<int>(exit);
 }
 
-CLI::App& group_of(CLI::App& root, std::string_view path,
-                   const std::map<std::string, CLI::App*>& groups) {
-  const auto found = groups.find(std::string(path));
-  return found == groups.end() ? root : *found->second;
+using Groups = std::map<std::string, CommandOptions, std::less<>>;
+
+CommandOptions group_of(CommandOptions root, std::string_view path, const Groups& groups) {
+  const auto found = groups.find(path);
+  return found == groups.end() ? root : found->second;
 }
 
-void add_table(CLI::App& root, Context& context) {
-  std::map<std::string, CLI::App*> groups;
+void add_table(CommandOptions root, Context& context) {
+  Groups groups;
   for (const CommandRow& row : commands()) {
     // A group appears where its first command stands.
     for (const GroupRow& group : command_groups()) {
       const bool leads = row.group == group.path || row.group.starts_with(cat(group.path, " "));
-      if (!leads || groups.contains(std::string(group.path))) continue;
+      if (!leads || groups.contains(group.path)) continue;
       const std::size_t space = group.path.rfind(' ');
-      CLI::App& outer = space == std::string_view::npos
-                            ? root
-                            : group_of(root, group.path.substr(0, space), groups);
+      CommandOptions outer = space == std::string_view::npos
+                                 ? root
+                                 : group_of(root, group.path.substr(0, space), groups);
       const std::string_view name =
           space == std::string_view::npos ? group.path : group.path.substr(space + 1);
-      groups[std::string(group.path)] = &new_group(outer, name, group.summary);
+      groups.emplace(group.path, new_group(outer, name, group.summary));
     }
-    row.add(group_of(root, row.group, groups), context);
+    CommandOptions group = group_of(root, row.group, groups);
+    row.add(group, context);
   }
 }
 
@@ -168,8 +170,10 @@ bool asks_for_json(const std::vector<std::string>& arguments) {
 
 std::string_view program_version() { return COPPICE_VERSION; }
 
-CLI::App& new_command(CLI::App& parent, Context& context, const CommandText& text, Action action) {
-  CLI::App& command = *parent.add_subcommand(std::string(text.name), std::string(text.summary));
+CommandOptions new_command(CommandOptions& parent, Context& context, const CommandText& text,
+                           Action action) {
+  CLI::App& command =
+      *parent.app().add_subcommand(std::string(text.name), std::string(text.summary));
   std::string example = "Example:";
   for (const std::string& line : split(text.example, '\n')) example += "\n  " + line;
   command.group("Commands");
@@ -178,16 +182,16 @@ CLI::App& new_command(CLI::App& parent, Context& context, const CommandText& tex
   show_version(command, "");
   add_common_options(command, context);
   command.callback([&context, run = std::move(action)] { context.action = run; });
-  return command;
+  return CommandOptions(command);
 }
 
-CLI::App& new_group(CLI::App& parent, std::string_view name, std::string_view summary) {
-  CLI::App& group = *parent.add_subcommand(std::string(name), std::string(summary));
+CommandOptions new_group(CommandOptions& parent, std::string_view name, std::string_view summary) {
+  CLI::App& group = *parent.app().add_subcommand(std::string(name), std::string(summary));
   group.group("Commands");
   group.require_subcommand(1);
   show_help(group);
   group.footer("Each command has its own --help, with an example.");
-  return group;
+  return CommandOptions(group);
 }
 
 int run_program(std::vector<std::string> arguments, Console& console, Environment environment) {
@@ -201,7 +205,7 @@ int run_program(std::vector<std::string> arguments, Console& console, Environmen
   show_help(root);
   show_version(root, kCommonGroup);
   add_common_options(root, context);
-  add_table(root, context);
+  add_table(CommandOptions(root), context);
 
   if (asks_for_json(arguments)) console.set_format(OutputFormat::kJson);
   std::reverse(arguments.begin(), arguments.end()); // as CLI11 takes them

@@ -2,17 +2,16 @@
 // How a subcommand is made: one file a command, each with one function of the type AddCommand that
 // cli/commands.h declares and the table in main.cc names.
 //
-//   void add_shout_command(CLI::App& parent, Context& context) {
+//   void add_shout_command(CommandOptions& parent, Context& context) {
 //     auto options = std::make_shared<ShoutOptions>();
-//     CLI::App& command = new_command(parent, context,
+//     CommandOptions command = new_command(parent, context,
 //         {.name = "shout", .summary = "Say it louder", .example = "coppice shout --text hello"},
 //         [options](Context& at) { return shout(at, *options); });
-//     command.add_option("--text", options->text, "What to say")->required();
+//     command.add_option("--text", options->text, "What to say").required();
 //   }
 //
 // The action runs after the whole line was parsed and --format and --log-level took effect; it
 // returns an exit code, or an Error, which main() prints and turns into one (cli/exit_codes.h).
-// A file that defines a command includes <CLI/CLI.hpp>; this header doesn't, it is slow.
 #pragma once
 
 #include <functional>
@@ -21,12 +20,9 @@
 #include <string_view>
 #include <vector>
 
+#include "cli/command_options.h"
 #include "cli/console.h"
 #include "config/settings.h"
-
-namespace CLI {
-class App;
-}
 
 namespace coppice {
 
@@ -38,7 +34,7 @@ struct Context {
 };
 
 using Action = std::function<Result<ExitCode>(Context&)>;
-using AddCommand = void(CLI::App& parent, Context& context);
+using AddCommand = void(CommandOptions& parent, Context& context);
 
 struct CommandText {
   std::string_view name;
@@ -47,9 +43,10 @@ struct CommandText {
 };
 
 // A subcommand with --help (with the example), --format and --log-level.
-CLI::App& new_command(CLI::App& parent, Context& context, const CommandText& text, Action action);
+CommandOptions new_command(CommandOptions& parent, Context& context, const CommandText& text,
+                           Action action);
 // A subcommand that only holds others ("adapter"): one of them must be named.
-CLI::App& new_group(CLI::App& parent, std::string_view name, std::string_view summary);
+CommandOptions new_group(CommandOptions& parent, std::string_view name, std::string_view summary);
 
 // Parses and runs: what main() is, apart from its streams. `arguments` without the program's name.
 int run_program(std::vector<std::string> arguments, Console& console, Environment environment);

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // `coppice config show` and `coppice config markdown`.
-#include <CLI/CLI.hpp>
 #include <algorithm>
 #include <functional>
+#include <optional>
 
 #include "base/text.h"
 #include "cli/commands.h"
@@ -74,30 +74,31 @@ std::string configuration_markdown() {
 
 } // namespace
 
-void add_config_show_command(CLI::App& parent, Context& context) {
+void add_config_show_command(CommandOptions& parent, Context& context) {
   auto options = std::make_shared<ShowOptions>();
-  CLI::App& command = new_command(parent, context,
-                                  {.name = "show",
-                                   .summary = "Print the settings as a program would use them now",
-                                   .example = "coppice config show --origin --aggregator fleet\n"
-                                              "COPPICE_LORA_R=16 coppice config show --origin"},
-                                  [options](Context& at) { return show(at, *options); });
+  CommandOptions command =
+      new_command(parent, context,
+                  {.name = "show",
+                   .summary = "Print the settings as a program would use them now",
+                   .example = "coppice config show --origin --aggregator fleet\n"
+                              "COPPICE_LORA_R=16 coppice config show --origin"},
+                  [options](Context& at) { return show(at, *options); });
   command.add_flag("--origin", options->origin, "Say where each value comes from");
   const auto kinds = folder_kinds();
   options->folders.resize(kinds.size());
-  CLI::Option* before = nullptr;
+  std::optional<CommandOption> before;
   for (std::size_t i = 0; i < kinds.size(); ++i) {
-    CLI::Option* const option =
+    CommandOption option =
         command
             .add_option(cat("--", kinds[i].name), options->folders[i],
                         cat("Folder of ", kinds[i].owner, ": its ", kinds[i].toml, " counts"))
-            ->type_name("DIR");
-    if (before != nullptr) option->excludes(before);
+            .type_name("DIR");
+    if (before) option.excludes(*before);
     before = option;
   }
 }
 
-void add_config_markdown_command(CLI::App& parent, Context& context) {
+void add_config_markdown_command(CommandOptions& parent, Context& context) {
   new_command(parent, context,
               {.name = "markdown",
                .summary = "Print docs/configuration.md: every setting, from the tables in the code",

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // `coppice demo`: the main job on this machine, with real processes, keys, sockets and a real
 // model.
-#include <CLI/CLI.hpp>
 #include <algorithm>
 #include <cmath>
 
@@ -287,9 +286,9 @@ Result<ExitCode> demo(Context& context, const DemoOptions& options) {
 
 } // namespace
 
-void add_demo_command(CLI::App& parent, Context& context) {
+void add_demo_command(CommandOptions& parent, Context& context) {
   auto options = std::make_shared<DemoOptions>();
-  CLI::App& command = new_command(
+  CommandOptions command = new_command(
       parent, context,
       {.name = "demo",
        .summary = "The whole job on this machine: a fleet of processes personalizes a model",
@@ -299,26 +298,26 @@ void add_demo_command(CLI::App& parent, Context& context) {
                   "coppice demo --dp"},
       [options](Context& at) { return demo(at, *options); });
   command.add_option("--clients", options->clients, "Devices, one process each")
-      ->check(CLI::Range(3, 64))
-      ->capture_default_str();
+      .check(in_range(3, 64))
+      .capture_default_str();
   command.add_option("--rounds", options->rounds, "Rounds before the personal adapters")
-      ->check(CLI::Range(1, 1000))
-      ->capture_default_str();
+      .check(in_range(1, 1000))
+      .capture_default_str();
   command.add_option("-m,--model", options->model, "Base model (default: the one in assets/)")
-      ->type_name("FILE");
+      .type_name("FILE");
   command
       .add_option("--data", options->data,
                   "A folder of folders of your own texts, one device each, in place of the "
                   "invented people")
-      ->type_name("DIR");
+      .type_name("DIR");
   command.add_option("--seed", options->seed, "Of the invented people and the batches")
-      ->capture_default_str();
-  command.add_option("--keep", options->keep, "Keep every process's folder here")->type_name("DIR");
+      .capture_default_str();
+  command.add_option("--keep", options->keep, "Keep every process's folder here").type_name("DIR");
   command.add_flag("--dp", options->dp,
                    "With noise: spend a small privacy budget, and show that it stays spent");
   add_engine_option(command, options->engine);
   command.add_option("--set", options->set, "Any setting of aggregator.toml: section.key=value")
-      ->type_name("KEY=VALUE");
+      .type_name("KEY=VALUE");
 }
 
 } // namespace coppice

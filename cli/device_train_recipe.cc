@@ -5,7 +5,7 @@
 
 namespace coppice {
 
-void add_recipe_file_option(CLI::App&, std::string&) {}
+void add_recipe_file_option(CommandOptions&, std::string&) {}
 
 Result<TrainRecipe> train_recipe(const std::optional<fs::path>& toml,
                                  const Environment& environment, std::span<const Override> flags) {

@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
 // `coppice doctor`: what could go wrong here, and how to mend it.
-#include <CLI/CLI.hpp>
 #include <algorithm>
 
 #include "base/text.h"
@@ -63,9 +62,9 @@ Result<ExitCode> doctor(Context& context, const DoctorOptions& options) {
 
 } // namespace
 
-void add_doctor_command(CLI::App& parent, Context& context) {
+void add_doctor_command(CommandOptions& parent, Context& context) {
   auto options = std::make_shared<DoctorOptions>();
-  CLI::App& command =
+  CommandOptions command =
       new_command(parent, context,
                   {.name = "doctor",
                    .summary = "Look for what could go wrong here, and say how to mend it",
@@ -78,10 +77,10 @@ void add_doctor_command(CLI::App& parent, Context& context) {
     command
         .add_option(cat("--", kinds[i].name), options->folders[i],
                     cat("Look at ", kinds[i].owner, "'s folder too"))
-        ->type_name("DIR");
+        .type_name("DIR");
   }
   command.add_option("-m,--model", options->model, "Look at a base model's file too")
-      ->type_name("FILE");
+      .type_name("FILE");
 }
 
 } // namespace coppice

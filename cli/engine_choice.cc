@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "cli/engine_choice.h"
 
-#include <CLI/CLI.hpp>
-
 #include "base/text.h"
 
 namespace coppice {
@@ -17,13 +15,13 @@ std::vector<std::string> engine_names() {
 
 } // namespace
 
-void add_engine_option(CLI::App& command, std::string& engine) {
+void add_engine_option(CommandOptions& command, std::string& engine) {
   std::vector<std::string> sorts;
   for (const EngineRow& row : engines()) sorts.push_back(cat(row.name, ", ", row.summary));
   command.add_option("--engine", engine, cat("What computes: ", join(sorts, ", or ")))
-      ->type_name("NAME")
-      ->check(CLI::IsMember(engine_names()).description(""))
-      ->capture_default_str();
+      .type_name("NAME")
+      .check(one_of(engine_names()))
+      .capture_default_str();
 }
 
 Result<std::unique_ptr<Engine>> open_engine(const std::string& engine,

@@ -6,11 +6,8 @@
 #include <string>
 
 #include "base/file.h"
+#include "cli/command_options.h"
 #include "model/engine.h"
-
-namespace CLI {
-class App;
-}
 
 namespace coppice {
 
@@ -26,7 +23,7 @@ struct EngineRow {
 std::span<const EngineRow> engines();
 
 // --engine, by the names of the table
-void add_engine_option(CLI::App& command, std::string& engine);
+void add_engine_option(CommandOptions& command, std::string& engine);
 
 // kInvalidArgument for another name; errors of the engine's own opening.
 Result<std::unique_ptr<Engine>> open_engine(const std::string& engine,

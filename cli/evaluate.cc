@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // `coppice evaluate`: how well a model predicts a text and answers instructions, with and without
 // adapters.
-#include <CLI/CLI.hpp>
-
 #include "base/text.h"
 #include "cli/commands.h"
 #include "cli/model_options.h"
@@ -128,9 +126,9 @@ Result<ExitCode> evaluate(Context& context, const EvaluateOptions& options) {
 
 } // namespace
 
-void add_evaluate_command(CLI::App& parent, Context& context) {
+void add_evaluate_command(CommandOptions& parent, Context& context) {
   auto options = std::make_shared<EvaluateOptions>();
-  CLI::App& command = new_command(
+  CommandOptions command = new_command(
       parent, context,
       {.name = "evaluate",
        .summary = "Loss, bits per byte and answers, with and without adapters",
@@ -143,14 +141,14 @@ void add_evaluate_command(CLI::App& parent, Context& context) {
           "--data", options->data,
           "A text file, or a folder: all its .txt, .md and .jsonl files are used, a document "
           "a file, none held back")
-      ->type_name("PATH")
-      ->required();
+      .type_name("PATH")
+      .required();
   command
       .add_option("--answers", options->answers,
                   "Of instruction rows so many, evenly spaced, are answered greedily (at most 128 "
                   "tokens) and compared with their responses, and their choices compared; 0: none")
-      ->type_name("N")
-      ->capture_default_str();
+      .type_name("N")
+      .capture_default_str();
   add_adapter_options(
       command, options->model,
       "Adapter to compare with the bare base: a PEFT folder, a GGUF file or our own; "

@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
 // `coppice generate`: text from a prompt, streamed.
-#include <CLI/CLI.hpp>
 #include <algorithm>
 #include <chrono>
 
@@ -8,7 +7,6 @@
 #include "cli/commands.h"
 #include "cli/interrupt.h"
 #include "cli/model_options.h"
-#include "cli/validators.h"
 #include "client/serving.h"
 #include "client/settings_file.h"
 
@@ -214,9 +212,9 @@ Result<ExitCode> generate(Context& context, const GenerateOptions& options) {
 
 } // namespace
 
-void add_generate_command(CLI::App& parent, Context& context) {
+void add_generate_command(CommandOptions& parent, Context& context) {
   auto options = std::make_shared<GenerateOptions>();
-  CLI::App& command = new_command(
+  CommandOptions command = new_command(
       parent, context,
       {.name = "generate",
        .summary = "Continue a prompt, with any adapters",
@@ -227,48 +225,48 @@ void add_generate_command(CLI::App& parent, Context& context) {
       [options](Context& at) { return generate(at, *options); });
   add_model_option(command, options->model, false);
   command.add_option("--client", options->client, "Device's folder: use what it serves with")
-      ->type_name("DIR");
-  CLI::Option* const prompt =
-      command.add_option("-p,--prompt", options->prompt, "Text to continue")->type_name("TEXT");
+      .type_name("DIR");
+  const CommandOption prompt =
+      command.add_option("-p,--prompt", options->prompt, "Text to continue").type_name("TEXT");
   command
       .add_option("--prompts", options->prompts,
                   "File of texts to continue, one a line, or a .jsonl file's \"prompt\" fields")
-      ->type_name("FILE")
-      ->excludes(prompt);
+      .type_name("FILE")
+      .excludes(prompt);
   command.add_option("--parallel", options->parallel, "Texts of --prompts decoded together")
-      ->type_name("N")
-      ->check(in_range(1U, 256U))
-      ->capture_default_str();
+      .type_name("N")
+      .check(in_range(1U, 256U))
+      .capture_default_str();
   command.add_option("-n,--tokens,--max-tokens", options->max_tokens, "Tokens to write at most")
-      ->type_name("N")
-      ->check(in_range(1U, 1U << 20U))
-      ->capture_default_str();
+      .type_name("N")
+      .check(in_range(1U, 1U << 20U))
+      .capture_default_str();
   add_adapter_options(command, options->model,
                       "Adapter to use: a PEFT folder, a GGUF file or our own; several add up");
   command
       .add_option("--temp,--temperature", options->sampler.temperature,
                   "How freely to choose; 0 always takes the likeliest token")
-      ->type_name("T")
-      ->check(in_range(0.0F, 100.0F))
-      ->default_str("0.8");
+      .type_name("T")
+      .check(in_range(0.0F, 100.0F))
+      .default_str("0.8");
   command.add_option("--top-k", options->sampler.top_k, "Choose among the K likeliest; 0: all")
-      ->type_name("K")
-      ->capture_default_str();
+      .type_name("K")
+      .capture_default_str();
   command
       .add_option("--top-p", options->sampler.top_p,
                   "Choose among the likeliest that have this much probability together")
-      ->type_name("P")
-      ->check(in_range(0.0F, 1.0F))
-      ->default_str("0.95");
+      .type_name("P")
+      .check(in_range(0.0F, 1.0F))
+      .default_str("0.95");
   command.add_option("-s,--seed", options->sampler.seed, "The same seed gives the same text")
-      ->type_name("N")
-      ->capture_default_str();
+      .type_name("N")
+      .capture_default_str();
   command
       .add_option("--activations", options->activations,
                   "While decoding: int8, 32 to a scale, which is faster, or float")
-      ->type_name("TYPE")
-      ->check(CLI::IsMember({kInt8, kFloat}).description(""))
-      ->capture_default_str();
+      .type_name("TYPE")
+      .check(one_of({kInt8, kFloat}))
+      .capture_default_str();
   add_compute_options(command, options->model);
 }
 

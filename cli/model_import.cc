@@ -1,7 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
 // `coppice model import`: a Hugging Face model folder as a GGUF file.
-#include <CLI/CLI.hpp>
-
 #include "base/text.h"
 #include "cli/commands.h"
 #include "cli/model_options.h"
@@ -39,24 +37,23 @@ Result<ExitCode> import_folder(Context& context, const ModelImportOptions& optio
 
 } // namespace
 
-void add_model_import_command(CLI::App& parent, Context& context) {
+void add_model_import_command(CommandOptions& parent, Context& context) {
   auto options = std::make_shared<ModelImportOptions>();
-  CLI::App& command =
+  CommandOptions command =
       new_command(parent, context,
                   {.name = "import",
                    .summary = "A Hugging Face model folder (safetensors) as one GGUF file",
                    .example = "coppice model import SmolLM2-135M smollm2.gguf\n"
                               "coppice model import Qwen3-0.6B qwen3.gguf --type Q8_0"},
                   [options](Context& at) { return import_folder(at, *options); });
-  command
-      .add_option("FOLDER", options->folder, "With config.json, tokenizer and safetensors files")
-      ->type_name("FOLDER")
-      ->required();
-  command.add_option("OUT", options->out, "The GGUF file to write")->type_name("FILE")->required();
+  command.add_option("FOLDER", options->folder, "With config.json, tokenizer and safetensors files")
+      .type_name("FOLDER")
+      .required();
+  command.add_option("OUT", options->out, "The GGUF file to write").type_name("FILE").required();
   command
       .add_option("--type", options->type,
                   "Of the matrices: F16, Q8_0, Q4_K, NF4, ...; else as the folder has it")
-      ->type_name("TYPE");
+      .type_name("TYPE");
   add_threads_option(command, options->model);
 }
 

@@ -1,7 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
 // `coppice model info`: what a base model's file holds.
-#include <CLI/CLI.hpp>
-
 #include "base/text.h"
 #include "cli/commands.h"
 #include "cli/table.h"
@@ -149,9 +147,9 @@ Result<ExitCode> info(Context& context, const InfoOptions& options) {
 
 } // namespace
 
-void add_model_info_command(CLI::App& parent, Context& context) {
+void add_model_info_command(CommandOptions& parent, Context& context) {
   auto options = std::make_shared<InfoOptions>();
-  CLI::App& command =
+  CommandOptions command =
       new_command(parent, context,
                   {.name = "info",
                    .summary = "Architecture, shapes, quantization, tokenizer, sizes and hash",
@@ -159,8 +157,8 @@ void add_model_info_command(CLI::App& parent, Context& context) {
                               "coppice model info base.gguf --tensors"},
                   [options](Context& at) { return info(at, *options); });
   command.add_option("FILE,-m,--model", options->model, "The base model's GGUF file")
-      ->type_name("FILE")
-      ->required();
+      .type_name("FILE")
+      .required();
   command.add_flag("--tensors", options->tensors, "List every tensor with its type and shape");
 }
 

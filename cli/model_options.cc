@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "cli/model_options.h"
-#include "cli/validators.h"
 
-#include <CLI/CLI.hpp>
 #include <algorithm>
 #include <thread>
 
@@ -18,62 +16,62 @@ constexpr char kFloat32[] = "float32";
 
 } // namespace
 
-void add_model_option(CLI::App& command, ModelOptions& options, bool required) {
+void add_model_option(CommandOptions& command, ModelOptions& options, bool required) {
   command.add_option("-m,--model", options.model, "The base model's GGUF file")
-      ->type_name("FILE")
-      ->required(required);
+      .type_name("FILE")
+      .required(required);
 }
 
-void add_adapter_options(CLI::App& command, ModelOptions& options, const char* help) {
+void add_adapter_options(CommandOptions& command, ModelOptions& options, const char* help) {
   command.add_option("--adapter,--lora", options.adapters, help)
-      ->type_name("PATH")
-      ->allow_extra_args(false);
+      .type_name("PATH")
+      .allow_extra_args(false);
   add_rows_option(command, options);
 }
 
-void add_rows_option(CLI::App& command, ModelOptions& options) {
+void add_rows_option(CommandOptions& command, ModelOptions& options) {
   command
       .add_option("--rows", options.rows,
                   "Order of q's and k's rows in PEFT folders: hf, as PEFT writes them, or gguf, as "
                   "the base file has them")
-      ->type_name("ORDER")
-      ->capture_default_str();
+      .type_name("ORDER")
+      .capture_default_str();
 }
 
-void add_threads_option(CLI::App& command, ModelOptions& options) {
+void add_threads_option(CommandOptions& command, ModelOptions& options) {
   command.add_option("-t,--threads", options.threads, "Threads that compute")
-      ->type_name("N")
-      ->check(in_range(1U, 1024U))
-      ->default_str("one a core");
+      .type_name("N")
+      .check(in_range(1U, 1024U))
+      .default_str("one a core");
 }
 
-void add_device_option(CLI::App& command, ModelOptions& options) {
+void add_device_option(CommandOptions& command, ModelOptions& options) {
   command
       .add_option("--device", options.device,
                   "Where the engine graph computes: cpu, or a GPU by its number, cuda:0")
-      ->type_name("NAME")
-      ->capture_default_str();
+      .type_name("NAME")
+      .capture_default_str();
 }
 
-void add_compute_options(CLI::App& command, ModelOptions& options) {
+void add_compute_options(CommandOptions& command, ModelOptions& options) {
   add_threads_option(command, options);
   add_engine_option(command, options.engine);
   command
       .add_option("--precision", options.precision,
                   "What the native engine rounds the inputs of products to: bfloat16, where the "
                   "processor multiplies it, or float32, which is exact and takes twice the time")
-      ->type_name("TYPE")
-      ->check(CLI::IsMember({kBfloat16, kFloat32}).description(""))
-      ->capture_default_str();
+      .type_name("TYPE")
+      .check(one_of({kBfloat16, kFloat32}))
+      .capture_default_str();
 }
 
-void add_memory_option(CLI::App& command, ModelOptions& options) {
+void add_memory_option(CommandOptions& command, ModelOptions& options) {
   command
       .add_option("--memory", options.memory,
                   "Memory of a training step beside the weights and the adapter: 256MB, 1GiB; with "
                   "less, more is computed twice")
-      ->type_name("SIZE")
-      ->capture_default_str();
+      .type_name("SIZE")
+      .capture_default_str();
 }
 
 Result<EngineOptions> engine_options(const ModelOptions& options) {

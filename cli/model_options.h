@@ -7,12 +7,9 @@
 #include <string>
 #include <vector>
 
+#include "cli/command_options.h"
 #include "model/adapter_files.h"
 #include "model/engine.h"
-
-namespace CLI {
-class App;
-}
 
 namespace coppice {
 
@@ -27,14 +24,14 @@ struct ModelOptions {
   std::string device = "cpu";
 };
 
-void add_model_option(CLI::App& command, ModelOptions& options, bool required = true);
-void add_adapter_options(CLI::App& command, ModelOptions& options, const char* help);
-void add_rows_option(CLI::App& command, ModelOptions& options);
-void add_threads_option(CLI::App& command, ModelOptions& options);
+void add_model_option(CommandOptions& command, ModelOptions& options, bool required = true);
+void add_adapter_options(CommandOptions& command, ModelOptions& options, const char* help);
+void add_rows_option(CommandOptions& command, ModelOptions& options);
+void add_threads_option(CommandOptions& command, ModelOptions& options);
 // --device: where the LibTorch engine computes
-void add_device_option(CLI::App& command, ModelOptions& options);
+void add_device_option(CommandOptions& command, ModelOptions& options);
 // --threads and --engine
-void add_compute_options(CLI::App& command, ModelOptions& options);
+void add_compute_options(CommandOptions& command, ModelOptions& options);
 
 unsigned threads_of(const ModelOptions& options);
 
@@ -46,7 +43,7 @@ struct OpenModel {
   std::vector<AdapterUse> uses() const; // valid while this object stays where it is
 };
 // --memory
-void add_memory_option(CLI::App& command, ModelOptions& options);
+void add_memory_option(CommandOptions& command, ModelOptions& options);
 
 Result<EngineOptions> engine_options(const ModelOptions& options);
 Result<std::shared_ptr<const BaseModel>> open_base(const ModelOptions& options);

@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
 // `coppice model quantize`: a base model's matrices in another type, and what that costs.
-#include <CLI/CLI.hpp>
 #include <algorithm>
 #include <cmath>
 
@@ -11,7 +10,6 @@
 #include "cli/progress.h"
 #include "cli/table.h"
 #include "cli/text_documents.h"
-#include "cli/validators.h"
 #include "model/native/importance.h"
 #include "model/quantize_blocks.h"
 #include "model/quantize_model.h"
@@ -193,9 +191,9 @@ Result<ExitCode> quantize(Context& context, const ModelQuantizeOptions& options)
 
 } // namespace
 
-void add_model_quantize_command(CLI::App& parent, Context& context) {
+void add_model_quantize_command(CommandOptions& parent, Context& context) {
   auto options = std::make_shared<ModelQuantizeOptions>();
-  CLI::App& command =
+  CommandOptions command =
       new_command(parent, context,
                   {.name = "quantize",
                    .summary = "A model's matrices in another type, as a new file",
@@ -204,24 +202,24 @@ void add_model_quantize_command(CLI::App& parent, Context& context) {
                               "coppice model quantize base.f16.gguf base.q2_k.gguf --type Q2_K "
                               "--imatrix-from notes"},
                   [options](Context& at) { return quantize(at, *options); });
-  command.add_option("IN", options->in, "The model's GGUF file")->type_name("FILE")->required();
-  command.add_option("OUT", options->out, "The new file")->type_name("FILE")->required();
+  command.add_option("IN", options->in, "The model's GGUF file").type_name("FILE").required();
+  command.add_option("OUT", options->out, "The new file").type_name("FILE").required();
   command
       .add_option("--type", options->type,
                   "How matrices are stored: Q4_K, Q8_0, F16, NF4, ...; norms and biases are F32")
-      ->type_name("TYPE")
-      ->required();
+      .type_name("TYPE")
+      .required();
   command
       .add_option("--imatrix-from", options->imatrix_from,
                   "File or folder of text that says which columns matter: the model reads it, and "
                   "their mean squares weigh the errors (Q2_K to Q6_K, IQ4_NL, IQ4_XS)")
-      ->type_name("DIR");
+      .type_name("DIR");
   command
       .add_option("--imatrix-tokens", options->imatrix_tokens,
                   "Tokens of that text to read, spread over all of it")
-      ->type_name("N")
-      ->check(in_range(1U, 1U << 30U))
-      ->capture_default_str();
+      .type_name("N")
+      .check(in_range(1U, 1U << 30U))
+      .capture_default_str();
   add_threads_option(command, options->model);
 }
 

@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
 // `coppice privacy curve`: epsilon over rounds or over delta, as a table and a picture.
-#include <CLI/CLI.hpp>
 #include <algorithm>
 #include <cmath>
 
@@ -8,7 +7,6 @@
 #include "base/text.h"
 #include "cli/commands.h"
 #include "cli/table.h"
-#include "cli/validators.h"
 #include "privacy/gaussian_curve.h"
 #include "privacy/pld.h"
 #include "sim/chart.h"
@@ -163,9 +161,9 @@ Result<ExitCode> curve(Context& context, const CurveOptions& options) {
 
 } // namespace
 
-void add_privacy_curve_command(CLI::App& parent, Context& context) {
+void add_privacy_curve_command(CommandOptions& parent, Context& context) {
   auto options = std::make_shared<CurveOptions>();
-  CLI::App& command = new_command(
+  CommandOptions command = new_command(
       parent, context,
       {.name = "curve",
        .summary = "Epsilon over rounds or delta, of noise against whoever sees the releases",
@@ -177,33 +175,33 @@ void add_privacy_curve_command(CLI::App& parent, Context& context) {
   command
       .add_option("--noise-multiplier", options->multipliers,
                   "Noise over sensitivity; several give several lines")
-      ->check(in_range(0.01, 1e6))
-      ->allow_extra_args(false)
-      ->type_name("Z")
-      ->required();
+      .check(in_range(0.01, 1e6))
+      .allow_extra_args(false)
+      .type_name("Z")
+      .required();
   command
       .add_option("--sampling-rate", options->sampling_rate,
                   "With which each device is drawn into a round; 1: no amplification")
-      ->check(in_range(1e-9, 1.0))
-      ->type_name("Q")
-      ->required();
+      .check(in_range(1e-9, 1.0))
+      .type_name("Q")
+      .required();
   command.add_option("--rounds", options->rounds, "Up to how many rounds")
-      ->check(in_range(std::uint64_t{1}, std::uint64_t{10'000'000}))
-      ->type_name("T")
-      ->required();
+      .check(in_range(std::uint64_t{1}, std::uint64_t{10'000'000}))
+      .type_name("T")
+      .required();
   command
       .add_option("--delta", options->deltas,
                   "Several give several lines; with --over delta, where the axis begins")
-      ->check(in_range(1e-30, 0.01))
-      ->allow_extra_args(false)
-      ->default_str("1e-6");
+      .check(in_range(1e-30, 0.01))
+      .allow_extra_args(false)
+      .default_str("1e-6");
   command.add_option("--over", options->over, "The horizontal axis: rounds or delta")
-      ->check(CLI::IsMember({"rounds", "delta"}).description(""))
-      ->capture_default_str();
+      .check(one_of({"rounds", "delta"}))
+      .capture_default_str();
   command.add_option("--points", options->points, "Rows of the table, over rounds")
-      ->check(in_range(2U, 1000U))
-      ->capture_default_str();
-  command.add_option("--out", options->out, "Also draw it: an SVG picture")->type_name("FILE");
+      .check(in_range(2U, 1000U))
+      .capture_default_str();
+  command.add_option("--out", options->out, "Also draw it: an SVG picture").type_name("FILE");
 }
 
 } // namespace coppice

@@ -1,13 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 // `coppice privacy plan`: what an (epsilon, delta) takes of a fleet, before it is made.
-#include <CLI/CLI.hpp>
 #include <optional>
 
 #include "base/text.h"
 #include "cli/commands.h"
 #include "cli/privacy_report.h"
 #include "cli/table.h"
-#include "cli/validators.h"
 #include "cli/work_folder.h"
 #include "model/base_model.h"
 
@@ -177,55 +175,55 @@ Result<ExitCode> plan(Context& context, PlanOptions options) {
   return ExitCode::kOk;
 }
 
-void add_adapter_choice(CLI::App& command, PlanOptions& options) {
+void add_adapter_choice(CommandOptions& command, PlanOptions& options) {
   command
       .add_option("-m,--model", options.model,
                   "Base model whose adapter is trained (default: the one in assets/)")
-      ->type_name("FILE");
+      .type_name("FILE");
   command.add_option("--rank", options.rank, "Rank of the adapter (default: 8)")
-      ->check(in_range(1U, 512U))
-      ->type_name("R");
+      .check(in_range(1U, 512U))
+      .type_name("R");
   command
       .add_option("--targets", options.targets,
                   "Modules by PEFT's names, with commas between (default: all-linear)")
-      ->type_name("NAMES");
+      .type_name("NAMES");
   command
       .add_option("--parameters", options.parameters,
                   "Parameters of a device's delta, in place of a model")
-      ->type_name("D");
+      .type_name("D");
 }
 
-void add_assumptions(CLI::App& command, PlanOptions& options) {
+void add_assumptions(CommandOptions& command, PlanOptions& options) {
   command.add_option("--clip", options.question.clip, "L2 bound of a device's delta")
-      ->check(in_range(1e-6, 1e9))
-      ->capture_default_str();
+      .check(in_range(1e-6, 1e9))
+      .capture_default_str();
   command
       .add_option("--corrupt", options.question.graph.corrupt,
                   "Share of a round's devices that may work with the aggregator")
-      ->check(in_range(0.0, 0.9))
-      ->capture_default_str();
+      .check(in_range(0.0, 0.9))
+      .capture_default_str();
   command
       .add_option("--dropout", options.question.graph.dropout,
                   "Share of a round's devices that may leave it")
-      ->check(in_range(0.0, 0.9))
-      ->capture_default_str();
+      .check(in_range(0.0, 0.9))
+      .capture_default_str();
   command
       .add_option("--server", options.server,
                   "What the aggregator may do: follow the protocol, or also lie about survivors")
-      ->check(CLI::IsMember({"semi-malicious", "semi-honest"}).description(""))
-      ->capture_default_str();
+      .check(one_of({"semi-malicious", "semi-honest"}))
+      .capture_default_str();
   command
       .add_option("--adversary", options.adversary,
                   "Whom the promise is against: whoever sees a release, or the aggregator too")
-      ->check(CLI::IsMember({"release", "aggregator"}).description(""))
-      ->capture_default_str();
+      .check(one_of({"release", "aggregator"}))
+      .capture_default_str();
 }
 
 } // namespace
 
-void add_privacy_plan_command(CLI::App& parent, Context& context) {
+void add_privacy_plan_command(CommandOptions& parent, Context& context) {
   auto options = std::make_shared<PlanOptions>();
-  CLI::App& command = new_command(
+  CommandOptions command = new_command(
       parent, context,
       {.name = "plan",
        .summary =
@@ -237,23 +235,23 @@ void add_privacy_plan_command(CLI::App& parent, Context& context) {
       [options](Context& at) { return plan(at, *options); });
   PrivacyQuestion& question = options->question;
   command.add_option("--population", question.population, "Devices that the promise is for")
-      ->check(in_range(std::uint64_t{kMinMembers}, std::uint64_t{10'000'000'000}))
-      ->type_name("N")
-      ->required();
+      .check(in_range(std::uint64_t{kMinMembers}, std::uint64_t{10'000'000'000}))
+      .type_name("N")
+      .required();
   command.add_option("--cohort", question.cohort, "Devices of one round, as expected")
-      ->check(in_range(kMinMembers, static_cast<std::uint32_t>(limits::kRosterMembers)))
-      ->type_name("N")
-      ->required();
+      .check(in_range(kMinMembers, static_cast<std::uint32_t>(limits::kRosterMembers)))
+      .type_name("N")
+      .required();
   command.add_option("--rounds", question.rounds, "Rounds that the budget is for")
-      ->check(in_range(std::uint64_t{1}, std::uint64_t{10'000'000}))
-      ->type_name("T")
-      ->required();
+      .check(in_range(std::uint64_t{1}, std::uint64_t{10'000'000}))
+      .type_name("T")
+      .required();
   command.add_option("--epsilon", question.epsilon, "The budget")
-      ->check(in_range(1e-3, 1e3))
-      ->required();
+      .check(in_range(1e-3, 1e3))
+      .required();
   command.add_option("--delta", question.delta, "Below 1 / population")
-      ->check(in_range(1e-30, 0.1))
-      ->required();
+      .check(in_range(1e-30, 0.1))
+      .required();
   add_adapter_choice(command, *options);
   add_assumptions(command, *options);
 }

@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
 // `coppice privacy spent`: what a fleet has spent of its privacy budget.
-#include <CLI/CLI.hpp>
 #include <cmath>
 #include <map>
 
@@ -204,15 +203,15 @@ Result<ExitCode> show(Context& context, const std::string& directory) {
 
 } // namespace
 
-void add_privacy_spent_command(CLI::App& parent, Context& context) {
+void add_privacy_spent_command(CommandOptions& parent, Context& context) {
   auto directory = std::make_shared<std::string>();
-  CLI::App& command =
+  CommandOptions command =
       new_command(parent, context,
                   {.name = "spent",
                    .summary = "What a fleet has spent of its privacy budget, and on what",
                    .example = "coppice privacy spent fleet"},
                   [directory](Context& at) { return show(at, *directory); });
-  command.add_option("DIR", *directory, "The fleet's folder")->required();
+  command.add_option("DIR", *directory, "The fleet's folder").required();
 }
 
 } // namespace coppice

@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
 // `coppice sim compare`: scenarios with the same seeds, and intervals of their differences.
-#include <CLI/CLI.hpp>
 #include <algorithm>
 #include <cmath>
 
@@ -10,7 +9,6 @@
 #include "cli/setting_grid.h"
 #include "cli/sim_study.h"
 #include "cli/sim_tuning.h"
-#include "cli/validators.h"
 #include "sim/comparison_page.h"
 #include "sim/comparison_tables.h"
 
@@ -202,9 +200,9 @@ Result<ExitCode> compare_scenarios(Context& context, const CompareOptions& optio
 
 } // namespace
 
-void add_sim_compare_command(CLI::App& parent, Context& context) {
+void add_sim_compare_command(CommandOptions& parent, Context& context) {
   auto options = std::make_shared<CompareOptions>();
-  CLI::App& command = new_command(
+  CommandOptions command = new_command(
       parent, context,
       {.name = "compare",
        .summary = "Play scenarios with the same seeds: their differences, with intervals",
@@ -213,24 +211,24 @@ void add_sim_compare_command(CLI::App& parent, Context& context) {
                   "--vary round.weighted_by=examples,uniform --seeds 3"},
       [options](Context& at) { return compare_scenarios(at, *options); });
   command.add_option("SCENARIO", options->scenarios, "TOML files; differences are to the first")
-      ->required()
-      ->type_name("");
+      .required()
+      .type_name("");
   command
       .add_option("--vary", options->vary,
                   "Instead of several files: one, with each of these values of a setting")
-      ->allow_extra_args(false)
-      ->type_name("KEY=V1,V2");
+      .allow_extra_args(false)
+      .type_name("KEY=V1,V2");
   command.add_option("--seeds", options->seeds, "Each scenario is played with seeds 1 to N")
-      ->check(in_range(1, 1000))
-      ->capture_default_str();
+      .check(in_range(1, 1000))
+      .capture_default_str();
   command
       .add_option("--out", options->out,
                   "Folder of runs and tables (default: runs/compare-NAME); what ended in it is not "
                   "played again")
-      ->type_name("DIR");
+      .type_name("DIR");
   command.add_option("--set", options->set, "Any setting, in all scenarios: section.key=value")
-      ->allow_extra_args(false)
-      ->type_name("KEY=VALUE");
+      .allow_extra_args(false)
+      .type_name("KEY=VALUE");
 }
 
 } // namespace coppice

@@ -3,14 +3,11 @@
 // simulations is read.
 #pragma once
 
+#include "cli/command_options.h"
 #include "sim/scenario.h"
-
-namespace CLI {
-class App;
-}
 
 namespace coppice {
 
-void add_column_options(CLI::App& command, DataSettings& settings);
+void add_column_options(CommandOptions& command, DataSettings& settings);
 
 } // namespace coppice

@@ -1,7 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
 // `coppice sim import`: a foreign data set as a pinned, hashed split.
-#include <CLI/CLI.hpp>
-
 #include "base/text.h"
 #include "cli/commands.h"
 #include "cli/sim_data_options.h"
@@ -38,9 +36,9 @@ Result<ExitCode> sim_import(Context& context, const SimImportOptions& options) {
 
 } // namespace
 
-void add_sim_import_command(CLI::App& parent, Context& context) {
+void add_sim_import_command(CommandOptions& parent, Context& context) {
   auto options = std::make_shared<SimImportOptions>();
-  CLI::App& command = new_command(
+  CommandOptions command = new_command(
       parent, context,
       {.name = "import",
        .summary = "A data set (LEAF JSON, JSONL, TSV) as a folder of hashed rows for scenarios",
@@ -48,11 +46,11 @@ void add_sim_import_command(CLI::App& parent, Context& context) {
                   "coppice sim import speeches.tsv roles --user-column play,speaker"},
       [options](Context& at) { return sim_import(at, *options); });
   command.add_option("SOURCE", options->source, "A .json (LEAF), .jsonl or .tsv file")
-      ->type_name("FILE")
-      ->required();
+      .type_name("FILE")
+      .required();
   command.add_option("OUT", options->out, "Folder for data.jsonl and split.json")
-      ->type_name("FOLDER")
-      ->required();
+      .type_name("FOLDER")
+      .required();
   add_column_options(command, options->columns);
 }
 

@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
 // `coppice sim partition`: who would get what, and how unequal that is.
-#include <CLI/CLI.hpp>
 #include <algorithm>
 
 #include "base/text.h"
@@ -8,7 +7,6 @@
 #include "cli/sim_data_options.h"
 #include "cli/sim_scenario.h"
 #include "cli/table.h"
-#include "cli/validators.h"
 #include "sim/data_skew.h"
 
 namespace coppice {
@@ -157,37 +155,37 @@ Result<ExitCode> sim_partition(Context& context, SimPartitionOptions options) {
   return ExitCode::kOk;
 }
 
-void add_partition_options(CLI::App& command, SimPartitionOptions& options) {
+void add_partition_options(CommandOptions& command, SimPartitionOptions& options) {
   DataSettings& data = options.data;
   command
       .add_option("--partition", options.partition,
                   "by-user, iid, dirichlet, pathological, shards, quantity or drift")
-      ->type_name("NAME")
-      ->capture_default_str();
+      .type_name("NAME")
+      .capture_default_str();
   command.add_option("--devices", options.devices, "Clients; 0: as many as the source has users");
-  command.add_option("--seed", options.seed, "Of all draws")->capture_default_str();
+  command.add_option("--seed", options.seed, "Of all draws").capture_default_str();
   command.add_option("--alpha", data.alpha, "Of dirichlet: small is unequal")
-      ->check(in_range(1e-6, 1e6))
-      ->capture_default_str();
+      .check(in_range(1e-6, 1e6))
+      .capture_default_str();
   command.add_option("--labels-per-client", data.labels_per_client, "Of pathological")
-      ->capture_default_str();
+      .capture_default_str();
   command.add_option("--shards-per-client", data.shards_per_client, "Of shards")
-      ->capture_default_str();
+      .capture_default_str();
   command.add_option("--sigma", data.sigma, "Of quantity: sizes are log-normal")
-      ->check(in_range(0.0, 10.0))
-      ->capture_default_str();
+      .check(in_range(0.0, 10.0))
+      .capture_default_str();
   command.add_option("--bytes-each", data.bytes_each, "Text of one of the people")
-      ->capture_default_str();
+      .capture_default_str();
   command.add_option("--held-out", data.held_out, "Share of the clients that never train")
-      ->check(in_range(0.0, 0.999))
-      ->capture_default_str();
+      .check(in_range(0.0, 0.999))
+      .capture_default_str();
 }
 
 } // namespace
 
-void add_sim_partition_command(CLI::App& parent, Context& context) {
+void add_sim_partition_command(CommandOptions& parent, Context& context) {
   auto options = std::make_shared<SimPartitionOptions>();
-  CLI::App& command = new_command(
+  CommandOptions command = new_command(
       parent, context,
       {.name = "partition",
        .summary = "Which text each virtual client would have, and how unequal their shares are",
@@ -199,18 +197,18 @@ void add_sim_partition_command(CLI::App& parent, Context& context) {
   command
       .add_option("--scenario", options->scenario,
                   "Take source, partition, clients and seed from it, and no other option here")
-      ->type_name("FILE");
+      .type_name("FILE");
   command.add_option("--source", options->source, "people (invented), folder, tsv or jsonl")
-      ->type_name("NAME")
-      ->capture_default_str();
+      .type_name("NAME")
+      .capture_default_str();
   command.add_option("--path", options->data.path, "Of the source's file or folder")
-      ->type_name("PATH");
+      .type_name("PATH");
   add_column_options(command, options->data);
   add_partition_options(command, *options);
   command
       .add_option("--clients", options->clients,
                   "How many to look at, evenly spaced over all; 0: every one")
-      ->capture_default_str();
+      .capture_default_str();
   command.add_flag("--show", options->show, "A row a client, too");
 }
 

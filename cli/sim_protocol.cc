@@ -1,13 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 // `coppice sim-protocol`: simulated fleets under faults and liars, one after another.
-#include <CLI/CLI.hpp>
 #include <chrono>
 
 #include "base/text.h"
 #include "cli/commands.h"
 #include "cli/interrupt.h"
 #include "cli/table.h"
-#include "cli/validators.h"
 #include "crypto/secret_random.h"
 #include "sim/protocol_history.h"
 
@@ -100,9 +98,9 @@ Result<ExitCode> sim_protocol(Context& context, const SimOptions& options) {
 
 } // namespace
 
-void add_sim_protocol_command(CLI::App& parent, Context& context) {
+void add_sim_protocol_command(CommandOptions& parent, Context& context) {
   auto options = std::make_shared<SimOptions>();
-  CLI::App& command = new_command(
+  CommandOptions command = new_command(
       parent, context,
       {.name = "sim-protocol",
        .summary = "Simulate fleets whose messages get lost, whose parts crash and whose peers lie, "
@@ -111,8 +109,8 @@ void add_sim_protocol_command(CLI::App& parent, Context& context) {
                   "coppice sim-protocol --seed 4711 --histories 1"},
       [options](Context& at) { return sim_protocol(at, *options); });
   command.add_option("--seconds", options->seconds, "How long to go on")
-      ->check(in_range(0.0, 1e9))
-      ->capture_default_str();
+      .check(in_range(0.0, 1e9))
+      .capture_default_str();
   command.add_option("--seed", options->seed,
                      "Of the first history; the others follow (default: a new one each time)");
   command.add_option("--histories", options->histories, "Stop after so many");

@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
 // `coppice sim report`: a run's folder, or several, as a page, tables and TensorBoard's files.
-#include <CLI/CLI.hpp>
 #include <cmath>
 
 #include "base/text.h"
@@ -101,9 +100,9 @@ Result<ExitCode> report(Context& context, const ReportOptions& options) {
 
 } // namespace
 
-void add_sim_report_command(CLI::App& parent, Context& context) {
+void add_sim_report_command(CommandOptions& parent, Context& context) {
   auto options = std::make_shared<ReportOptions>();
-  CLI::App& command = new_command(
+  CommandOptions command = new_command(
       parent, context,
       {.name = "report",
        .summary = "Write what a simulation came to, or several side by side, as one page",
@@ -111,12 +110,12 @@ void add_sim_report_command(CLI::App& parent, Context& context) {
                   "coppice sim report noise-0.5 noise-1.0 --out noise.html --csv --tensorboard"},
       [options](Context& at) { return report(at, *options); });
   command.add_option("DIR", options->folders, "Folders of runs, complete or not")
-      ->type_name("")
-      ->required();
+      .type_name("")
+      .required();
   command
       .add_option("--out", options->files.out,
                   "The page (default: report.html in the first folder)")
-      ->type_name("FILE");
+      .type_name("FILE");
   command.add_flag("--csv", options->files.csv,
                    "Also rounds.csv, evaluations.csv and clients.csv in each folder");
   command.add_flag("--tensorboard", options->files.tensorboard,

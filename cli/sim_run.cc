@@ -1,7 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
 // `coppice sim init`, `run` and `resume`.
-#include <CLI/CLI.hpp>
-
 #include "base/text.h"
 #include "cli/commands.h"
 #include "cli/sim_play.h"
@@ -143,50 +141,50 @@ Result<ExitCode> resume(Context& context, const std::string& directory) {
 
 } // namespace
 
-void add_sim_init_command(CLI::App& parent, Context& context) {
+void add_sim_init_command(CommandOptions& parent, Context& context) {
   auto options = std::make_shared<InitOptions>();
-  CLI::App& command =
+  CommandOptions command =
       new_command(parent, context,
                   {.name = "init",
                    .summary = "Write a scenario: every setting with its meaning and default",
                    .example = "coppice sim init study.toml --set population.devices=1000"},
                   [options](Context& at) { return init(at, *options); });
-  command.add_option("FILE", options->file, "TOML file to write")->required();
+  command.add_option("FILE", options->file, "TOML file to write").required();
   command.add_option("--set", options->set, "Any setting: section.key=value")
-      ->type_name("KEY=VALUE");
+      .type_name("KEY=VALUE");
 }
 
-void add_sim_run_command(CLI::App& parent, Context& context) {
+void add_sim_run_command(CommandOptions& parent, Context& context) {
   auto options = std::make_shared<RunOptions>();
-  CLI::App& command = new_command(
+  CommandOptions command = new_command(
       parent, context,
       {.name = "run",
        .summary = "Play a scenario: virtual clients on the devices' own code, in virtual time",
        .example = "coppice sim run examples/sim/quickstart.toml\n"
                   "coppice sim run study.toml --out runs/study --set rounds=100"},
       [options](Context& at) { return run(at, *options); });
-  command.add_option("SCENARIO", options->scenario, "TOML file")->required()->type_name("FILE");
+  command.add_option("SCENARIO", options->scenario, "TOML file").required().type_name("FILE");
   command.add_option("--out", options->out, "Folder of the run (default: runs/NAME-1, -2, ...)")
-      ->type_name("DIR");
+      .type_name("DIR");
   command
       .add_option(
           "--identities", options->identities,
           "Ids of a real fleet's devices, one a line, in the order of the data's clients: its "
           "rounds are played again, to the same bits")
-      ->type_name("FILE");
+      .type_name("FILE");
   command.add_option("--set", options->set, "Any setting: section.key=value")
-      ->type_name("KEY=VALUE");
+      .type_name("KEY=VALUE");
 }
 
-void add_sim_resume_command(CLI::App& parent, Context& context) {
+void add_sim_resume_command(CommandOptions& parent, Context& context) {
   auto directory = std::make_shared<std::string>();
-  CLI::App& command =
+  CommandOptions command =
       new_command(parent, context,
                   {.name = "resume",
                    .summary = "Go on with a run that was stopped or killed, to the same bits",
                    .example = "coppice sim resume runs/study"},
                   [directory](Context& at) { return resume(at, *directory); });
-  command.add_option("DIR", *directory, "Folder of the run")->required();
+  command.add_option("DIR", *directory, "Folder of the run").required();
 }
 
 } // namespace coppice

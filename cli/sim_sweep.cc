@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // `coppice sim sweep`: every combination of some settings, judged on gate text; the best one as a
 // scenario that `sim compare` takes.
-#include <CLI/CLI.hpp>
 #include <algorithm>
 #include <cmath>
 #include <cstdlib>
@@ -12,7 +11,6 @@
 #include "cli/setting_grid.h"
 #include "cli/sim_study.h"
 #include "cli/sim_tuning.h"
-#include "cli/validators.h"
 #include "sim/comparison_tables.h"
 #include "sim/csv_table.h"
 #include "sim/run_figures.h"
@@ -318,9 +316,9 @@ Result<ExitCode> sweep(Context& context, const SweepOptions& options) {
 
 } // namespace
 
-void add_sim_sweep_command(CLI::App& parent, Context& context) {
+void add_sim_sweep_command(CommandOptions& parent, Context& context) {
   auto options = std::make_shared<SweepOptions>();
-  CLI::App& command = new_command(
+  CommandOptions command = new_command(
       parent, context,
       {.name = "sweep",
        .summary = "Choose a scenario's settings on gate text, with seeds of its own",
@@ -329,32 +327,32 @@ void add_sim_sweep_command(CLI::App& parent, Context& context) {
                   "coppice sim sweep study.toml --vary round.weighted_by=examples,uniform \\\n"
                   "  --grid training.learning_rate=0.001,0.004 --grid training.max_steps=8,16"},
       [options](Context& at) { return sweep(at, *options); });
-  command.add_option("SCENARIO", options->scenario, "TOML file")->required()->type_name("");
+  command.add_option("SCENARIO", options->scenario, "TOML file").required().type_name("");
   command
       .add_option("--grid", options->grid,
                   "Values of a setting to choose from; several flags: every combination")
-      ->required()
-      ->allow_extra_args(false)
-      ->type_name("KEY=V1,V2");
+      .required()
+      .allow_extra_args(false)
+      .type_name("KEY=V1,V2");
   command
       .add_option("--vary", options->vary,
                   "Tune each of these by itself, so that they can be compared afterwards")
-      ->allow_extra_args(false)
-      ->type_name("KEY=V1,V2");
+      .allow_extra_args(false)
+      .type_name("KEY=V1,V2");
   command
       .add_option("--seeds", options->seeds,
                   "Each combination is played with seeds 1001 to 1000 + N, which nothing is "
                   "compared with")
-      ->check(in_range(1, 1000))
-      ->capture_default_str();
+      .check(in_range(1, 1000))
+      .capture_default_str();
   command
       .add_option("--out", options->out,
                   "Folder of runs, tables and winners (default: runs/sweep-NAME); what ended in it "
                   "is not played again")
-      ->type_name("DIR");
+      .type_name("DIR");
   command.add_option("--set", options->set, "Any setting, in all runs: section.key=value")
-      ->allow_extra_args(false)
-      ->type_name("KEY=VALUE");
+      .allow_extra_args(false)
+      .type_name("KEY=VALUE");
 }
 
 } // namespace coppice

@@ -1,13 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 // `coppice sim trace`: a file of weeks in which phones can be asked, drawn by a model.
-#include <CLI/CLI.hpp>
 #include <array>
 #include <numeric>
 
 #include "base/text.h"
 #include "cli/commands.h"
 #include "cli/table.h"
-#include "cli/validators.h"
 #include "sim/availability.h"
 
 namespace coppice {
@@ -74,25 +72,25 @@ Result<ExitCode> trace(Context& context, const TraceOptions& options) {
 
 } // namespace
 
-void add_sim_trace_command(CLI::App& parent, Context& context) {
+void add_sim_trace_command(CommandOptions& parent, Context& context) {
   auto options = std::make_shared<TraceOptions>();
-  CLI::App& command = new_command(
+  CommandOptions command = new_command(
       parent, context,
       {.name = "trace",
        .summary = "Write a file of when devices can be asked, and show their share by hour",
        .example = "coppice sim trace --out phones.trace --devices 10000"},
       [options](Context& at) { return trace(at, *options); });
-  command.add_option("--out", options->out, "The file")->required()->type_name("FILE");
+  command.add_option("--out", options->out, "The file").required().type_name("FILE");
   command
       .add_option("--kind", options->kind,
                   "The model: hours (phones: charging overnight, short plug-ins by day)")
-      ->check(CLI::IsMember({"hours"}).description(""))
-      ->capture_default_str();
+      .check(one_of({"hours"}))
+      .capture_default_str();
   command.add_option("--devices", options->devices, "How many traces, a week each")
-      ->check(in_range(1U, 1'000'000U))
-      ->capture_default_str();
+      .check(in_range(1U, 1'000'000U))
+      .capture_default_str();
   command.add_option("--seed", options->seed, "The same seed gives the same file")
-      ->capture_default_str();
+      .capture_default_str();
 }
 
 } // namespace coppice

@@ -1,7 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
 // `coppice strategies`: how deltas can become the next shared adapter.
-#include <CLI/CLI.hpp>
-
 #include "aggregator/settings.h"
 #include "base/text.h"
 #include "cli/command.h"
@@ -55,7 +53,7 @@ Result<ExitCode> strategies(Context& context) {
 
 } // namespace
 
-void add_strategies_command(CLI::App& parent, Context& context) {
+void add_strategies_command(CommandOptions& parent, Context& context) {
   new_command(parent, context,
               {.name = "strategies",
                .summary = "How devices' deltas become the next adapter: what there is to choose",

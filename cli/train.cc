@@ -1,7 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
 // `coppice train`: an adapter from local text, with no fleet.
-#include <CLI/CLI.hpp>
-
 #include "base/text.h"
 #include "cli/commands.h"
 #include "cli/interrupt.h"
@@ -208,21 +206,22 @@ Result<ExitCode> train(Context& context, const TrainOptions& options) {
 }
 
 // A flag that stands for a setting: its text goes through the same checks as in a file.
-void add_setting(CLI::App& command, const std::shared_ptr<TrainOptions>& options, const char* flag,
-                 const char* setting, const char* type, const char* help, const char* shown) {
+void add_setting(CommandOptions& command, const std::shared_ptr<TrainOptions>& options,
+                 const char* flag, const char* setting, const char* type, const char* help,
+                 const char* shown) {
   const std::string name = std::string(flag).substr(std::string(flag).rfind("--"));
   command
-      .add_option_function<std::string>(
+      .add_option(
           flag,
           [options, name, setting](const std::string& value) {
             options->overrides.push_back({setting, value, name});
           },
           help)
-      ->type_name(type)
-      ->default_str(shown);
+      .type_name(type)
+      .default_str(shown);
 }
 
-void add_recipe_options(CLI::App& command, const std::shared_ptr<TrainOptions>& options) {
+void add_recipe_options(CommandOptions& command, const std::shared_ptr<TrainOptions>& options) {
   add_setting(command, options, "--rank", "lora.r", "R", "Rank of the adapter", "8");
   add_setting(command, options, "--alpha", "lora.lora_alpha", "A", "Its scale is alpha / rank",
               "16");
@@ -247,9 +246,9 @@ void add_recipe_options(CLI::App& command, const std::shared_ptr<TrainOptions>& 
 
 } // namespace
 
-void add_train_command(CLI::App& parent, Context& context) {
+void add_train_command(CommandOptions& parent, Context& context) {
   auto options = std::make_shared<TrainOptions>();
-  CLI::App& command = new_command(
+  CommandOptions command = new_command(
       parent, context,
       {.name = "train",
        .summary = "Train a LoRA adapter on local text, without a fleet",
@@ -262,16 +261,16 @@ void add_train_command(CLI::App& parent, Context& context) {
       .add_option("--data", options->data,
                   "Folder of .txt, .md and .jsonl files, or one such file; a tenth is kept for the "
                   "report, a tenth for early stopping")
-      ->type_name("PATH")
-      ->required();
+      .type_name("PATH")
+      .required();
   command
       .add_option("--out", options->out,
                   "Where the adapter goes: NAME.gguf, NAME.coppice, or a folder for PEFT")
-      ->type_name("PATH")
-      ->required();
+      .type_name("PATH")
+      .required();
   add_recipe_options(command, options);
   command.add_option("--start", options->start, "Go on training this adapter instead of a new one")
-      ->type_name("PATH");
+      .type_name("PATH");
   add_adapter_options(command, options->model, "Adapter below the new one, which stays as it is");
   add_recipe_file_option(command, options->config);
   add_compute_options(command, options->model);
@@ -280,12 +279,12 @@ void add_train_command(CLI::App& parent, Context& context) {
       .add_option("--checkpoint", options->checkpoint,
                   "Keep the training's state in this file while it runs, also when it is "
                   "interrupted: the same command then goes on from there, to the same bits")
-      ->type_name("FILE");
+      .type_name("FILE");
   command
       .add_option("--checkpoint-every", options->checkpoint_every,
                   "Steps between two writes of it; 0: only when interrupted")
-      ->type_name("N")
-      ->capture_default_str();
+      .type_name("N")
+      .capture_default_str();
   command.add_flag("--plan", options->plan,
                    "Say what a step keeps and computes again within --memory, and end");
 }

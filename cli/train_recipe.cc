@@ -1,17 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "cli/train_recipe.h"
 
-#include <CLI/CLI.hpp>
-
 #include "aggregator/settings.h"
 
 namespace coppice {
 
-void add_recipe_file_option(CLI::App& command, std::string& config) {
+void add_recipe_file_option(CommandOptions& command, std::string& config) {
   command
       .add_option("--config", config,
                   "An aggregator.toml, for what no flag says: [lora] and [training] count")
-      ->type_name("FILE");
+      .type_name("FILE");
 }
 
 Result<TrainRecipe> train_recipe(const std::optional<fs::path>& toml,

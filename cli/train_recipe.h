@@ -8,12 +8,9 @@
 #include <vector>
 
 #include "adapters/adapter_spec.h"
+#include "cli/command_options.h"
 #include "config/settings.h"
 #include "protocol/round_plan.h"
-
-namespace CLI {
-class App;
-}
 
 namespace coppice {
 
@@ -29,7 +26,7 @@ struct TrainRecipe {
 };
 
 // --config, where this program reads such a file.
-void add_recipe_file_option(CLI::App& command, std::string& config);
+void add_recipe_file_option(CommandOptions& command, std::string& config);
 
 Result<TrainRecipe> train_recipe(const std::optional<fs::path>& toml,
                                  const Environment& environment, std::span<const Override> flags);
