@@ -22,7 +22,7 @@ OptionCheck in_range(Number lowest, Number highest) {
 OptionCheck one_of(std::vector<std::string> names) {
   return [names = std::move(names)](const std::string& text) -> std::string {
     if (std::ranges::find(names, text) != names.end()) return {};
-    return cat("takes ", join(names, ", or "), ", not '", text, "'");
+    return cat("takes one of ", join(names, ", "), "; not '", text, "'");
   };
 }
 
@@ -33,7 +33,7 @@ OptionCheck one_of_any_case(std::vector<std::string> names) {
       text = name;
       return {};
     }
-    return cat("takes ", join(names, ", or "), ", not '", text, "'");
+    return cat("takes one of ", join(names, ", "), "; not '", text, "'");
   };
 }
 
@@ -100,8 +100,9 @@ CommandOption CommandOptions::get_option(const std::string& name) const {
 
 #define COPPICE_OPTION(T) \
   template CommandOption CommandOptions::add_option(const std::string&, T&, const std::string&);
-#define COPPICE_NUMBER(T) \
-  COPPICE_OPTION(T)       \
+#define COPPICE_NUMBER(T)          \
+  COPPICE_OPTION(T)                \
+  COPPICE_OPTION(std::optional<T>) \
   template OptionCheck in_range(T, T);
 COPPICE_NUMBER(int)
 COPPICE_NUMBER(std::uint32_t)
@@ -109,6 +110,8 @@ COPPICE_NUMBER(std::uint64_t)
 COPPICE_NUMBER(float)
 COPPICE_NUMBER(double)
 COPPICE_OPTION(std::string)
+COPPICE_OPTION(std::optional<std::string>)
+COPPICE_OPTION(std::vector<double>)
 COPPICE_OPTION(std::vector<std::string>)
 #undef COPPICE_NUMBER
 #undef COPPICE_OPTION
