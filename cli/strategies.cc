@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // `coppice strategies`: how deltas can become the next shared adapter.
+#include "aggregator/references.h"
 #include "aggregator/settings.h"
 #include "base/text.h"
 #include "cli/command.h"
@@ -42,12 +43,26 @@ Result<ExitCode> strategies(Context& context) {
                     {"paper", entry.paper},
                     {"defaults", defaults}});
   }
+  Json references = Json::array();
+  for (const StrategyReference& reference : strategy_references()) {
+    table.add_row({std::string(reference.name), "none", std::string(reference.rule),
+                   std::string(reference.setting), "a reference, simulation only"});
+    references.push_back({{"name", reference.name},
+                          {"need", "none"},
+                          {"rule", reference.rule},
+                          {"setting", reference.setting},
+                          {"simulation_only", true},
+                          {"refused", reference.why_not}});
+  }
   context.console.print(table.render());
   context.console.print(
       "Name one as round.strategy in aggregator.toml or in a scenario; options are keys of "
       "[strategy].\nUnder secure aggregation those that need a Sum can be had, and the others with "
-      "strategy.bucket = 3 or more.");
-  context.console.finish("coppice.strategies.v1", {{"strategies", std::move(rows)}});
+      "strategy.bucket = 3 or more.\nA reference is measured beside a strategy's runs, in "
+      "simulations: coppice sim compare SCENARIO --vary round.strategy=fedavg,local-only; an "
+      "aggregator refuses it.");
+  context.console.finish("coppice.strategies.v1",
+                         {{"strategies", std::move(rows)}, {"references", std::move(references)}});
   return ExitCode::kOk;
 }
 

@@ -46,9 +46,10 @@ std::set<std::uint64_t> common_rounds(std::span<const RunRecord* const> runs,
   return common;
 }
 
-std::vector<const RunRecord*> runs_of(Scenarios scenarios) {
+std::vector<const RunRecord*> played_runs(Scenarios scenarios) {
   std::vector<const RunRecord*> runs;
   for (const ComparedScenario& scenario : scenarios) {
+    if (scenario.reference) continue;
     for (const RunRecord& run : scenario.runs) runs.push_back(&run);
   }
   return runs;
@@ -58,6 +59,7 @@ std::vector<const RunRecord*> runs_of(Scenarios scenarios) {
 double least_bytes(Scenarios scenarios, std::size_t seed) {
   double least = INFINITY;
   for (const ComparedScenario& scenario : scenarios) {
+    if (scenario.reference) continue;
     const EndEvent& end = scenario.runs[seed].end;
     least = std::min(least, end.bytes_up + end.bytes_down);
   }
@@ -82,6 +84,7 @@ struct Measuring {
   ComparedAt at;
   MeasureUnit unit;
   FigureOf of;
+  bool of_references = false; // it means something of what plays no rounds
 };
 
 void add_evaluations(std::vector<Measuring>& all, ComparedAt at, const EvaluationOf& evaluation) {
@@ -90,7 +93,8 @@ void add_evaluations(std::vector<Measuring>& all, ComparedAt at, const Evaluatio
                    [evaluation, set](const RunRecord& run, std::size_t seed) {
                      const auto found = evaluation(run, seed, set);
                      return found ? found->bits_per_byte : NAN;
-                   }});
+                   },
+                   at == ComparedAt::kEqualRounds});
   }
   all.push_back(
       {"round", at, MeasureUnit::kCount, [evaluation](const RunRecord& run, std::size_t seed) {
@@ -110,6 +114,12 @@ Distribution served_by(const RunRecord& run) {
   return distribution_of(std::move(bits));
 }
 
+double mean_shared(const RunRecord& run) {
+  std::vector<double> bits;
+  for (const ClientEvent& client : last_clients(run)) bits.push_back(client.shared);
+  return distribution_of(std::move(bits)).mean;
+}
+
 double harmed_share(const RunRecord& run) {
   const HarmShare harm = harm_of(last_clients(run));
   return harm.clients == 0 ? NAN
@@ -123,6 +133,7 @@ void add_ends(std::vector<Measuring>& all) {
     double (*of)(const RunRecord& run);
   };
   static constexpr End kEnds[] = {
+      {"clients.shared", MeasureUnit::kBits, mean_shared},
       {"clients.served", MeasureUnit::kBits,
        [](const RunRecord& run) { return served_by(run).mean; }},
       {"clients.worst_decile", MeasureUnit::kBits,
@@ -141,7 +152,8 @@ void add_ends(std::vector<Measuring>& all) {
   };
   for (const End& end : kEnds) {
     all.push_back({end.name, ComparedAt::kEnd, end.unit,
-                   [of = end.of](const RunRecord& run, std::size_t) { return of(run); }});
+                   [of = end.of](const RunRecord& run, std::size_t) { return of(run); },
+                   std::string_view(end.name).starts_with("clients.")});
   }
 }
 
@@ -151,13 +163,17 @@ ComparedMeasure measured(Scenarios scenarios, const Measuring& measuring) {
   for (const ComparedScenario& scenario : scenarios) {
     ComparedFigure figure;
     for (std::size_t seed = 0; seed < scenario.runs.size(); ++seed) {
-      figure.by_seed.push_back(measuring.of(scenario.runs[seed], seed));
+      const bool means = measuring.of_references || !scenario.reference;
+      figure.by_seed.push_back(means ? measuring.of(scenario.runs[seed], seed) : NAN);
     }
     figure.value = mean_interval(figure.by_seed);
     measure.figures.push_back(std::move(figure));
   }
   // A seed that diverged has no value, and must not make the mean of the others the best.
-  for (std::size_t i = 1; i < measure.figures.size(); ++i) {
+  const auto first = std::ranges::find(scenarios, false, &ComparedScenario::reference);
+  measure.best = static_cast<std::size_t>(first - scenarios.begin());
+  for (std::size_t i = measure.best + 1; i < measure.figures.size(); ++i) {
+    if (scenarios[i].reference) continue;
     const MeanInterval& best = measure.figures[measure.best].value;
     const MeanInterval& value = measure.figures[i].value;
     if (value.count > best.count || (value.count == best.count && value.mean < best.mean)) {
@@ -178,8 +194,13 @@ bool has_values(const ComparedMeasure& measure) {
 
 // Not those that differ by run, or that results don't depend on.
 std::vector<DifferingSetting> differing_settings(Scenarios scenarios) {
-  constexpr std::array<std::string_view, 5> kLeftOut{"name", "seed", "training.seed", "workers",
-                                                     "pack"};
+  constexpr std::array<std::string_view, 7> kLeftOut{"name",
+                                                     "seed",
+                                                     "training.seed",
+                                                     "workers",
+                                                     "pack",
+                                                     "report.local_only",
+                                                     "report.centralized"};
   std::vector<DifferingSetting> differing;
   for (const RecordedSetting& setting : scenarios.front().runs.front().manifest.scenario) {
     if (std::ranges::find(kLeftOut, setting.name) != kLeftOut.end()) continue;
@@ -197,7 +218,7 @@ std::vector<DifferingSetting> differing_settings(Scenarios scenarios) {
 std::vector<CurvePoint> curve_of(const ComparedScenario& scenario, const ComparedScenario& first,
                                  std::string_view set) {
   std::vector<CurvePoint> curve;
-  for (const std::uint64_t round : common_rounds(runs_of({&scenario, 1}), set)) {
+  for (const std::uint64_t round : common_rounds(played_runs({&scenario, 1}), set)) {
     std::vector<double> bits;
     std::vector<double> bits_of_first;
     std::vector<double> bytes;
@@ -241,6 +262,10 @@ std::string difference_in_kind(const RunRecord& a, const RunRecord& b) {
 
 } // namespace
 
+std::string strategy_of(const ComparedScenario& scenario) {
+  return unquoted(scenario.runs.front().manifest.setting("round.strategy"));
+}
+
 std::string tuning_text(const TuningBudget& tuning) {
   return cat(tuning.values, " values x ", tuning.seeds, " seeds x ", tuning.rounds, " rounds");
 }
@@ -277,15 +302,17 @@ Result<void> check_comparable(std::span<const ComparedScenario> scenarios) {
 
 Comparison compare(std::span<const ComparedScenario> scenarios) {
   COPPICE_CHECK(!scenarios.empty() && !scenarios.front().runs.empty());
+  COPPICE_CHECK(!std::ranges::all_of(scenarios, &ComparedScenario::reference));
   Comparison made;
   for (const ComparedScenario& scenario : scenarios) {
     COPPICE_CHECK(scenario.runs.size() == scenarios.front().runs.size());
     made.names.push_back(scenario.name);
     made.tuned.push_back(scenario.tuned);
-    made.strategies.push_back(unquoted(scenario.runs.front().manifest.setting("round.strategy")));
+    made.strategies.push_back(strategy_of(scenario));
+    made.references.push_back(scenario.reference);
   }
   for (const RunRecord& run : scenarios.front().runs) made.seeds.push_back(run.manifest.seed);
-  const auto common = common_rounds(runs_of(scenarios), "global");
+  const auto common = common_rounds(played_runs(scenarios), "global");
   if (!common.empty()) made.equal_round = *common.rbegin();
   for (std::size_t seed = 0; seed < made.seeds.size(); ++seed) {
     made.equal_bytes.push_back(least_bytes(scenarios, seed));

@@ -6,7 +6,8 @@
 // the last evaluation of a run within what the scenario that moved least moved in all with that
 // seed, up and down together; runs are evaluated every few rounds, so a figure may stand for up to
 // that much less than the budget. Clients are evaluated one by one at a run's end alone. Every
-// measure is better when lower. Pure; thread-safe.
+// measure is better when lower. References (sim/reference.h) have the figures of a run's end alone:
+// they decide neither equal rounds nor equal bytes, and none is the best. Pure; thread-safe.
 #pragma once
 
 #include <optional>
@@ -34,7 +35,10 @@ struct ComparedScenario {
   std::string name;
   std::vector<RunRecord> runs; // one a seed
   std::optional<TuningBudget> tuned = {};
+  bool reference = false; // the runs are of reference_scenario()
 };
+// round.strategy of its runs; a reference's own name.
+std::string strategy_of(const ComparedScenario& scenario);
 
 enum class ComparedAt { kEqualRounds, kEqualBytes, kEnd };
 std::string_view compared_at_name(ComparedAt at); // "equal rounds", "equal bytes", "end"
@@ -54,7 +58,8 @@ struct ComparedMeasure {
   ComparedAt at;
   MeasureUnit unit;
   std::vector<ComparedFigure> figures; // one a scenario
-  std::size_t best = 0; // the scenario with the lowest mean, of those with most seeds' values
+  // The scenario with the lowest mean, of those with most seeds' values; no reference.
+  std::size_t best = 0;
 };
 
 struct DifferingSetting {
@@ -71,13 +76,14 @@ struct CurvePoint {
 };
 struct ComparedCurve {
   std::string set;                                // "global", "unseen", "public"
-  std::vector<std::vector<CurvePoint>> scenarios; // at rounds that all seeds have
+  std::vector<std::vector<CurvePoint>> scenarios; // at rounds that all seeds have; no reference's
 };
 
 struct Comparison {
   std::vector<std::string> names;
   std::vector<std::uint64_t> seeds;
-  std::vector<std::string> strategies; // round.strategy, one a scenario
+  std::vector<std::string> strategies; // strategy_of(), one a scenario
+  std::vector<bool> references;        // likewise
   std::vector<std::optional<TuningBudget>> tuned;
   std::uint64_t equal_round = 0;
   std::vector<double> equal_bytes;       // one a seed

@@ -50,6 +50,21 @@ double base_bits(Scenarios scenarios, std::string_view set) {
   return mean_interval(bits).mean;
 }
 
+// Level lines: what they come to in the end.
+void add_references(const Comparison& comparison, const ComparedCurve& curve, double most,
+                    LineChart& chart) {
+  const ComparedMeasure* const ends =
+      comparison.find(cat("bits_per_byte.", curve.set), ComparedAt::kEqualRounds);
+  for (std::size_t i = 0; ends != nullptr && i < ends->figures.size(); ++i) {
+    const MeanInterval& value = ends->figures[i].value;
+    if (!comparison.references[i] || value.count == 0) continue;
+    ChartLine line = line_of(comparison, i);
+    line.points = {{0, value.mean}, {most, value.mean}};
+    line.dashed = true;
+    chart.lines.push_back(std::move(line));
+  }
+}
+
 LineChart bits_chart(Scenarios scenarios, const Comparison& comparison, const ComparedCurve& curve,
                      const CurveAxis& axis) {
   LineChart chart{.title = title_of(curve.set),
@@ -60,6 +75,7 @@ LineChart bits_chart(Scenarios scenarios, const Comparison& comparison, const Co
                   .lines = {}};
   double most = 0;
   for (std::size_t i = 0; i < curve.scenarios.size(); ++i) {
+    if (comparison.references[i]) continue;
     ChartLine line = line_of(comparison, i);
     for (const CurvePoint& at : curve.scenarios[i]) {
       most = std::max(most, axis.of(at));
@@ -69,6 +85,7 @@ LineChart bits_chart(Scenarios scenarios, const Comparison& comparison, const Co
     line.points = thinned(std::move(line.points));
     chart.lines.push_back(std::move(line));
   }
+  add_references(comparison, curve, most, chart);
   const double base = base_bits(scenarios, curve.set);
   chart.lines.push_back(
       {.name = "base", .points = {{0, base}, {most, base}}, .color = kGreyColor, .dashed = true});
@@ -148,7 +165,32 @@ std::string header(Scenarios scenarios, const Comparison& comparison) {
              row("Seeds", join(seeds, ", ")), "</dl>\n", warnings(scenarios), "</header>\n");
 }
 
-std::string origin_section(Scenarios scenarios) {
+std::string robustness_section(const Robustness& robust) {
+  std::string tables;
+  for (const RobustMeasure measure : {RobustMeasure::kShared, RobustMeasure::kServed}) {
+    tables += table_html(robust_loss_table(robust, measure));
+    tables += table_html(robust_bits_table(robust, measure));
+  }
+  return section_html(
+      "Robustness",
+      cat("Each scenario played again under each attack, with the same seeds, clients and texts. "
+          "Figures are means over honest clients, on their own report text after the last round; "
+          "those without an attack are of the same clients, so no hostile client is in any. ",
+          kStarMeans),
+      tables + table_html(refused_table(robust)) + table_html(attacks_table(robust)));
+}
+
+void add_runs(const std::string& name, std::span<const RunRecord> runs, ReportTable& table) {
+  for (const RunRecord& run : runs) {
+    const RunManifest& manifest = run.manifest;
+    const std::string engine = cat(manifest.engine, " ", manifest.instruction_level);
+    table.rows.push_back({name, cat(manifest.seed), run.end.reason, manifest.program_version,
+                          std::string(trim(engine)), manifest.base_sha256.substr(0, 16),
+                          run.events_sha256.substr(0, 16)});
+  }
+}
+
+std::string origin_section(Scenarios scenarios, std::span<const AttackedScenario> attacked) {
   ReportTable table{.caption = "Runs",
                     .columns = {{"scenario", CellAlign::kLeft},
                                 {"seed"},
@@ -159,13 +201,10 @@ std::string origin_section(Scenarios scenarios) {
                                 {"event log, SHA-256", CellAlign::kLeft}},
                     .rows = {}};
   for (const ComparedScenario& scenario : scenarios) {
-    for (const RunRecord& run : scenario.runs) {
-      const RunManifest& manifest = run.manifest;
-      const std::string engine = cat(manifest.engine, " ", manifest.instruction_level);
-      table.rows.push_back({scenario.name, cat(manifest.seed), run.end.reason,
-                            manifest.program_version, std::string(trim(engine)),
-                            manifest.base_sha256.substr(0, 16), run.events_sha256.substr(0, 16)});
-    }
+    if (!scenario.reference) add_runs(scenario.name, scenario.runs, table);
+  }
+  for (const AttackedScenario& each : attacked) {
+    add_runs(cat(scenarios[each.scenario].name, " under ", each.attack), each.runs, table);
   }
   return section_html("What produced this",
                       "The first 16 digits of each hash. Each run's own report is in its folder.",
@@ -175,7 +214,8 @@ std::string origin_section(Scenarios scenarios) {
 } // namespace
 
 std::string comparison_page(std::span<const ComparedScenario> scenarios,
-                            const Comparison& comparison) {
+                            const Comparison& comparison,
+                            std::span<const AttackedScenario> attacked) {
   COPPICE_CHECK(!scenarios.empty() && scenarios.size() <= kMostCompared);
   return report_document(
       join(comparison.names, " | "),
@@ -193,10 +233,11 @@ std::string comparison_page(std::span<const ComparedScenario> scenarios,
                        "Each client's own report text, answered by what its gate chose. The worst "
                        "decile is the mean of the tenth of clients with the highest figures.",
                        table_html(clients_table(comparison))),
+          robustness_section(robustness(scenarios, attacked)),
           section_html(
               "Budget and settings", "",
               table_html(budget_table(comparison)) + table_html(settings_table(comparison))),
-          origin_section(scenarios)));
+          origin_section(scenarios, attacked)));
 }
 
 } // namespace coppice

@@ -126,10 +126,12 @@ ReportTable bits_table(const Comparison& comparison, std::string_view set, Compa
 ReportTable clients_table(const Comparison& comparison) {
   const std::string against = cat("against ", comparison.names.front());
   ReportTable table{.caption =
-                        "Over clients at the runs' ends, with what serves each; bits per "
-                        "byte, lower is better",
+                        "Over clients at the runs' ends, from \"what serves\" on with what "
+                        "their gates chose; bits per byte, lower is better",
                     .columns = {{"scenario", CellAlign::kLeft},
-                                {"mean"},
+                                {"shared alone"},
+                                {against},
+                                {"what serves"},
                                 {against},
                                 {"worst decile"},
                                 {against},
@@ -140,7 +142,9 @@ ReportTable clients_table(const Comparison& comparison) {
   constexpr ComparedAt kAt = ComparedAt::kEnd;
   if (comparison.find("clients.served", kAt) == nullptr) return table;
   for (std::size_t i = 0; i < comparison.names.size(); ++i) {
-    table.rows.push_back({comparison.names[i], interval_cell(comparison, "clients.served", kAt, i),
+    table.rows.push_back({comparison.names[i], interval_cell(comparison, "clients.shared", kAt, i),
+                          first_cell(comparison, "clients.shared", kAt, i),
+                          interval_cell(comparison, "clients.served", kAt, i),
                           first_cell(comparison, "clients.served", kAt, i),
                           interval_cell(comparison, "clients.worst_decile", kAt, i),
                           first_cell(comparison, "clients.worst_decile", kAt, i),
@@ -170,7 +174,9 @@ ReportTable budget_table(const Comparison& comparison) {
          value_text(AxisUnit::kPlain, figure_of(comparison, "tokens", kAt, i).value.mean),
          mean_cell(comparison, "bytes_up", kAt, i), mean_cell(comparison, "bytes_down", kAt, i),
          mean_cell(comparison, "time_s", kAt, i), mean_cell(comparison, "joules", kAt, i),
-         comparison.tuned[i] ? tuning_text(*comparison.tuned[i]) : "not tuned"});
+         comparison.references[i] ? "a reference"
+         : comparison.tuned[i]    ? tuning_text(*comparison.tuned[i])
+                                  : "not tuned"});
   }
   return table;
 }

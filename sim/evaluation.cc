@@ -24,7 +24,7 @@ constexpr std::size_t kDocumentsOfAPack = 64;        // scored at once, where en
 Millis stopped_clock() { return {}; } // budgets here are steps alone
 
 // What a client's score is, as numbers that ranks can exchange; NaN: there is none.
-constexpr std::size_t kClientNumbers = 7;
+constexpr std::size_t kClientNumbers = 8;
 
 void put_score(const ClientScore& score, std::span<double> out) {
   const double none = std::numeric_limits<double>::quiet_NaN();
@@ -35,13 +35,14 @@ void put_score(const ClientScore& score, std::span<double> out) {
   out[4] = score.report.shared;
   out[5] = score.report.personal.value_or(none);
   out[6] = score.local.value_or(none);
+  out[7] = score.centralized.value_or(none);
 }
 
 ClientScore score_of(std::uint64_t client, std::span<const double> numbers) {
   const auto number_or_none = [](double value) {
     return std::isnan(value) ? std::optional<double>{} : std::optional<double>{value};
   };
-  ClientScore score{.client = client, .gate = {}, .report = {}, .local = {}};
+  ClientScore score{.client = client, .gate = {}, .report = {}, .local = {}, .centralized = {}};
   score.train_bytes = static_cast<std::uint64_t>(numbers[0]);
   score.gate.served = static_cast<Served>(static_cast<int>(numbers[1]));
   score.report.bytes = static_cast<std::uint64_t>(numbers[2]);
@@ -49,6 +50,7 @@ ClientScore score_of(std::uint64_t client, std::span<const double> numbers) {
   score.report.shared = numbers[4];
   score.report.personal = number_or_none(numbers[5]);
   score.local = number_or_none(numbers[6]);
+  score.centralized = number_or_none(numbers[7]);
   return score;
 }
 
@@ -304,17 +306,22 @@ Result<std::vector<ClientScore>> Evaluation::score_some(Engine& engine,
   }
   std::vector<ClientScore> scores;
   for (std::size_t i = 0; i < clients.size(); ++i) {
-    ClientScore& made = scores.emplace_back(
-        ClientScore{.client = clients[i], .gate = {}, .report = {}, .local = {}});
+    ClientScore& made = scores.emplace_back(ClientScore{
+        .client = clients[i], .gate = {}, .report = {}, .local = {}, .centralized = {}});
     for (const TokenizedDocument& document : examples[i].train) made.train_bytes += document.bytes;
     const Adapter* const own = personal[i] ? &*personal[i] : nullptr;
     const Candidates candidates{*received[i].adapter, own, scenario_.personal.method};
     made.gate = COPPICE_TRY(judge_adapters(engine, candidates, examples[i]));
     made.report = COPPICE_TRY(report_adapters(engine, candidates, examples[i]));
-    if (!local[i]) continue;
-    const AdapterUse use{&*local[i], 1.0F};
-    const TextScore scored = COPPICE_TRY(score_documents(engine, {&use, 1}, examples[i].report));
-    made.local = bits_per_byte(scored.score, scored.bytes);
+    const auto bits_with = [&](const Adapter& adapter) -> Result<double> {
+      const AdapterUse use{&adapter, 1.0F};
+      const TextScore scored = COPPICE_TRY(score_documents(engine, {&use, 1}, examples[i].report));
+      return bits_per_byte(scored.score, scored.bytes);
+    };
+    if (local[i]) made.local = COPPICE_TRY(bits_with(*local[i]));
+    if (shared.centralized != nullptr) {
+      made.centralized = COPPICE_TRY(bits_with(*shared.centralized));
+    }
   }
   return scores;
 }

@@ -36,7 +36,8 @@ struct ClientScore {
   std::uint64_t train_bytes = 0;
   GateOutcome gate;
   Report report;
-  std::optional<double> local; // bits a byte of an adapter of its own text alone
+  std::optional<double> local;       // bits a byte of an adapter of its own text alone
+  std::optional<double> centralized; // and of SharedSubject::centralized
   // Of what serves, by the gate.
   double served_bits_per_byte() const;
   bool harmed() const { return served_bits_per_byte() > report.base; }
@@ -49,6 +50,7 @@ struct SharedSubject {
   std::uint64_t rounds = 0; // that made it
   const KeptStates* kept =
       nullptr; // clients' own factors take the place of its; null: there are none
+  const Adapter* centralized = nullptr; // of train_centralized(); null: not asked for
 };
 
 class Evaluation {

@@ -112,8 +112,10 @@ std::string clients_csv(const RunRecord& run) {
     table.cell("shared", client.shared);
     table.cell("personal", client.personal);
     table.cell("local", client.local);
+    table.cell("centralized", client.centralized);
     table.cell("served", client.served);
     table.cell("harmed", client.harmed);
+    table.cell("hostile", client.hostile);
     table.end_row();
   }
   return std::move(table).take();

@@ -20,12 +20,14 @@
 //  "choice_accuracy_by_byte"?, "exact_match"?, "rouge_l"?}
 //   round 0 is before the first; bytes, joules and epsilon are cumulative.
 // {"event":"client", "round", "client", "name", "class", "seen", "train_bytes", "report_bytes",
-//  "base", "shared", "personal"?, "local"?, "served":"base"|"shared"|"personal",
-//  "harmed"}
-//   base, shared, personal, local are bits a byte on its report text; harmed: what serves is worse
-//   there than the base.
+//  "base", "shared", "personal"?, "local"?, "centralized"?, "served":"base"|"shared"|"personal",
+//  "harmed", "hostile"?}
+//   base, shared, personal, local, centralized are bits a byte on its report text; harmed: what
+//   serves is worse there than the base; hostile: stands there, as true, of a client whose device
+//   takes part in the attack.
 // {"event":"end", "rounds", "released", "time_s", "bytes_up", "bytes_down", "joules", "epsilon",
-//  "reason"}
+//  "hostile"?, "reason"}
+//   "hostile" counts the devices that an attack drew, where there is one.
 //
 // manifest.json beside it: {"schema":"coppice.sim_manifest.v1", "name", "scenario" (all settings
 // with their origins), "seed", "program_version", "engine", "device", "instruction_level",

@@ -147,8 +147,10 @@ Result<ClientEvent> client_of(const Json& line) {
   fields.read("report_bytes", event.report_bytes);
   fields.read("personal", event.personal);
   fields.read("local", event.local);
+  fields.read("centralized", event.centralized);
   fields.read("served", event.served);
   fields.read("harmed", event.harmed);
+  fields.read("hostile", event.hostile);
   COPPICE_TRY(fields.done());
   return event;
 }
@@ -163,6 +165,7 @@ Result<EndEvent> end_of(const Json& line) {
   fields.read("bytes_down", event.bytes_down);
   fields.read("joules", event.joules);
   fields.read("epsilon", event.epsilon);
+  fields.read("hostile", event.hostile);
   fields.read("reason", event.reason);
   COPPICE_TRY(fields.done());
   return event;

@@ -97,8 +97,10 @@ struct ClientEvent {
   double shared = NAN;
   double personal = NAN;
   double local = NAN;
-  std::string served = {}; // "base", "shared", "personal"
+  double centralized = NAN; // of one adapter on all clients' text together
+  std::string served = {};  // "base", "shared", "personal"
   bool harmed = false;
+  bool hostile = false; // its device takes part in the scenario's attack
 };
 
 struct EndEvent {
@@ -109,6 +111,7 @@ struct EndEvent {
   double bytes_down = 0;
   double joules = 0;
   double epsilon = NAN;
+  std::uint64_t hostile = 0; // devices that an attack drew
   std::string reason;
 };
 

@@ -96,6 +96,7 @@ class Simulation {
   Result<void> write_round(const RoundPlan& plan, Nanos began, const PlayedRound& played);
   Result<void> evaluate();
   Result<void> evaluate_clients();
+  std::uint64_t hostile_devices() const;
   Result<void> conclude();
 
   SimulationParts parts_;
@@ -114,6 +115,7 @@ class Simulation {
 
   RunState state_;
   std::optional<Adapter> adapter_; // the shared one
+  std::optional<Adapter> pooled_;  // after the last round, where report.centralized asks for it
   PrivacyLedger ledger_;
   std::optional<double> planned_multiplier_;
   // Of the round under way.

@@ -8,6 +8,7 @@
 #include "base/text.h"
 #include "crypto/hash.h"
 #include "model/adapter_files.h"
+#include "sim/attack.h"
 #include "sim/delta_spread.h"
 #include "sim/simulation.h"
 
@@ -124,17 +125,20 @@ Result<void> Simulation::evaluate() {
   }
   if (!more_rounds() && parts_.scenario.report.centralized) {
     const Adapter start = COPPICE_TRY(first_adapter());
-    const Adapter pooled = COPPICE_TRY(evaluation_->train_centralized(start, state_.tokens));
-    COPPICE_TRY(write("centralized", COPPICE_TRY(evaluation_->score(&pooled))));
+    pooled_ = COPPICE_TRY(evaluation_->train_centralized(start, state_.tokens));
+    COPPICE_TRY(write("centralized", COPPICE_TRY(evaluation_->score(&*pooled_))));
   }
   return {};
 }
 
 Result<void> Simulation::evaluate_clients() {
-  const auto scores = COPPICE_TRY(evaluation_->score_clients({.adapter = *adapter_,
-                                                              .hash = sha256(state_.adapter),
-                                                              .rounds = state_.rounds,
-                                                              .kept = kept_.get()}));
+  const Scenario& scenario = parts_.scenario;
+  const auto scores =
+      COPPICE_TRY(evaluation_->score_clients({.adapter = *adapter_,
+                                              .hash = sha256(state_.adapter),
+                                              .rounds = state_.rounds,
+                                              .kept = kept_.get(),
+                                              .centralized = pooled_ ? &*pooled_ : nullptr}));
   for (const ClientScore& score : scores) {
     Json event{{"event", "client"},
                {"round", state_.rounds},
@@ -148,11 +152,21 @@ Result<void> Simulation::evaluate_clients() {
                {"shared", score.report.shared}};
     if (score.report.personal) event["personal"] = *score.report.personal;
     if (score.local) event["local"] = *score.local;
+    if (score.centralized) event["centralized"] = *score.centralized;
     event["served"] = served_name(score.gate.served);
     event["harmed"] = score.harmed();
+    if (is_hostile(scenario.attack, scenario.seed, score.client)) event["hostile"] = true;
     COPPICE_TRY(add_event(event));
   }
   return {};
+}
+
+std::uint64_t Simulation::hostile_devices() const {
+  std::uint64_t count = 0;
+  for (DeviceNumber device = 0; device < population_->size(); ++device) {
+    count += is_hostile(parts_.scenario.attack, parts_.scenario.seed, device) ? 1 : 0;
+  }
+  return count;
 }
 
 Result<void> Simulation::conclude() {
@@ -164,6 +178,7 @@ Result<void> Simulation::conclude() {
   if (has_noise(parts_.scenario.fleet)) {
     event["epsilon"] = COPPICE_TRY(ledger_.epsilon(parts_.scenario.fleet.privacy.delta));
   }
+  if (parts_.scenario.attack.kind != AttackKind::kNone) event["hostile"] = hostile_devices();
   event["reason"] = end_.reason;
   return add_event(event);
 }

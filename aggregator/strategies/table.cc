@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 
+#include "aggregator/references.h"
 #include "aggregator/strategies/strategies.h"
 #include "base/text.h"
 
@@ -90,6 +91,14 @@ std::span<const StrategyEntry> ours() {
 }
 
 Error unknown(std::string_view name) {
+  for (const StrategyReference& reference : strategy_references()) {
+    if (reference.name != name) continue;
+    return {
+        ErrorCode::kInvalidArgument,
+        cat("'", name, "' is a reference of simulations and no strategy: ", reference.why_not,
+            "; set ", reference.setting, " = true in a scenario, or name it beside a strategy: ",
+            "coppice sim compare SCENARIO --vary round.strategy=fedavg,", name)};
+  }
   std::vector<std::string> names;
   for (const StrategyEntry& entry : all_strategies()) names.emplace_back(entry.name);
   const std::string nearest = nearest_name(name, names);

@@ -19,9 +19,9 @@ class StrategyRounds {
   explicit StrategyRounds(const StrategySettings& settings, std::uint32_t trained_rank = 0)
       : strategy_(make_strategy(settings, false).value()), trained_rank_(trained_rank) {}
 
-  Recipe recipe() const { // of the first round
+  Recipe recipe(std::uint64_t round = 1) const { // from 1
     RoundPlan plan;
-    plan.round = RoundId{1};
+    plan.round = RoundId{round};
     plan.sum.cohort = 1;
     strategy_->prepare(plan);
     return plan.recipe;

@@ -21,6 +21,31 @@ TEST(Strategies, AreListedWithNeedPaperAndDefaults) {
   EXPECT_EQ(json["strategies"][0]["need"], "Sum");
 }
 
+// Listed beside the strategies, and refused where an aggregator would have to make rounds of them.
+TEST(Strategies, ReferencesAreForSimulationsAlone) {
+  const Json references = run_coppice({"strategies", "--format", "json"}).json()["references"];
+  ASSERT_EQ(references.size(), 2U);
+  EXPECT_EQ(references[0]["name"], "local-only");
+  EXPECT_EQ(references[1]["name"], "centralized");
+  const TestFolder folder;
+  for (const Json& row : references) {
+    EXPECT_EQ(row["need"], "none");
+    EXPECT_EQ(row["simulation_only"], true);
+    const std::string name = row["name"];
+    EXPECT_THAT(run_coppice({"strategies"}).out, testing::HasSubstr(name));
+    write_text(folder / "s.toml",
+               "rounds = 2\n[training]\nkind = \"none\"\n[population]\n"
+               "devices = 8\n[round]\nstrategy = \"" +
+                   name + "\"\n");
+    const Ran ran = run_coppice(
+        {"sim", "run", (folder / "s.toml").string(), "--out", (folder / "run").string()});
+    EXPECT_EQ(ran.exit, 2);
+    EXPECT_THAT(ran.error, testing::HasSubstr("is a reference of simulations and no strategy"));
+    EXPECT_THAT(ran.error, testing::HasSubstr(row["refused"].get<std::string>()));
+    EXPECT_THAT(ran.error, testing::HasSubstr(row["setting"].get<std::string>() + " = true"));
+  }
+}
+
 // A round without training: what is tested is that the file of the example is a strategy of the
 // program, here and in its simulator.
 TEST(Strategies, OneOfOnesOwnIsOneFileAndPlaysRounds) {

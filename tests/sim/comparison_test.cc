@@ -7,6 +7,7 @@
 
 #include "sim/comparison_page.h"
 #include "sim/comparison_tables.h"
+#include "sim/reference.h"
 #include "tests/sim/recorded_run.h"
 #include "tests/sim/well_formed.h"
 
@@ -108,6 +109,85 @@ TEST(Comparison, LooksAtClientsAtTheEndByWhatServesThem) {
   EXPECT_THAT(of_cheap("clients.served"), ElementsAre(2.25, 2.5));
   EXPECT_THAT(of_cheap("clients.worst_decile"), ElementsAre(3, 3.5));
   EXPECT_THAT(of_cheap("clients.harmed"), ElementsAre(0, 0.5));
+}
+
+// "dear" has measured both references beside its rounds; the client without text keeps the base.
+std::vector<ComparedScenario> with_references() {
+  auto scenarios = two_scenarios();
+  for (RunRecord& run : scenarios[0].runs) {
+    run.evaluations.push_back(
+        {.round = 4, .set = "global", .adapter = "centralized", .bits_per_byte = 1.5});
+  }
+  for (ComparedScenario& scenario : scenarios) {
+    for (RunRecord& run : scenario.runs) {
+      run.clients = {{.train_bytes = 9, .base = 2, .shared = 1.5, .served = "shared"},
+                     {.train_bytes = 9, .base = 3, .shared = 2.5, .served = "shared"},
+                     {.train_bytes = 0, .base = 4, .shared = 3.5, .served = "shared"}};
+    }
+  }
+  for (RunRecord& run : scenarios[0].runs) {
+    const double local[] = {2.25, 2.75, NAN};
+    for (std::size_t i = 0; i < 3; ++i) {
+      run.clients[i].local = local[i];
+      run.clients[i].centralized = 1;
+    }
+  }
+  scenarios.push_back(reference_scenario(scenarios[0], Reference::kLocalOnly, "local-only"));
+  scenarios.push_back(reference_scenario(scenarios[0], Reference::kCentralized, "centralized"));
+  return scenarios;
+}
+
+TEST(Comparison, ReferencesAreRowsOfTheRunThatMeasuredThem) {
+  const Comparison compared = compare(with_references());
+  EXPECT_THAT(compared.strategies, ElementsAre("fedavg", "fedavg", "local-only", "centralized"));
+  const ComparedMeasure& served = *compared.find("clients.served", ComparedAt::kEnd);
+  EXPECT_THAT(served.figures[0].by_seed, ElementsAre(2.5, 2.5)); // (1.5 + 2.5 + 3.5) / 3
+  EXPECT_THAT(served.figures[2].by_seed, ElementsAre(3, 3));     // (2.25 + 2.75 + 4) / 3
+  EXPECT_THAT(served.figures[3].by_seed, ElementsAre(1, 1));
+  EXPECT_DOUBLE_EQ(served.figures[2].to_first.mean, 0.5);
+  EXPECT_DOUBLE_EQ(served.figures[3].to_first.mean, -1.5);
+  EXPECT_EQ(served.best, 0U); // of those that an aggregator can make rounds of
+  // One of three is worse than with the base: 2.25 against 2.
+  const ComparedMeasure& harmed = *compared.find("clients.harmed", ComparedAt::kEnd);
+  EXPECT_DOUBLE_EQ(harmed.figures[2].value.mean, 1.0 / 3);
+  EXPECT_DOUBLE_EQ(harmed.figures[3].value.mean, 0);
+  const ComparedMeasure& bits = *compared.find("bits_per_byte.global", ComparedAt::kEqualRounds);
+  EXPECT_EQ(bits.figures[2].value.count, 0U); // every client's is another adapter
+  EXPECT_THAT(bits.figures[3].by_seed, ElementsAre(1.5, 1.5));
+  EXPECT_EQ(bits.best, 0U);
+}
+
+TEST(Comparison, ReferencesDecideNeitherEqualRoundsNorEqualBytes) {
+  const Comparison alone = compare(two_scenarios());
+  auto scenarios = with_references();
+  const Comparison compared = compare(scenarios);
+  EXPECT_EQ(compared.equal_round, alone.equal_round);
+  EXPECT_EQ(compared.equal_bytes, alone.equal_bytes);
+  for (const ComparedFigure& figure :
+       std::span(compared.find("bytes_up", ComparedAt::kEnd)->figures).subspan(2)) {
+    EXPECT_EQ(figure.value.count, 0U);
+  }
+  EXPECT_TRUE(compared.curves[0].scenarios[3].empty());
+  EXPECT_TRUE(check_comparable(scenarios).ok());
+  EXPECT_THAT(compared.settings[0].values,
+              ElementsAre("\"fedavg\"", "\"fedavg\"", "\"local-only\"", "\"centralized\""));
+  const std::string page = comparison_page(scenarios, compared);
+  EXPECT_TRUE(is_well_formed(page));
+  EXPECT_THAT(page, HasSubstr("a reference"));
+  // First, it is what differences are to.
+  std::rotate(scenarios.begin(), scenarios.begin() + 2, scenarios.end());
+  const Comparison to_local = compare(scenarios);
+  const ComparedMeasure& served = *to_local.find("clients.served", ComparedAt::kEnd);
+  EXPECT_EQ(served.best, 2U);
+  EXPECT_DOUBLE_EQ(served.figures[2].to_first.mean, -0.5);
+}
+
+TEST(Comparison, WhatNoRunMeasuredIsNoRow) {
+  auto scenarios = two_scenarios();
+  scenarios.push_back(reference_scenario(scenarios[0], Reference::kLocalOnly, "local-only"));
+  EXPECT_EQ(compare(scenarios).find("clients.served", ComparedAt::kEnd), nullptr);
+  EXPECT_EQ(reference_named("local-only"), Reference::kLocalOnly);
+  EXPECT_EQ(reference_named("fedavg"), std::nullopt);
 }
 
 // A diverged run has no figure, and its scenario isn't the best for it.

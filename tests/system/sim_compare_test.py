@@ -130,6 +130,54 @@ class AComparison(Study):
         for file in document["files"]:
             self.assertGreater(os.path.getsize(file), 500, file)
 
+    def test_says_what_attacks_cost_honest_clients_and_what_references_reach(self):
+        out = self.home / "out"
+        document = self.result(
+            "compare", self.scenario,
+            "--vary", "round.strategy=fedavg,median,local-only,centralized",
+            "--attacks", "sign-flip,backdoor", "--seeds", 2, "--out", out,
+            "--set", "report.clients=0", "--set", "round.secure_aggregation=false",
+            "--set", "attack.fraction=0.4")
+
+        def clients_of(folder, seed):
+            lines = (out / folder / f"seed-{seed}" / "events.jsonl").read_text().splitlines()
+            return {line["client"]: line for line in map(json.loads, lines)
+                    if line["event"] == "client"}
+
+        rows = {(row["scenario"], row["attack"]): row for row in document["robustness"]}
+        self.assertEqual(len(rows), 4)
+        for name in ("fedavg", "median"):
+            self.assertIn("needs attack.phrase", rows[name, "backdoor"]["refused"])
+            row = rows[name, "sign-flip"]
+            self.assertEqual(row["strength"], 4)
+            for seed in (1, 2):
+                clean, attacked = clients_of(name, seed), clients_of(name + "+sign-flip", seed)
+                self.assertEqual(sorted(clean), sorted(attacked))
+                honest = [number for number, line in attacked.items() if "hostile" not in line]
+                self.assertFalse(any("hostile" in line for line in clean.values()))
+                self.assertLess(len(honest), len(attacked))
+                for which, lines in (("by_seed", attacked), ("clean_by_seed", clean)):
+                    mean = sum(lines[number]["shared"] for number in honest) / len(honest)
+                    self.assertTrue(math.isclose(row["shared"][which][seed - 1], mean,
+                                                 rel_tol=1e-12), row)
+            self.assertTrue(math.isclose(
+                row["shared"]["loss"]["mean"],
+                row["shared"]["mean"] - row["shared"]["clean"]["mean"], abs_tol=1e-12))
+        page = (out / "compare.html").read_text()
+        self.assertIn("<h2>Robustness</h2>", page)
+        self.assertIn("fedavg under sign-flip", page)
+        # The references' rows are the first strategy's own figures.
+        scenarios = {scenario["name"]: scenario for scenario in document["scenarios"]}
+        self.assertEqual(list(scenarios), ["fedavg", "median", "local-only", "centralized"])
+        for name, field in (("local-only", "local"), ("centralized", "centralized")):
+            self.assertTrue(scenarios[name]["reference"])
+            served = next(measure for measure in scenarios[name]["measures"]
+                          if measure["measure"] == "clients.served")
+            for seed in (1, 2):
+                values = [line[field] for line in clients_of("fedavg", seed).values()]
+                self.assertTrue(math.isclose(served["by_seed"][seed - 1], sum(values) / len(values),
+                                             rel_tol=1e-12))
+
     def test_that_is_killed_goes_on_and_plays_nothing_twice(self):
         idle = ("--set", "training.kind=none")
         whole = self.compare(self.home / "whole", *idle)
@@ -163,6 +211,12 @@ class AComparison(Study):
         self.assertIn("two scenarios are called tiny",
                       self.refusal("compare", self.scenario, self.scenario))
         self.assertIn("--seeds N", self.refusal("compare", self.scenario, "--set", "seed=3"))
+        self.assertIn("name a strategy too", self.refusal(
+            "compare", self.scenario, "--vary=round.strategy=local-only,centralized"))
+        self.assertIn("no attack is called 'scaled'", self.refusal(
+            "compare", self.scenario, "--attacks", "scaled"))
+        self.assertIn("sets attack.kind = nan", self.refusal(
+            "compare", self.scenario, "--attacks", "scale", "--set", "attack.kind=nan"))
         self.assertIn("name a single file",
                       self.refusal("compare", self.scenario, self.scenario, VARY))
 
