@@ -48,6 +48,14 @@ void for_each_chosen(const AdapterSpec& spec, FactorChoice choice, const Run& ru
   }
 }
 
+inline std::size_t chosen_count(const AdapterSpec& spec, FactorChoice choice) {
+  std::size_t count = 0;
+  for (const AdapterTarget& target : spec.targets) {
+    count += choice.a_elements(target) + choice.b_elements(target);
+  }
+  return count;
+}
+
 // The values of the chosen factors; `all` has spec.parameters().
 template <typename T>
 std::vector<T> chosen_values(const AdapterSpec& spec, FactorChoice choice, std::span<const T> all) {

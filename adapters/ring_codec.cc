@@ -35,9 +35,17 @@ Result<void> check_encoding(const RingEncoding& encoding) {
 } // namespace
 
 Result<RingBits> RingBits::make(std::uint64_t bits) {
-  if (bits != 16 && bits != 20 && bits != 24 && bits != 32) {
+  if (bits > 32 || !RingBits{static_cast<std::uint32_t>(bits)}.offered()) {
     return Error{ErrorCode::kInvalidArgument,
                  cat("a ring of ", bits, " bits is not offered; choose 16, 20, 24 or 32")};
+  }
+  return RingBits{static_cast<std::uint32_t>(bits)};
+}
+
+Result<RingBits> RingBits::of_plan(std::uint64_t bits) {
+  if (bits < kFewestRingBits || bits > 32) {
+    return Error{ErrorCode::kInvalidArgument,
+                 cat("there is no ring of ", bits, " bits, only of ", kFewestRingBits, " to 32")};
   }
   return RingBits{static_cast<std::uint32_t>(bits)};
 }

@@ -24,10 +24,15 @@
 
 namespace coppice {
 
-// Width of a ring element. Only 16, 20, 24 and 32 are used.
+inline constexpr std::uint32_t kFewestRingBits = 4;
+
+// Width of a ring element. 16, 20, 24 and 32 are offered; values of few levels (upload_codec.h)
+// take the fewest that do, from kFewestRingBits on.
 struct RingBits {
   std::uint32_t value = 32;
-  static Result<RingBits> make(std::uint64_t bits);
+  static Result<RingBits> make(std::uint64_t bits); // of those that are offered
+  static Result<RingBits> of_plan(std::uint64_t bits);
+  bool offered() const { return value == 16 || value == 20 || value == 24 || value == 32; }
   std::uint32_t mask() const {
     return value >= 32 ? 0xffffffffU : (std::uint32_t{1} << value) - 1U;
   }

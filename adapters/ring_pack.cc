@@ -70,8 +70,8 @@ void ring_pack(std::span<const std::uint32_t> elements, RingBits bits, Bytes& ou
 
 Result<std::vector<std::uint32_t>> ring_unpack(ByteSpan packed, std::size_t elements,
                                                RingBits bits) {
-  // An element has two bytes at least, so the first test keeps packed_size() from overflowing.
-  if (elements > packed.size() || packed.size() != packed_size(elements, bits)) {
+  // An element has half a byte at least, so the first test keeps packed_size() from overflowing.
+  if (elements / 2 > packed.size() || packed.size() != packed_size(elements, bits)) {
     return Error{ErrorCode::kCorrupt, cat(packed.size(), " bytes can't be ", elements,
                                           " ring elements of ", bits.value, " bits")};
   }

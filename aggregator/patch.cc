@@ -9,9 +9,8 @@
 namespace coppice {
 
 std::uint32_t patch_rank(const AggregatorSettings& settings) {
-  const auto entry = std::ranges::find(all_strategies(), strategy_name(settings.strategy.name),
-                                       &StrategyEntry::name);
-  if (entry == all_strategies().end() || !entry->patch) return 0;
+  const StrategyEntry* const entry = find_strategy(settings.strategy.name);
+  if (entry == nullptr || !entry->patch) return 0;
   return settings.strategy.patch_rank > 0 ? settings.strategy.patch_rank : 2 * settings.lora.r;
 }
 

@@ -14,6 +14,15 @@
 
 namespace coppice {
 
+namespace {
+
+Turn turn_of(const AggregatorSettings& settings, RoundId round) {
+  if (settings.round.codec != UploadCodec::kTopK) return {};
+  return turn_of_round(settings.training.seed, round.value, turns_of_share(settings.round.top_k));
+}
+
+} // namespace
+
 Result<RoundPlan> make_plan(const FleetFacts& facts, const AggregatorSettings& settings,
                             const Strategy& strategy, const AdapterSpec& spec,
                             const PlanInputs& inputs) {
@@ -58,7 +67,10 @@ Result<RoundPlan> make_plan(const FleetFacts& facts, const AggregatorSettings& s
                                                              .purpose = RandomPurpose::kRotation})
                                                     .next_u64(),
                                .count_clipped = settings.privacy.clip_quantile > 0,
-                               .noise_multiplier = noise ? plan.privacy.noise_multiplier : 0}));
+                               .noise_multiplier = noise ? plan.privacy.noise_multiplier : 0,
+                               .levels = levels_of(settings.round.codec),
+                               .turn = turn_of(settings, inputs.round),
+                               .error_feedback = settings.round.keeps_feedback()}));
   plan.protocol_version = plan.needed_version();
   COPPICE_TRY(plan.validate(spec));
   return plan;
@@ -106,32 +118,28 @@ struct MetricSums {
 Result<RoundSum> decode_group(const RoundPlan& plan, const AdapterSpec& spec,
                               std::span<const std::uint32_t> elements, MetricSums& metrics) {
   RoundSum sum;
+  if (plan.ring_elements() > elements.size()) {
+    return Error{ErrorCode::kInternal, "the sum is shorter than the plan's slots"};
+  }
   std::size_t at = 0;
   std::size_t metric = 0;
   for (const Slot& slot : plan.slots) {
-    if (slot.elements > elements.size() - at) {
-      return Error{ErrorCode::kInternal, "the sum is shorter than the plan's slots"};
-    }
     const auto part = elements.subspan(at, slot.elements);
     at += slot.elements;
-    if (slot.kind == SlotKind::kDelta && encodes_whole_vector(plan)) continue;
-    const auto decoded = ring_decode(part, slot.bits, slot.scale);
-    switch (slot.kind) {
-      case SlotKind::kDelta:
-        sum.delta.insert(sum.delta.end(), decoded.begin(), decoded.end());
-        break;
-      case SlotKind::kWeight: sum.weight = decoded.at(0); break;
-      case SlotKind::kMetric:
-        if (slot.name == kMetricSteps) sum.weighted_steps = decoded.at(0);
-        if (slot.name == kMetricCurvature) sum.weighted_curvature = decoded.at(0);
-        metrics.add(metric++, slot, decoded.at(0));
-        break;
+    if (slot.kind == SlotKind::kDelta) continue;
+    const double decoded = ring_decode(part, slot.bits, slot.scale).at(0);
+    if (slot.kind == SlotKind::kWeight) {
+      sum.weight = decoded;
+      continue;
     }
+    if (slot.name == kMetricSteps) sum.weighted_steps = decoded;
+    if (slot.name == kMetricCurvature) sum.weighted_curvature = decoded;
+    metrics.add(metric++, slot, decoded);
   }
-  if (encodes_whole_vector(plan)) {
-    sum.delta = decode_delta_sum(elements.first(plan.delta_elements()), delta_encoding_of(plan, 1));
-  }
-  sum.delta = all_values(spec, shared_factors(plan.recipe), std::move(sum.delta));
+  const FactorChoice shared = shared_factors(plan.recipe);
+  sum.delta = all_values(spec, shared,
+                         spread_in_turn(decode_deltas(plan, elements), plan.encoding.turn,
+                                        chosen_count(spec, shared)));
   return sum;
 }
 

@@ -54,6 +54,13 @@ constexpr KeySpec kFleetKeys[] = {
      -INFINITY, INFINITY, "semi-malicious|semi-honest"},
     {"round", "rotate", kBool, "false",
      "Spread deltas over all coordinates, so that large cohorts need fewer ring bits."},
+    {"round", "codec", kChoice, "none",
+     "Smaller uploads: int8 and int4 round each value to 255 or 15 levels; top-k sends some of the "
+     "values, the same for all devices, in turns.",
+     -INFINITY, INFINITY, "none|int8|int4|top-k"},
+    {"round", "top_k", kFloat, "0.1", "Share of the values that top-k sends in a round.", 0.001, 1},
+    {"round", "error_feedback", kBool, "true",
+     "With a codec: devices keep what it loses of their deltas, and add it to the next."},
 
     {"strategy", "server_optimizer", kChoice, "none",
      "What takes the devices' mean delta for a gradient.", -INFINITY, INFINITY,
@@ -191,6 +198,49 @@ PrivacySettings privacy_of(const Settings& settings) {
   return privacy;
 }
 
+UploadCodec codec_of(const std::string& name) {
+  if (name == "int8") return UploadCodec::kInt8;
+  if (name == "int4") return UploadCodec::kInt4;
+  return name == "top-k" ? UploadCodec::kTopK : UploadCodec::kNone;
+}
+
+// The strategy is one that can be made.
+Result<void> check_codec(const AggregatorSettings& settings) {
+  const RoundSettings& round = settings.round;
+  const std::string& strategy = settings.strategy.name;
+  const auto refuse = [](auto&&... words) -> Result<void> {
+    return Error{ErrorCode::kInvalidArgument, cat(words...)};
+  };
+  if (round.codec == UploadCodec::kNone) return {};
+  if (settings.privacy.noise != NoiseKind::kNone) {
+    return refuse(
+        "round.codec can't be combined with privacy.noise: noise is calibrated and "
+        "accounted for rounds that send all of a delta at the ring's finest scale; set "
+        "round.codec = none");
+  }
+  if (levels_of(round.codec) > 0 && round.rotate) {
+    return refuse(
+        "round.codec = int8 and int4 bound each value by itself, and round.rotate spreads "
+        "values over all places, where only their norm is bounded: choose one of them");
+  }
+  RoundPlan first;
+  first.recipe = settings.training;
+  first.sum.cohort = std::max(1U, settings.cohort.min_train);
+  COPPICE_TRY(make_strategy(settings.strategy, round.secure_aggregation))->prepare(first);
+  if (first.recipe.correction != DriftCorrection::kNone) {
+    return refuse("round.codec can't be combined with round.strategy = ", strategy,
+                  ": its devices and the aggregator move their corrections by the same deltas, and "
+                  "what a codec keeps back would set them apart; set round.codec = none");
+  }
+  if (round.error_feedback && find_strategy(strategy)->refactors) {
+    return refuse(
+        "round.error_feedback can't be combined with round.strategy = ", strategy,
+        ", which turns the factors each round: what an upload lost belongs to values that "
+        "are gone; set round.error_feedback = false");
+  }
+  return {};
+}
+
 Result<void> check(const AggregatorSettings& settings) {
   const auto refuse = [](std::string why) -> Result<void> {
     return Error{ErrorCode::kInvalidArgument, std::move(why)};
@@ -237,19 +287,26 @@ Result<void> check(const AggregatorSettings& settings) {
   }
   COPPICE_TRY(RingBits::make(settings.round.ring_bits));
   COPPICE_TRY(make_strategy(settings.strategy, settings.round.secure_aggregation));
-  return {};
+  return check_codec(settings);
 }
 
 // AdamW moves an element by about the learning rate a step, so the sum of the rates bounds what
 // training does; twice that leaves room for its first steps, where the second moment is small.
 // SGD moves it by what the gradient is; the delta's own clip is the only bound then.
-double automatic_bound(const Recipe& recipe, double clip_norm) {
-  if (recipe.optimizer == LocalOptimizer::kSgd) return clip_norm;
+// A value that waits for its turn moves on meanwhile. For levels: Note [Bound of levels], once the
+// values are counted.
+double automatic_bound(const AggregatorSettings& settings) {
+  const Recipe& recipe = settings.training;
+  const RoundSettings& round = settings.round;
+  if (levels_of(round.codec) > 0) return 0;
+  if (recipe.optimizer == LocalOptimizer::kSgd) return round.clip_norm;
   const double steps =
       recipe.max_steps > 0
           ? recipe.max_steps
           : std::ceil(static_cast<double>(recipe.max_tokens) / recipe.batch_tokens);
-  return 2.0 * static_cast<double>(recipe.learning_rate) * std::max(1.0, steps);
+  const double bound = 2.0 * static_cast<double>(recipe.learning_rate) * std::max(1.0, steps);
+  if (round.codec != UploadCodec::kTopK || !round.error_feedback) return bound;
+  return std::min(round.clip_norm, bound * turns_of_share(round.top_k));
 }
 
 } // namespace
@@ -274,8 +331,10 @@ Result<AggregatorSettings> aggregator_settings(const Settings& settings) {
   made.round.secure_aggregation = settings.get_bool("round.secure_aggregation");
   made.round.clip_norm = settings.get_float("round.clip_norm");
   made.round.element_bound = settings.get_float("round.element_bound");
-  if (made.round.element_bound == 0)
-    made.round.element_bound = automatic_bound(made.training, made.round.clip_norm);
+  made.round.codec = codec_of(settings.get_string("round.codec"));
+  made.round.top_k = settings.get_float("round.top_k");
+  made.round.error_feedback = settings.get_bool("round.error_feedback");
+  if (made.round.element_bound == 0) made.round.element_bound = automatic_bound(made);
   made.round.ring_bits = count("round.ring_bits");
   made.round.max_weight = count("round.max_weight");
   made.round.graph.corrupt = settings.get_float("round.corrupt_fraction");

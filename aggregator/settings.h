@@ -28,11 +28,17 @@ struct RoundSettings {
   Millis pause{0}; // between rounds
   bool secure_aggregation = false;
   double clip_norm = 0;
-  double element_bound = 0;
+  double element_bound = 0; // 0: Note [Bound of levels], for a codec of levels alone
   std::uint32_t ring_bits = 16;
   std::uint32_t max_weight = 8;
   GraphAssumptions graph; // with secure aggregation
   bool rotate = false;
+  UploadCodec codec = UploadCodec::kNone;
+  double top_k = 0.1; // share of the values that a round sends, with kTopK
+  bool error_feedback = true;
+
+  // Whether devices add to their deltas what their earlier uploads lost.
+  bool keeps_feedback() const { return error_feedback && codec != UploadCodec::kNone; }
 };
 
 // [privacy]: noise, its budget, and what the accountant may assume.

@@ -104,7 +104,12 @@ struct StrategyEntry {
   std::string_view options; // keys of [strategy] that it looks at: "trim|radius"
   std::unique_ptr<Strategy> (*make)(const StrategySettings& settings);
   bool patch = false; // keeps a patch above the trained ranks (aggregator/patch.h)
+  // Gives factors in other coordinates than it took them in: what belongs to a value before the
+  // round belongs to none after it.
+  bool refactors = false;
 };
+// Null for a name that nobody has.
+const StrategyEntry* find_strategy(std::string_view name);
 std::span<const StrategyEntry> all_strategies(); // ours, then custom_strategies()
 // Those of a program that defines this function itself; the library's has none.
 std::span<const StrategyEntry> custom_strategies();

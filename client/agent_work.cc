@@ -5,6 +5,7 @@
 
 #include "base/log.h"
 #include "client/agent.h"
+#include "client/kept_rules.h"
 #include "client/train_checkpoint.h"
 #include "crypto/hash.h"
 #include "protocol/secagg_masking.h"
@@ -105,6 +106,13 @@ Result<void> Agent::seal_and_store(const SealAndStore& order) {
                          .curvature = trained_->curvature};
     EncodedDelta encoded =
         COPPICE_TRY(encode_delta(order.plan, identity_.id, trained_->delta, metrics));
+    if (order.plan.encoding.error_feedback) {
+      // Before the upload: once it is stored it may count.
+      COPPICE_TRY(kept_.add_made(
+          order.plan_hash, kKeptFeedback,
+          feedback_after(keeper_->held()->adapter.spec(), order.plan.recipe,
+                         std::move(trained_->feedback), std::exchange(encoded.lost, {}))));
+    }
     if (delta_tap_) delta_tap_(order.plan.round, trained_->delta, encoded.elements);
     if (noise_is_distributed(order.plan.privacy.noise)) {
       SystemBytes source;

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "client/trainer.h"
+#include "protocol/plan_encoding.h"
 
 namespace coppice {
 namespace {
@@ -8,7 +9,12 @@ class ConstantTrainer final : public RoundTrainer {
  public:
   explicit ConstantTrainer(float value) : value_(value) {}
   Result<RoundDelta> train(const Job& job) override {
-    return RoundDelta{std::vector<float>(job.plan.delta_elements(), value_), 0, 0, 1, 1};
+    const std::size_t values = chosen_count(job.start->spec(), shared_factors(job.plan.recipe));
+    return RoundDelta{.delta = std::vector<float>(values, value_),
+                      .loss_before = 0,
+                      .loss_after = 0,
+                      .examples = 1,
+                      .steps = 1};
   }
 
  private:

@@ -12,14 +12,6 @@ namespace {
 constexpr FactorChoice kAllA{.a = true, .b = false};
 constexpr FactorChoice kAllB{.a = false, .b = true};
 
-std::size_t chosen_size(const AdapterSpec& spec, FactorChoice choice) {
-  std::size_t size = 0;
-  for (const AdapterTarget& target : spec.targets) {
-    size += choice.a_elements(target) + choice.b_elements(target);
-  }
-  return size;
-}
-
 // Null where there is none of that length.
 const std::vector<float>* find(const KeptVectors& kept, const char* name, std::size_t size) {
   const auto found = kept.find(name);
@@ -36,16 +28,17 @@ void put_in_place(const std::vector<float>& own, FactorChoice choice, Adapter& a
 
 } // namespace
 
-bool keeps_between_rounds(const Recipe& recipe) {
-  const FactorChoice own = own_factors(recipe);
-  return own.a || own.b || recipe.correction != DriftCorrection::kNone;
+bool keeps_between_rounds(const RoundPlan& plan) {
+  const FactorChoice own = own_factors(plan.recipe);
+  return own.a || own.b || plan.recipe.correction != DriftCorrection::kNone ||
+         plan.encoding.error_feedback;
 }
 
 std::shared_ptr<const Adapter> with_own_factors(std::shared_ptr<const Adapter> release,
                                                 const KeptVectors& kept) {
   const AdapterSpec& spec = release->spec();
-  const auto* const a = find(kept, kKeptOwnA, chosen_size(spec, kAllA));
-  const auto* const b = find(kept, kKeptOwnB, chosen_size(spec, kAllB));
+  const auto* const a = find(kept, kKeptOwnA, chosen_count(spec, kAllA));
+  const auto* const b = find(kept, kKeptOwnB, chosen_count(spec, kAllB));
   if (a == nullptr && b == nullptr) return release;
   Adapter own = *release;
   if (a != nullptr) put_in_place(*a, kAllA, own);
@@ -106,6 +99,30 @@ KeptVectors kept_after(const Recipe& recipe, const KeptVectors& kept,
     after[kKeptCorrection] = correction_after(recipe, kept, training);
   }
   return after;
+}
+
+std::vector<float> feedback_of(const KeptVectors& kept, std::size_t values) {
+  const auto* const feedback = find(kept, kKeptFeedback, values);
+  return feedback != nullptr ? *feedback : std::vector<float>{};
+}
+
+void add_feedback(const AdapterSpec& spec, const Recipe& recipe, std::span<const float> feedback,
+                  std::span<float> delta) {
+  if (feedback.empty()) return;
+  const auto shared = chosen_values(spec, shared_factors(recipe), feedback);
+  COPPICE_CHECK(shared.size() == delta.size());
+  for (std::size_t i = 0; i < delta.size(); ++i) delta[i] += shared[i];
+}
+
+std::vector<float> feedback_after(const AdapterSpec& spec, const Recipe& recipe,
+                                  std::vector<float> feedback, std::span<const float> lost) {
+  feedback.resize(spec.parameters());
+  auto from = lost.begin();
+  for_each_chosen(spec, shared_factors(recipe), [&](std::size_t first, std::size_t count) {
+    std::copy_n(from, count, feedback.begin() + static_cast<std::ptrdiff_t>(first));
+    from += static_cast<std::ptrdiff_t>(count);
+  });
+  return feedback;
 }
 
 } // namespace coppice

@@ -5,6 +5,9 @@
 //                 SCAFFOLD's control variate
 //   "own.a"       the device's own factors A, where the recipe trains them and shares B alone,
 //   "own.b"       or B, where it shares A alone; in the order of Adapter::values()
+//   "feedback"    of all of the adapter's values: what uploads lost (adapters/upload_codec.h, Note
+//                 [Error feedback]), where the plan asks for it. It is made when the upload is
+//                 encoded, after the rest.
 //
 // Vectors that a recipe has no use for are not kept on: another rule began meanwhile. One of
 // another length than the adapter's counts as none. Pure functions, thread-safe.
@@ -25,6 +28,7 @@ namespace coppice {
 inline constexpr const char* kKeptCorrection = "correction";
 inline constexpr const char* kKeptOwnA = "own.a";
 inline constexpr const char* kKeptOwnB = "own.b";
+inline constexpr const char* kKeptFeedback = "feedback";
 
 // FedDyn (Acar, Zhao, Navarro, Mattina, Whatmough, Saligrama 2021, algorithm 1): device k minimizes
 //   L_k(w) - <h_k, w> + alpha/2 |w - w_t|^2,   then   h_k <- h_k - alpha (w_k - w_t)
@@ -52,8 +56,8 @@ void move_control_variate(T rates, std::span<const T> received, std::span<const 
   }
 }
 
-// Whether devices keep anything between rounds of this recipe.
-bool keeps_between_rounds(const Recipe& recipe);
+// Whether devices keep anything between rounds of such plans.
+bool keeps_between_rounds(const RoundPlan& plan);
 
 // `release` with the device's own factors in place of its; the same object where there are none.
 std::shared_ptr<const Adapter> with_own_factors(std::shared_ptr<const Adapter> release,
@@ -71,7 +75,17 @@ struct KeptTraining {
   std::uint64_t steps = 0;
   std::span<const float> control{}; // as above
 };
-// What is kept after a training.
+// What is kept after a training, but for the feedback.
 KeptVectors kept_after(const Recipe& recipe, const KeptVectors& kept, const KeptTraining& training);
+
+// What uploads lost so far, of so many values; empty where there is nothing.
+std::vector<float> feedback_of(const KeptVectors& kept, std::size_t values);
+// Adds to a delta of what the recipe shares what earlier ones lost of it. `feedback` may be empty.
+void add_feedback(const AdapterSpec& spec, const Recipe& recipe, std::span<const float> feedback,
+                  std::span<float> delta);
+// What is lost in all after an upload that lost so much of what the recipe shares; what it doesn't
+// share waits on.
+std::vector<float> feedback_after(const AdapterSpec& spec, const Recipe& recipe,
+                                  std::vector<float> feedback, std::span<const float> lost);
 
 } // namespace coppice

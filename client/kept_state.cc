@@ -128,6 +128,14 @@ Result<void> KeptFile::store_made(const KeptBinding& binding, const Training& tr
                 .made = std::move(made)});
 }
 
+Result<void> KeptFile::add_made(const Sha256& plan, const std::string& name,
+                                std::vector<float> values) const {
+  KeptState state = COPPICE_TRY(read());
+  if (plan.is_zero() || state.plan != plan) return {};
+  state.made[name] = std::move(values);
+  return write(state);
+}
+
 Result<void> KeptFile::count(const Sha256& plan) const {
   KeptState state = COPPICE_TRY(read());
   if (plan.is_zero() || state.plan != plan) return {};

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // What a device keeps from one round to the next where a recipe asks for it: corrections of its
-// gradient, factors of its own. It never leaves the device.
+// gradient, factors of its own, what its uploads lost. It never leaves the device.
 //
 // Note [Kept until it counts]
 // Aggregator and devices move their vectors by the same deltas, so a device's may move only with a
@@ -62,6 +62,10 @@ class KeptFile {
   };
   Result<void> store_made(const KeptBinding& binding, const Training& training,
                           KeptVectors made) const;
+  // One more vector of what the training of that plan made. Nothing where the last training was
+  // another's.
+  Result<void> add_made(const Sha256& plan, const std::string& name,
+                        std::vector<float> values) const;
   // The round of that plan is released with this device's upload. Nothing where the last training
   // was another's.
   Result<void> count(const Sha256& plan) const;

@@ -65,11 +65,14 @@ void weigh_by_loss(const Recipe& recipe, const TrainOutcome& outcome,
 
 // What the plan's recipe has leave the device, and in `kept` (may be null) what it has stay.
 Result<RoundTrainer::RoundDelta> delta_of(const Result<TrainOutcome>& trained, const Adapter& start,
-                                          const Recipe& recipe, KeptVectors* kept,
+                                          const RoundPlan& plan, KeptVectors* kept,
                                           const Control& control) {
   if (!trained.ok()) return trained.error();
   const TrainOutcome& outcome = *trained;
+  const Recipe& recipe = plan.recipe;
+  std::vector<float> feedback;
   if (kept != nullptr) {
+    if (plan.encoding.error_feedback) feedback = feedback_of(*kept, start.values().size());
     *kept = kept_after(recipe, *kept,
                        {.start = start,
                         .trained = outcome.adapter,
@@ -89,6 +92,8 @@ Result<RoundTrainer::RoundDelta> delta_of(const Result<TrainOutcome>& trained, c
     for (float& value : made.delta) value = static_cast<float>(value * factor);
   }
   if (recipe.loss_power > 0) weigh_by_loss(recipe, outcome, made);
+  add_feedback(start.spec(), recipe, feedback, made.delta);
+  made.feedback = std::move(feedback);
   return made;
 }
 
@@ -107,7 +112,7 @@ class LocalTrainer final : public RoundTrainer {
     const KeptBinding binding{.fleet = job.plan.fleet,
                               .base = job.plan.base_hash,
                               .spec = sha256(job.start->spec().encode())};
-    const bool keeps = keeps_between_rounds(job.plan.recipe);
+    const bool keeps = keeps_between_rounds(job.plan);
     if (keeps && !kept_file_) {
       return Error{
           ErrorCode::kFailedPrecondition,
@@ -135,7 +140,7 @@ class LocalTrainer final : public RoundTrainer {
     }
     const std::shared_ptr<const Adapter> start = member.request.start;
     auto delta = delta_of(train_adapter(*engine, examples, std::move(member.request)), *start,
-                          job.plan.recipe, &kept, job.control);
+                          job.plan, &kept, job.control);
     if (delta.ok() && stores) {
       COPPICE_TRY(
           kept_file_->store_made(binding, {job.plan.hash(), job.plan.parent}, std::move(kept)));
@@ -166,7 +171,7 @@ std::vector<Result<RoundTrainer::RoundDelta>> train_rounds(
   const auto outcomes = train_adapters(engine, std::move(all), for_each);
   std::vector<std::optional<Result<RoundTrainer::RoundDelta>>> made(outcomes.size());
   const auto make = [&](std::size_t i) {
-    made[i] = delta_of(outcomes[i], *starts[i], plan.recipe, members[i].kept, members[i].control);
+    made[i] = delta_of(outcomes[i], *starts[i], plan, members[i].kept, members[i].control);
   };
   if (for_each) {
     for_each(made.size(), make);

@@ -42,7 +42,8 @@ struct RoundMember {
   std::uint32_t max_rank = 0; // trains the first so many of each target's ranks at most, and sends
                               // zeros for the others; 0: as the plan says
   // What it keeps between rounds: what it begins with, and after a training without error what
-  // that made of it. Must outlive the call. Null: it begins with nothing, and nothing is kept.
+  // that made of it, but for the feedback, which RoundDelta has. Must outlive the call. Null: it
+  // begins with nothing, and nothing is kept.
   KeptVectors* kept = nullptr;
   // Of RoundTrainer::Job.
   std::shared_ptr<const std::vector<float>> control{};
@@ -60,9 +61,9 @@ struct RoundCheckpoint {
 };
 
 // `client_number` keys the batches with the plan's seed and round. What the device keeps between
-// rounds is read from `kept` before a training and stored there before its delta is given away;
-// without a file such recipes are refused (kFailedPrecondition). `max_rank` as of RoundMember.
-// `workshop` and `clock` must outlive it.
+// rounds is read from `kept` before a training and stored there before its delta is given away, but
+// for the feedback, which is whoever's who encodes the delta; without a file such plans are refused
+// (kFailedPrecondition). `max_rank` as of RoundMember. `workshop` and `clock` must outlive it.
 std::unique_ptr<RoundTrainer> local_trainer(Workshop& workshop, const Clock& clock,
                                             std::uint64_t client_number,
                                             RoundCheckpoint checkpoint = {},

@@ -106,6 +106,9 @@ class RoundTrainer {
     // which q-FedAvg divides (Li et al. 2020, equation 6, over its L = 1 / learning_rate). AdamW's
     // learning rate says nothing of L: then F^q alone.
     double curvature = 0;
+    // What earlier uploads lost, which is in `delta` already; of all of the adapter's values, or
+    // empty: nothing.
+    std::vector<float> feedback{};
   };
   virtual Result<RoundDelta> train(const Job& job) = 0;
 };

@@ -30,6 +30,19 @@ Result<double> metric_value(const std::string& name, const RoundMetrics& metrics
   return Error{ErrorCode::kUnsupported, cat("the plan asks for the unknown metric '", name, "'")};
 }
 
+// Note [Error feedback]: what of `wanted` the aggregator won't read off these elements.
+Result<std::vector<float>> lost_of(const RoundPlan& plan, std::vector<float> wanted,
+                                   const EncodedDelta& encoded) {
+  const Turn turn = plan.encoding.turn;
+  const auto sent = spread_in_turn(decode_deltas(plan, encoded.elements), turn, wanted.size());
+  const auto weight = static_cast<double>(encoded.weight);
+  for (std::size_t i = 0; i < wanted.size(); ++i) {
+    wanted[i] = static_cast<float>(static_cast<double>(wanted[i]) - sent[i] / weight);
+  }
+  COPPICE_TRY(clip_l2(wanted, turn.turns * plan.clip_norm));
+  return wanted;
+}
+
 } // namespace
 
 std::uint64_t random_client(const ClientId& client) {
@@ -40,10 +53,16 @@ std::uint64_t random_client(const ClientId& client) {
 
 Result<EncodedDelta> encode_delta(const RoundPlan& plan, const ClientId& client,
                                   std::vector<float> delta, const RoundMetrics& metrics) {
-  if (delta.size() != plan.delta_elements()) {
+  const Turn turn = plan.encoding.turn;
+  if (turn.count(0, delta.size()) != plan.delta_elements()) {
     return Error{ErrorCode::kInvalidArgument, "the delta has another size than the plan's slots"};
   }
   EncodedDelta encoded;
+  const bool keeps_lost = plan.encoding.error_feedback;
+  std::vector<float> wanted;
+  if (keeps_lost) wanted = delta;
+  COPPICE_TRY(l2_norm(delta)); // is finite, whatever isn't sent in this turn included
+  delta = values_in_turn(std::move(delta), turn);
   encoded.clip_factor = COPPICE_TRY(clip_l2(delta, plan.clip_norm));
   encoded.weight = weight_of(plan, metrics.examples);
   const RandomKey key{.experiment = plan.recipe.seed,
@@ -81,6 +100,7 @@ Result<EncodedDelta> encode_delta(const RoundPlan& plan, const ClientId& client,
     encoded.clamped += clamped;
     encoded.elements.insert(encoded.elements.end(), elements.begin(), elements.end());
   }
+  if (keeps_lost) encoded.lost = COPPICE_TRY(lost_of(plan, std::move(wanted), encoded));
   return encoded;
 }
 

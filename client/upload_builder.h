@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// From a trained delta to the finished bytes of an upload: clip, weight, encode, (mask), pack,
-// seal, sign.
+// From a trained delta to the finished bytes of an upload: choose what is sent, clip, weight,
+// encode, (mask), pack, seal, sign.
 //
 // Pure but for the seal's fresh key. The rounding is keyed by (plan's seed, round, client), so a
 // simulated device and a real one encode the same integers. Refuses NaN and infinity
@@ -32,11 +32,15 @@ struct EncodedDelta {
   std::uint64_t clamped = 0;           // elements outside their slot's bound
   std::uint64_t weight = 1;
   bool zeroed = false; // no rounding was short enough: zeros are sent
+  // With error feedback, what is not in `elements` of the delta, in its order: the next Note [Error
+  // feedback]'s e of what the recipe shares. It stays here.
+  std::vector<float> lost{};
 };
 
 // The first 8 bytes of the id: the client's number in RandomKey.
 std::uint64_t random_client(const ClientId& client);
 
+// `delta` is of what the plan's recipe shares, with what earlier uploads lost in it.
 Result<EncodedDelta> encode_delta(const RoundPlan& plan, const ClientId& client,
                                   std::vector<float> delta, const RoundMetrics& metrics);
 

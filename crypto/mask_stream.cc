@@ -111,7 +111,7 @@ void add_in_ring(std::span<const SeedView> seeds, std::uint64_t first_byte, std:
   const std::uint32_t ring_mask = ~std::uint32_t{0} >> (32U - bits);
   if (seeds.empty()) {
     for (std::uint32_t& element : elements) element &= ring_mask;
-  } else if (bits == 16) {
+  } else if (bits <= 16) {
     add_by_tiles<std::uint16_t>(seeds, first_byte, ring_mask, elements);
   } else {
     add_by_tiles<std::uint32_t>(seeds, first_byte, ring_mask, elements);
@@ -121,8 +121,8 @@ void add_in_ring(std::span<const SeedView> seeds, std::uint64_t first_byte, std:
 } // namespace
 
 std::uint64_t mask_bytes(std::uint64_t elements, std::uint32_t bits) {
-  COPPICE_CHECK(bits == 16 || bits == 20 || bits == 24 || bits == 32, "there is no such ring");
-  const std::uint64_t element_bytes = bits == 16 ? 2 : 4;
+  COPPICE_CHECK(bits >= 4 && bits <= 32, "there is no such ring");
+  const std::uint64_t element_bytes = bits <= 16 ? 2 : 4;
   COPPICE_CHECK(elements <= kMaxMaskBytes / element_bytes,
                 "a mask runs past the end of its keystream");
   return elements * element_bytes;

@@ -8,11 +8,11 @@
 //
 // Note [Mask layout]
 // A seed has one keystream of at most kMaxMaskBytes, and an element takes the next bytes of it, as
-// a little-endian number: 2 bytes in a ring of 16 bits, 4 bytes in one of 20, 24 or 32 bits, where
-// the low bits count and the rest is thrown away (a load of 3 bytes would cost more than it saves).
-// Slots of different widths lie one after another: the first starts at byte 0, and each next one
-// mask_bytes() of its predecessor later, at whatever byte that is. So any range of a vector can be
-// masked by itself, in any order, on any thread.
+// a little-endian number: 2 bytes in a ring of up to 16 bits, 4 bytes in a wider one, of which the
+// low bits count and the rest is thrown away (a load of 1 or 3 bytes would cost more than it
+// saves). Slots of different widths lie one after another: the first starts at byte 0, and each
+// next one mask_bytes() of its predecessor later, at whatever byte that is. So any range of a
+// vector can be masked by itself, in any order, on any thread.
 //
 // Note [A seed masks one vector]
 // Two vectors under one seed give away their difference. Nothing here can notice: seeds come from
@@ -41,7 +41,7 @@ struct SignedSeed {
 // 2^32 blocks of 64 bytes: the counter of RFC 8439 has 32 bits.
 inline constexpr std::uint64_t kMaxMaskBytes = std::uint64_t{1} << 38U;
 
-// Keystream that so many elements take. `bits` is 16, 20, 24 or 32 (checked, here and below).
+// Keystream that so many elements take. `bits` is from 4 to 32 (checked, here and below).
 std::uint64_t mask_bytes(std::uint64_t elements, std::uint32_t bits);
 
 // elements[i] = (elements[i] + or - mask[i]) mod 2^bits, with the mask that starts at byte

@@ -8,7 +8,7 @@
 
 namespace coppice::limits {
 
-// 2: secure aggregation, noise; 3: SGD, halves that stay, sums by groups
+// 2: secure aggregation, noise; 3: SGD, halves that stay, sums by groups, smaller uploads
 inline constexpr std::uint16_t kProtocolVersion = 3;
 inline constexpr std::uint16_t kOldestProtocolVersion = 1; // the previous one
 
@@ -35,6 +35,7 @@ inline constexpr std::uint64_t kParameters = std::uint64_t{1} << 28U; // of one 
 inline constexpr std::uint64_t kMaxWeight = 1024;                     // w_max of a plan
 inline constexpr std::int64_t kLongestRoundMs = std::int64_t{7} * 24 * 3600 * 1000;
 inline constexpr std::uint32_t kCreditChunks = 8; // chunks under way from one client
+inline constexpr std::uint32_t kTurns = 1000;     // parts that uploads are sent in, one a round
 inline constexpr double kWrapBits = 40; // a sum that could wrap does so with at most 2^-this
 
 // secure aggregation

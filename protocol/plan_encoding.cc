@@ -7,11 +7,13 @@
 
 #include "base/text.h"
 #include "privacy/banded_noise.h"
+#include "protocol/learning_rates.h"
 
 namespace coppice {
 namespace {
 
 constexpr double kFewestLevels = 8; // on each side of zero: coarser steps teach nothing
+constexpr double kGaussianTail = 4; // Note [Bound of levels]
 constexpr RingBits kScalarBits{32}; // of weight and metrics: one element each, so width is free
 constexpr std::size_t kUploadRoom = 1024;
 // With noise a metric's range is this many ring units: its sensitivity, fine enough for a mean.
@@ -59,7 +61,7 @@ double largest_slot_scale(const Slot& slot, const SumTerms& sum) {
 
 // Names, kinds and elements of the slots, without bounds and scales, or the first thing too large.
 Result<std::vector<Slot>> slot_shapes(const AdapterSpec& spec, const Recipe& recipe,
-                                      const SumTerms& sum, bool count_clipped) {
+                                      const SumTerms& sum, const EncodingTerms& encoding) {
   COPPICE_TRY(spec.validate());
   if (spec.parameters() > limits::kParameters) {
     return refused("slots", "hold ", spec.parameters(), " parameters, at most ",
@@ -79,13 +81,18 @@ Result<std::vector<Slot>> slot_shapes(const AdapterSpec& spec, const Recipe& rec
     slots.back().highest = metric.highest;
   };
   const FactorChoice shared = shared_factors(recipe);
+  std::size_t first = 0;
+  const auto add_delta = [&](std::string name, std::size_t elements) {
+    add(std::move(name), SlotKind::kDelta, encoding.turn.count(first, elements));
+    first += elements;
+  };
   for (const AdapterTarget& target : spec.targets) {
-    if (recipe.share_a) add(target.tensor + ".lora_a", SlotKind::kDelta, shared.a_elements(target));
-    if (recipe.share_b) add(target.tensor + ".lora_b", SlotKind::kDelta, shared.b_elements(target));
+    if (recipe.share_a) add_delta(target.tensor + ".lora_a", shared.a_elements(target));
+    if (recipe.share_b) add_delta(target.tensor + ".lora_b", shared.b_elements(target));
   }
   add("weight", SlotKind::kWeight, 1);
   for (const Metric& metric : kMetrics) add_metric(metric);
-  if (count_clipped) add_metric(kClipped);
+  if (encoding.count_clipped) add_metric(kClipped);
   if (recipe.normalize_by_steps) {
     const double most = static_cast<double>(planned_steps(recipe)) * sum.max_weight;
     add_metric({kMetricSteps, 0, std::max(1.0, most)});
@@ -123,6 +130,28 @@ Result<void> fill_slot(Slot& slot, const SumTerms& sum, RingBits bits, double el
                    fixed(levels, 1), " levels on each side of zero, for ", sum.cohort,
                    " devices with weights up to ", sum.max_weight, "; at least ", kFewestLevels,
                    " are needed: use more bits, a smaller cohort, a smaller max_weight, or rotate");
+  }
+  return {};
+}
+
+// Note [Bound of levels].
+double level_bound(const RoundPlan& plan) {
+  const double typical = plan.clip_norm / std::sqrt(static_cast<double>(plan.delta_elements()));
+  const double bound = std::min(plan.clip_norm, kGaussianTail * typical);
+  const double rates = planned_rate_sum(plan.recipe);
+  if (plan.recipe.optimizer == LocalOptimizer::kSgd || !(rates > 0)) return bound;
+  return std::min(bound, rates);
+}
+
+// The delta slots, by Note [Levels].
+Result<void> fill_levels(RoundPlan& plan, std::uint32_t levels, double bound) {
+  const RingBits bits = COPPICE_TRY(fewest_ring_bits(levels, plan.sum.cohort, plan.sum.max_weight));
+  for (Slot& slot : plan.slots) {
+    if (slot.kind != SlotKind::kDelta) continue;
+    slot.bits = bits;
+    slot.lowest = -bound;
+    slot.highest = bound;
+    slot.scale = level_scale(levels, bound);
   }
   return {};
 }
@@ -181,6 +210,34 @@ Result<void> fill_whole_vector(RoundPlan& plan, const EncodingWish& wish) {
     slot.lowest = -plan.clip_norm;
     slot.highest = plan.clip_norm;
     slot.scale = scale;
+  }
+  return {};
+}
+
+Result<void> check_turn(Turn turn) {
+  if (turn.turns == 0 || turn.turns > limits::kTurns || turn.turn >= turn.turns) {
+    return refused("encoding.turn", "is ", turn.turn, " of ", turn.turns, "; there are from 1 to ",
+                   limits::kTurns, " turns, counted from 0");
+  }
+  return {};
+}
+
+// What is sent in parts, or late, can't carry what these need.
+Result<void> check_feedback(const RoundPlan& plan) {
+  if (plan.encoding.turn.turns == 1 && !plan.encoding.error_feedback) return {};
+  if (plan.delta_elements() == 0) {
+    return refused("encoding.turn", "leaves no value to be sent: ", plan.encoding.turn.turns,
+                   " turns are more than the adapter has values");
+  }
+  if (plan.privacy.noise != NoiseKind::kNone) {
+    return refused("encoding",
+                   "sends parts of a delta, or what earlier ones lost, and noise is "
+                   "accounted for rounds that send all of it");
+  }
+  if (plan.recipe.correction != DriftCorrection::kNone) {
+    return refused("encoding",
+                   "sends parts of a delta, or what earlier ones lost, and corrections "
+                   "of drift must move by the deltas that training made");
   }
   return {};
 }
@@ -296,7 +353,7 @@ Result<std::vector<Slot>> make_slots(const AdapterSpec& spec, RingBits bits, dou
   if (!positive(element_bound)) {
     return refused("element bound", "is ", element_bound, "; it must be above 0");
   }
-  std::vector<Slot> slots = COPPICE_TRY(slot_shapes(spec, Recipe{}, sum, false));
+  std::vector<Slot> slots = COPPICE_TRY(slot_shapes(spec, Recipe{}, sum, {}));
   for (Slot& slot : slots) COPPICE_TRY(fill_slot(slot, sum, bits, element_bound));
   return slots;
 }
@@ -305,11 +362,19 @@ Result<void> choose_encoding(RoundPlan& plan, const AdapterSpec& spec, const Enc
   COPPICE_TRY(check_sum_terms(plan.sum));
   plan.encoding = {.rotate = wish.rotate,
                    .rotation_seed = wish.rotate ? wish.rotation_seed : 0,
-                   .count_clipped = wish.count_clipped};
-  plan.slots = COPPICE_TRY(slot_shapes(spec, plan.recipe, plan.sum, wish.count_clipped));
+                   .count_clipped = wish.count_clipped,
+                   .turn = wish.turn,
+                   .error_feedback = wish.error_feedback};
+  COPPICE_TRY(check_turn(plan.encoding.turn));
+  plan.slots = COPPICE_TRY(slot_shapes(spec, plan.recipe, plan.sum, plan.encoding));
+  const bool by_value = !wish.whole_vector && wish.levels == 0;
   for (Slot& slot : plan.slots) {
-    if (wish.whole_vector && slot.kind == SlotKind::kDelta) continue;
+    if (!by_value && slot.kind == SlotKind::kDelta) continue;
     COPPICE_TRY(fill_slot(slot, plan.sum, wish.bits, wish.element_bound));
+  }
+  if (!wish.whole_vector && !by_value) {
+    return fill_levels(plan, wish.levels,
+                       wish.element_bound > 0 ? wish.element_bound : level_bound(plan));
   }
   if (!wish.whole_vector) return {};
   COPPICE_TRY(fill_whole_vector(plan, wish));
@@ -320,8 +385,10 @@ Result<void> choose_encoding(RoundPlan& plan, const AdapterSpec& spec, const Enc
 }
 
 Result<void> check_encoding(const RoundPlan& plan, const AdapterSpec& spec) {
+  COPPICE_TRY(check_turn(plan.encoding.turn));
+  COPPICE_TRY(check_feedback(plan));
   const std::vector<Slot> shapes =
-      COPPICE_TRY(slot_shapes(spec, plan.recipe, plan.sum, plan.encoding.count_clipped));
+      COPPICE_TRY(slot_shapes(spec, plan.recipe, plan.sum, plan.encoding));
   if (plan.slots.size() != shapes.size()) {
     return refused("slots", "number ", plan.slots.size(), "; the adapter's are ", shapes.size());
   }
@@ -340,6 +407,22 @@ Result<void> check_encoding(const RoundPlan& plan, const AdapterSpec& spec) {
     return refused("encoding", "rotates deltas, or lets a sum wrap, without a norm bound");
   }
   return {};
+}
+
+std::vector<double> decode_deltas(const RoundPlan& plan, std::span<const std::uint32_t> elements) {
+  if (encodes_whole_vector(plan)) {
+    return decode_delta_sum(elements.first(plan.delta_elements()), delta_encoding_of(plan, 1));
+  }
+  std::vector<double> deltas;
+  deltas.reserve(plan.delta_elements());
+  for (const Slot& slot : plan.slots) {
+    if (slot.kind == SlotKind::kDelta) {
+      const auto decoded = ring_decode(elements.first(slot.elements), slot.bits, slot.scale);
+      deltas.insert(deltas.end(), decoded.begin(), decoded.end());
+    }
+    elements = elements.subspan(slot.elements);
+  }
+  return deltas;
 }
 
 double slot_sensitivity_squared(const RoundPlan& plan, const Slot& slot) {

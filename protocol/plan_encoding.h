@@ -6,6 +6,16 @@
 // not, rounded within a norm bound that the accountant can use, and room with certainty or but for
 // 2^-40 (adapters/delta_encoding.h, ring_headroom.h). Noise needs the second.
 //
+// Note [Bound of levels]
+// Values that are rounded to few levels need a bound that most of them nearly reach: a level too
+// wide drowns them, and what is clamped only waits, in the error feedback. Two things are known of
+// all devices before a round. No delta is longer than the clip C, so that the root of its mean
+// square over d values is at most C / sqrt(d); were they Gaussian, one in 16,000 would be above
+// four times that. And AdamW moves a value by about its learning rate a step at most, in all by the
+// sum of the rates if all steps agree. So the bound is
+//   b = 4 C / sqrt(d),   and under AdamW   b = min(4 C / sqrt(d), sum of rates),
+// never more than C.
+//
 // Note [Noise and slots]
 // With noise every slot is noised, so that whatever the aggregator publishes is a function of
 // noised numbers: the delta slots as one vector of sensitivity norm_bound, the weight (1 each, a
@@ -26,12 +36,17 @@ namespace coppice {
 
 struct EncodingWish {
   RingBits bits;
-  double element_bound = 0;  // value by value only
+  double element_bound = 0;  // value by value only; 0 with levels: Note [Bound of levels]
   bool whole_vector = false; // else value by value
   bool rotate = false;       // whole vectors only
   std::uint64_t rotation_seed = 0;
   bool count_clipped = false;  // a metric slot for whether the clip shortened the delta
   double noise_multiplier = 0; // in all; shared out over the slots. 0: no noise
+  // Value by value: levels on each side of zero, and no more bits than they need. 0: as many levels
+  // as `bits` have room for.
+  std::uint32_t levels = 0;
+  Turn turn{};
+  bool error_feedback = false;
 };
 
 // Fills slots, encoding, and the slots' noise from the plan's clip_norm, sum and privacy.noise.
@@ -57,6 +72,10 @@ inline FactorChoice own_factors(const Recipe& recipe) {
 bool encodes_whole_vector(const RoundPlan& plan);
 // Of a plan that encodes whole vectors, for a client of this weight.
 DeltaEncoding delta_encoding_of(const RoundPlan& plan, std::uint64_t weight);
+
+// The sum of weighted deltas that `elements`, a ring sum or one device's elements, stand for: of
+// what has slots, in their order. `elements` has those of the delta slots at least.
+std::vector<double> decode_deltas(const RoundPlan& plan, std::span<const std::uint32_t> elements);
 
 // What one device can move the sum's slot by, squared, in ring units; of the delta slots together.
 double slot_sensitivity_squared(const RoundPlan& plan, const Slot& slot);

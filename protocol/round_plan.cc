@@ -11,7 +11,7 @@ namespace coppice {
 namespace {
 constexpr std::size_t kSmallestSlot = 4 + 1 + 4 + 3 * 8 + 1; // docs/formats.md, "Plan"
 
-// A u8 on the wire: 16, 20, 24 or 32.
+// A u8 on the wire.
 struct RingBitsField {
   RingBits& bits;
 };
@@ -22,7 +22,7 @@ void save(WriteArchive& archive, const RingBitsField& field) {
 void load(ReadArchive& archive, RingBitsField& field) {
   std::uint8_t number = 0;
   archive.get(&number, sizeof(number));
-  auto made = RingBits::make(number);
+  auto made = RingBits::of_plan(number);
   if (!made) throw ArchiveRefusal(made.error().message);
   field.bits = *made;
 }
@@ -85,7 +85,8 @@ void serialize_version_3(Archive& archive, RoundPlan& plan) {
   archive(enum_field(plan.recipe.optimizer, LocalOptimizer::kSgd), plan.recipe.momentum,
           plan.recipe.normalize_by_steps, plan.recipe.share_a, plan.recipe.share_b, plan.sum.groups,
           plan.recipe.trained_rank, enum_field(plan.recipe.correction, DriftCorrection::kDynamic),
-          plan.recipe.loss_power);
+          plan.recipe.loss_power, plan.encoding.turn.turns, plan.encoding.turn.turn,
+          plan.encoding.error_feedback);
 }
 
 template <typename Archive>
@@ -124,7 +125,8 @@ std::uint16_t RoundPlan::needed_version() const {
   if (recipe.optimizer != fresh.recipe.optimizer || recipe.momentum != fresh.recipe.momentum ||
       recipe.normalize_by_steps || sum.groups != fresh.sum.groups || !recipe.share_a ||
       !recipe.share_b || recipe.trained_rank != 0 || recipe.correction != fresh.recipe.correction ||
-      recipe.loss_power != 0) {
+      recipe.loss_power != 0 || encoding.turn != fresh.encoding.turn || encoding.error_feedback ||
+      !std::ranges::all_of(slots, [](const Slot& slot) { return slot.bits.offered(); })) {
     return 3;
   }
   RoundPlan plain = *this; // with version 2's fields as a decoded plan of version 1 has them

@@ -13,6 +13,7 @@
 
 #include "adapters/adapter_spec.h"
 #include "adapters/ring_codec.h"
+#include "adapters/upload_codec.h"
 #include "base/clock.h"
 #include "base/ids.h"
 #include "protocol/limits.h"
@@ -144,6 +145,9 @@ struct EncodingTerms {
   bool count_clipped = false; // the metric slot "clipped" is there
   // A sum wraps with at most 2^-wrap_bits; 0: never. At least limits::kWrapBits otherwise.
   double wrap_bits = 0;
+  Turn turn; // of the deltas' values, those that have slots in this round
+  // Devices add to their delta what their earlier uploads lost (Note [Error feedback]).
+  bool error_feedback = false;
   bool operator==(const EncodingTerms&) const = default;
 };
 
@@ -197,8 +201,8 @@ struct RoundPlan {
   // Refuses (kInvalidArgument), with the offending field named, a plan that could overflow the
   // ring, asks for more than limits.h allows, or whose slots aren't those of `spec` in order.
   Result<void> validate(const AdapterSpec& spec) const;
-  std::size_t delta_elements() const;
-  std::size_t ring_elements() const; // of all slots
+  std::size_t delta_elements() const; // of the delta slots: what is sent
+  std::size_t ring_elements() const;  // of all slots
   // The lowest protocol version that can carry this plan: 1 where nothing of version 2 is used, so
   // that devices of version 1 can follow it.
   std::uint16_t needed_version() const;

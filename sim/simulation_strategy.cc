@@ -33,11 +33,13 @@ Result<void> Simulation::prepare_strategy() {
   first.round = RoundId{1};
   first.recipe = scenario.fleet.training;
   first.sum.cohort = std::max(1U, scenario.fleet.cohort.min_train);
+  first.encoding.error_feedback = scenario.fleet.round.keeps_feedback();
   strategy_->prepare(first);
-  if (scenario.training == TrainingKind::kNone || !keeps_between_rounds(first.recipe)) return {};
+  if (scenario.training == TrainingKind::kNone || !keeps_between_rounds(first)) return {};
   if (ranks_.place().size > 1) {
     return Error{ErrorCode::kInvalidArgument,
                  cat("devices keep something between rounds under strategy ", settings.name,
+                     first.encoding.error_feedback ? " with round.error_feedback" : "",
                      ", and several processes would train a device in turn; run it in one")};
   }
   kept_ = std::make_unique<KeptStates>();

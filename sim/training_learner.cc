@@ -5,6 +5,7 @@
 #include <atomic>
 #include <map>
 
+#include "client/kept_rules.h"
 #include "client/local_trainer.h"
 #include "protocol/plan_encoding.h"
 #include "sim/attack.h"
@@ -268,9 +269,6 @@ void TrainingLearner::train(const Result<Engine*>& engine, std::span<PackClient>
   for (std::size_t i = 0; i < present.size(); ++i) {
     if (deltas[i].ok()) {
       present[i]->made = std::move(deltas[i]).value();
-      if (settings_.kept != nullptr) {
-        settings_.kept->made(present[i]->assignment.device, std::move(present[i]->kept));
-      }
       continue;
     }
     present[i]->error = std::move(deltas[i]).error();
@@ -294,6 +292,13 @@ Result<Learned> TrainingLearner::encoded(PackClient& client) const {
                                               .examples = made.examples,
                                               .steps = made.steps,
                                               .curvature = made.curvature}));
+  if (settings_.kept == nullptr) return learned;
+  if (plan_->encoding.error_feedback) {
+    client.kept[kKeptFeedback] =
+        feedback_after(start_->spec(), plan_->recipe, std::move(made.feedback),
+                       std::exchange(learned.encoded.lost, {}));
+  }
+  settings_.kept->made(client.assignment.device, std::move(client.kept));
   return learned;
 }
 
@@ -353,10 +358,12 @@ void TrainingLearner::end() {
 
 class IdleLearner final : public Learner {
  public:
-  void begin(const RoundPlan& plan, const Adapter&,
+  void begin(const RoundPlan& plan, const Adapter& start,
              std::shared_ptr<const std::vector<float>>) override {
-    auto encoded = encode_delta(plan, ClientId{}, std::vector<float>(plan.delta_elements()), {});
+    const std::size_t values = chosen_count(start.spec(), shared_factors(plan.recipe));
+    auto encoded = encode_delta(plan, ClientId{}, std::vector<float>(values), {});
     if (encoded.ok()) zeros_.encoded = *encoded;
+    zeros_.encoded.lost = {}; // nothing was
     fault_ = encoded.ok() ? Result<void>{} : Result<void>(encoded.error());
   }
   void expect(const Assignment&) override {}

@@ -55,7 +55,7 @@ std::span<const StrategyEntry> ours() {
       StrategyEntry{"fedadagrad", Need::kSum, "Reddi et al. 2021", "Adagrad on the mean delta",
                     "server_learning_rate|tau", fedadagrad},
       StrategyEntry{"flexlora", Need::kIndividual, "Bai et al. 2024",
-                    "the best of its rank for the mean of B A", "bucket", flexlora},
+                    "the best of its rank for the mean of B A", "bucket", flexlora, false, true},
       StrategyEntry{"hetlora", Need::kIndividual, "HetLoRA: Cho et al. 2024",
                     "ranks by device, weighed by the norm of B A", "bucket", hetlora},
       StrategyEntry{"fedex", Need::kIndividual, "FedEx-LoRA: Singhal et al. 2025",
@@ -63,7 +63,7 @@ std::span<const StrategyEntry> ours() {
                     fedex, true},
       StrategyEntry{"flora", Need::kIndividual, "FLoRA: Wang et al. 2024",
                     "all of B A stacked into a patch, A and B anew", "patch_rank|bucket", flora,
-                    true},
+                    true, true},
       StrategyEntry{"median", Need::kIndividual, "Yin et al. 2018", "median of each coordinate",
                     "bucket", median},
       StrategyEntry{"trimmed-mean", Need::kIndividual, "Yin et al. 2018",
@@ -135,11 +135,16 @@ std::string_view strategy_name(std::string_view name) {
   return name;
 }
 
+const StrategyEntry* find_strategy(std::string_view name) {
+  const auto entry = std::ranges::find(all_strategies(), strategy_name(name), &StrategyEntry::name);
+  return entry == all_strategies().end() ? nullptr : &*entry;
+}
+
 Result<std::unique_ptr<Strategy>> make_strategy(const StrategySettings& settings,
                                                 bool secure_aggregation) {
-  const std::string_view name = strategy_name(settings.name);
-  const auto entry = std::ranges::find(all_strategies(), name, &StrategyEntry::name);
-  if (entry == all_strategies().end()) return unknown(settings.name);
+  const StrategyEntry* const entry = find_strategy(settings.name);
+  if (entry == nullptr) return unknown(settings.name);
+  const std::string_view name = entry->name;
   std::unique_ptr<Strategy> strategy = entry->make(settings);
   if (secure_aggregation && strategy->need() == Need::kIndividual) {
     return Error{ErrorCode::kFailedPrecondition,

@@ -13,9 +13,10 @@ namespace coppice {
 namespace {
 
 constexpr std::array<std::uint64_t, 4> kWidths = {16, 20, 24, 32};
+constexpr std::array<std::uint64_t, 8> kPackedWidths = {5, 8, 11, 12, 16, 20, 24, 32};
 using Elements = std::vector<std::uint32_t>;
 
-RingBits ring(std::uint64_t bits) { return RingBits::make(bits).value(); }
+RingBits ring(std::uint64_t bits) { return RingBits::of_plan(bits).value(); }
 
 // The signed integer that an element stands for, by arithmetic unlike the codec's.
 std::int64_t as_integer(std::uint32_t element, RingBits bits) {
@@ -34,6 +35,7 @@ TEST(RingBitsTest, OnlyFourWidthsAreOffered) {
   for (std::uint64_t bits = 0; bits < 70; ++bits) {
     const bool offered = bits == 16 || bits == 20 || bits == 24 || bits == 32;
     EXPECT_EQ(RingBits::make(bits).ok(), offered) << bits;
+    EXPECT_EQ(RingBits::of_plan(bits).ok(), bits >= 4 && bits <= 32) << bits;
   }
   EXPECT_FALSE(RingBits::make(16 + (std::uint64_t{1} << 32U)).ok());
 }
@@ -252,7 +254,7 @@ TEST(RingHeadroomTest, NothingIsPromisedOnSenselessTerms) {
 }
 
 TEST(RingPackTest, EverySizeComesBackAndTakesTheStatedBytes) {
-  for (const std::uint64_t width : kWidths) {
+  for (const std::uint64_t width : kPackedWidths) {
     const RingBits bits = ring(width);
     KeyedRandom random({.experiment = width});
     for (std::size_t size = 0; size <= 40; ++size) {
@@ -272,7 +274,7 @@ TEST(RingPackTest, EverySizeComesBackAndTakesTheStatedBytes) {
 
 TEST(RingPackTest, BitKOfTheTextIsBitKModEightOfItsByte) {
   // By definition, bit for bit, on random elements of every width.
-  for (const std::uint64_t width : kWidths) {
+  for (const std::uint64_t width : kPackedWidths) {
     const RingBits bits = ring(width);
     KeyedRandom random({.experiment = width});
     Elements elements(1001);
@@ -309,7 +311,7 @@ TEST(RingPackTest, EveryNonZeroBitAfterTheLastElementIsRefused) {
 }
 
 TEST(RingPackTest, EveryOtherLengthIsRefusedBeforeMemoryIsTaken) {
-  for (const std::uint64_t width : kWidths) {
+  for (const std::uint64_t width : kPackedWidths) {
     const RingBits bits = ring(width);
     const Bytes packed(packed_size(9, bits), 0);
     for (std::size_t elements = 0; elements < 40; ++elements) {

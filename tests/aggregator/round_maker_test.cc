@@ -121,6 +121,48 @@ TEST(RoundMaker, TheGoalIsAShareOfTheCohortButNeverBelowTheSurvivorsNeeded) {
   EXPECT_EQ(plan_for(7, changed)->sum.goal, 3U);
 }
 
+TEST(RoundMaker, ACodecOfLevelsShrinksTheRingToWhatItsCohortNeeds) {
+  AggregatorSettings changed = settings();
+  changed.training.weight_by = WeightBy::kUniform;
+  for (const auto& [codec, bits] : {std::pair{UploadCodec::kInt8, 12U}, {UploadCodec::kInt4, 8U}}) {
+    changed.round.codec = codec;
+    changed.round.element_bound = 0;
+    const RoundPlan plan = plan_for(10, changed).value();
+    for (const Slot& slot : plan.slots) {
+      if (slot.kind == SlotKind::kDelta) {
+        EXPECT_EQ(slot.bits.value, bits) << slot.name;
+      }
+    }
+    EXPECT_TRUE(plan.encoding.error_feedback);
+    EXPECT_EQ(plan.protocol_version, 3);
+  }
+  changed.round.error_feedback = false;
+  EXPECT_FALSE(plan_for(10, changed)->encoding.error_feedback);
+}
+
+// What wasn't sent doesn't move; what was sent does, and all of it in ten rounds.
+TEST(RoundMaker, OfTopKWhatIsNotSentStaysAndEveryValueComesInItsTurn) {
+  AggregatorSettings changed = settings();
+  changed.round.codec = UploadCodec::kTopK;
+  std::vector<int> moved(spec()->parameters());
+  for (std::uint64_t round = 1; round <= 10; ++round) {
+    const RoundPlan plan =
+        make_plan({}, changed, average(), *spec(), {.round = {round}, .key_set = {1}, .cohort = 8})
+            .value();
+    EXPECT_NEAR(static_cast<double>(plan.delta_elements()),
+                static_cast<double>(spec()->parameters()) / 10, 1);
+    std::vector<std::uint32_t> sum(plan.ring_elements(), 5);
+    const Adapter current(spec());
+    const std::vector<std::uint32_t> participants{2};
+    StrategyState state;
+    const auto outcome = finish_round(plan, average(), {sum, participants}, current, state).value();
+    for (std::size_t i = 0; i < moved.size(); ++i) {
+      moved[i] += outcome.adapter.values()[i] != 0 ? 1 : 0;
+    }
+  }
+  EXPECT_THAT(moved, ::testing::Each(1));
+}
+
 TEST(RoundMaker, EverySlotHasRoomForTheWholeCohortAtFullWeight) {
   for (const std::uint32_t cohort : {3U, 8U, 100U}) {
     const RoundPlan plan = plan_for(cohort).value();

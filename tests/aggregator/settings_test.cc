@@ -52,6 +52,16 @@ TEST(AggregatorSettings, ContradictionsAreRefusedInWords) {
       {{{"round.min_train_nodes", "9"}, {"round.max_train_nodes", "3"}}, "max_train_nodes"},
       {{{"network.lease", "5s"}}, "longer than network.heartbeat"},
       {{{"round.ring_bits", "17"}}, "17"},
+      {{{"round.codec", "int4"}, {"round.rotate", "true"}}, "round.rotate spreads"},
+      {{{"round.codec", "top-k"}, {"round.strategy", "scaffold"}, {"training.optimizer", "sgd"}},
+       "round.strategy = scaffold"},
+      {{{"round.codec", "int8"}, {"round.strategy", "feddyn"}}, "move their corrections"},
+      {{{"round.codec", "int8"}, {"privacy.noise", "central"}, {"round.weighted_by", "uniform"}},
+       "round.codec can't be combined with privacy.noise"},
+      {{{"round.codec", "int8"},
+        {"round.strategy", "flexlora"},
+        {"round.secure_aggregation", "false"}},
+       "round.error_feedback = false"},
       {{{"round.strategy", "fedavgg"}}, "did you mean 'fedavg'"},
       {{{"round.min_survivorz", "5"}}, "min_survivors"},
   };
@@ -61,6 +71,30 @@ TEST(AggregatorSettings, ContradictionsAreRefusedInWords) {
     EXPECT_EQ(refused.error().code, ErrorCode::kInvalidArgument);
     EXPECT_THAT(refused.error().message, HasSubstr(words));
   }
+}
+
+TEST(AggregatorSettings, ACodecGoesWithAnyOtherStrategy) {
+  for (const StrategyEntry& entry : all_strategies()) {
+    if (entry.name == "feddyn" || entry.name == "scaffold") continue;
+    for (const char* codec : {"int8", "int4", "top-k"}) {
+      const auto settings = with({{"round.codec", codec},
+                                  {"round.strategy", std::string(entry.name)},
+                                  {"round.secure_aggregation", "false"},
+                                  {"round.error_feedback", entry.refactors ? "false" : "true"}});
+      ASSERT_TRUE(settings.ok()) << entry.name << ": " << settings.error().message;
+      EXPECT_EQ(settings->round.keeps_feedback(), !entry.refactors);
+    }
+  }
+  EXPECT_FALSE(with({})->round.keeps_feedback());
+}
+
+// With top-k a value waits for ten rounds, and moves on meanwhile.
+TEST(AggregatorSettings, TheBoundOfAValueIsThatOfItsCodec) {
+  EXPECT_NEAR(with({{"round.codec", "top-k"}})->round.element_bound, 0.64, 1e-6);
+  EXPECT_NEAR(
+      with({{"round.codec", "top-k"}, {"round.error_feedback", "false"}})->round.element_bound,
+      0.064, 1e-6);
+  EXPECT_EQ(with({{"round.codec", "int8"}})->round.element_bound, 0) << "once values are counted";
 }
 
 TEST(AggregatorSettings, UniformWeightsAndOtherBudgetsPass) {

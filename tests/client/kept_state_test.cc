@@ -97,6 +97,21 @@ TEST_F(KeptFileTest, WhatCameOfReleasesBeforeARevertIsForgotten) {
   EXPECT_FALSE(file_.exists());
 }
 
+// What an upload lost is made after the rest, and counts with it or not at all.
+TEST_F(KeptFileTest, WhatAnUploadLostCountsWithItsRound) {
+  trains(kFirst, vectors(1));
+  ASSERT_TRUE(file_.add_made(kFirst, kKeptFeedback, {3, 4}).ok());
+  EXPECT_THAT(begins_with(), IsEmpty());
+  ASSERT_TRUE(file_.count(kFirst).ok());
+  KeptVectors expected = vectors(1);
+  expected[kKeptFeedback] = {3, 4};
+  EXPECT_EQ(begins_with(), expected);
+  trains(kSecond, vectors(2)); // abandoned
+  ASSERT_TRUE(file_.add_made(kSecond, kKeptFeedback, {5, 6}).ok());
+  ASSERT_TRUE(file_.add_made(kFirst, kKeptFeedback, {7, 8}).ok()) << "a round that is past";
+  EXPECT_EQ(begins_with(), expected);
+}
+
 TEST_F(KeptFileTest, ADamagedOneBeginsAnew) {
   trains(kFirst, vectors(1));
   ASSERT_TRUE(file_.count(kFirst).ok());
@@ -154,10 +169,11 @@ class KeptRulesTest : public ::testing::Test {
 };
 
 TEST_F(KeptRulesTest, AFactorThatIsTrainedAndNotSharedStaysInItsPlaces) {
-  Recipe recipe;
-  EXPECT_FALSE(keeps_between_rounds(recipe));
+  RoundPlan plan;
+  Recipe& recipe = plan.recipe;
+  EXPECT_FALSE(keeps_between_rounds(plan));
   recipe.share_b = false;
-  EXPECT_TRUE(keeps_between_rounds(recipe));
+  EXPECT_TRUE(keeps_between_rounds(plan));
   const auto release = std::make_shared<const Adapter>(counting(0));
   EXPECT_EQ(with_own_factors(release, {}), release);
   const KeptVectors kept = after(recipe, {}, *release, counting(100));
@@ -167,8 +183,28 @@ TEST_F(KeptRulesTest, AFactorThatIsTrainedAndNotSharedStaysInItsPlaces) {
     EXPECT_TRUE(std::ranges::equal(begins->b(target), counting(100).b(target)));
   }
   recipe.train_b = false; // frozen as well: FFA's, and nothing is anybody's own
-  EXPECT_FALSE(keeps_between_rounds(recipe));
+  EXPECT_FALSE(keeps_between_rounds(plan));
   EXPECT_THAT(after(recipe, kept, *release, counting(100)), IsEmpty());
+}
+
+// Factors that take turns: what was lost of the one waits while the other is sent.
+TEST_F(KeptRulesTest, WhatWasLostOfAFactorWaitsForTheRoundThatSharesIt) {
+  RoundPlan plan;
+  plan.encoding.error_feedback = true;
+  EXPECT_TRUE(keeps_between_rounds(plan));
+  Recipe only_a, only_b;
+  only_a.share_b = only_b.share_a = false;
+  const std::vector<float> lost_of_a(14, 2.0F), lost_of_b(14, 3.0F);
+  auto feedback = feedback_after(*spec_, only_a, {}, lost_of_a);
+  std::vector<float> delta(14, 10.0F);
+  add_feedback(*spec_, only_b, feedback, delta);
+  EXPECT_THAT(delta, ::testing::Each(10.0F));
+  feedback = feedback_after(*spec_, only_b, feedback, lost_of_b);
+  add_feedback(*spec_, only_a, feedback, delta);
+  EXPECT_THAT(delta, ::testing::Each(12.0F));
+  EXPECT_EQ(feedback_of({{kKeptFeedback, feedback}}, 28), feedback);
+  EXPECT_THAT(feedback_of({{kKeptFeedback, feedback}}, 27), IsEmpty()) << "of another adapter";
+  EXPECT_THAT(after({}, {{kKeptFeedback, feedback}}, counting(0), counting(1)), IsEmpty());
 }
 
 TEST_F(KeptRulesTest, WhatIsOfAnotherLengthCountsAsNone) {

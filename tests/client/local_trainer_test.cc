@@ -111,6 +111,29 @@ TEST_F(LocalTrainerTest, ACorrectionIsAddedToTheGradientsOfTheNextRound) {
   EXPECT_EQ(world_.offsets[1][1], 0);
 }
 
+TEST_F(LocalTrainerTest, WhatUploadsLostIsInTheNextDelta) {
+  const auto with_feedback = [this](std::uint64_t round) {
+    RoundPlan plan = plan_of(round);
+    plan.encoding.error_feedback = true;
+    return plan;
+  };
+  const auto first = train(with_feedback(1), kept_).value();
+  EXPECT_TRUE(first.feedback.empty());
+  std::vector<float> lost(first.delta.size());
+  lost[0] = 0.05F;
+  lost[1] = -0.25F;
+  ASSERT_TRUE(kept_.add_made(with_feedback(1).hash(), kKeptFeedback, lost).ok());
+  EXPECT_NEAR(train(with_feedback(2), kept_)->delta[0], 0.2, 1e-6) << "round 1 didn't count";
+  ASSERT_TRUE(train(with_feedback(1), kept_).ok());
+  ASSERT_TRUE(kept_.add_made(with_feedback(1).hash(), kKeptFeedback, lost).ok());
+  ASSERT_TRUE(kept_.count(with_feedback(1).hash()).ok());
+  const auto next = train(with_feedback(2), kept_).value();
+  EXPECT_NEAR(next.delta[0], 0.25, 1e-6);
+  EXPECT_EQ(next.delta[1], -0.25F);
+  EXPECT_EQ(next.feedback, lost);
+  EXPECT_NEAR(train(plan_of(3), kept_)->delta[0], 0.2, 1e-6) << "without feedback it is let go";
+}
+
 TEST_F(LocalTrainerTest, WithoutAPlaceToKeepThingsARecipeThatNeedsOneIsRefused) {
   RoundPlan plan = plan_of(1);
   plan.recipe.correction = DriftCorrection::kDynamic;

@@ -17,7 +17,7 @@ using ::coppice::testing::counting_secret;
 using ::coppice::testing::secret_of_hex;
 using Elements = std::vector<std::uint32_t>;
 
-constexpr std::uint32_t kWidths[] = {16, 20, 24, 32};
+constexpr std::uint32_t kWidths[] = {8, 12, 16, 20, 24, 32};
 // Around a block, a stride and a tile of the implementation, and several tiles.
 constexpr std::size_t kCounts[] = {0,  1,    15,   16,   17,   63,   64,
                                    65, 2047, 2048, 2049, 4095, 4097, 20011};
@@ -34,7 +34,7 @@ Elements some_elements(std::size_t count, std::uint32_t bits) {
 // Note [Mask layout], word by word, from one long keystream.
 Elements mask_by_the_book(const Secret<32>& seed, std::size_t first_byte, std::uint32_t bits,
                           std::size_t count) {
-  const std::size_t width = bits == 16 ? 2 : 4;
+  const std::size_t width = bits <= 16 ? 2 : 4;
   Bytes keystream(first_byte + count * width);
   primitives::chacha20_keystream(seed, keystream);
   Elements mask(count);
@@ -79,7 +79,7 @@ TEST(MaskStreamTest, TheMaskOfZerosIsThePublishedKeystream) {
   for (const PublishedBlock& each : kPublished) {
     const Bytes expected = from_hex(each.keystream).value();
     for (const std::uint32_t bits : kWidths) {
-      const std::size_t width = bits == 16 ? 2 : 4;
+      const std::size_t width = bits <= 16 ? 2 : 4;
       Elements elements(64 / width);
       add_mask(secret_of_hex(each.key), MaskSign::kAdd, each.block * 64, bits, elements);
       for (std::size_t i = 0; i < elements.size(); ++i) {
@@ -132,7 +132,8 @@ TEST(MaskStreamTest, WhatIsAddedAndThenSubtractedLeavesTheVector) {
     add_mask(counting_secret(2), MaskSign::kSubtract, 6, bits, elements);
     std::size_t unchanged = 0;
     for (std::size_t i = 0; i < elements.size(); ++i) unchanged += elements[i] == before[i] ? 1 : 0;
-    EXPECT_LT(unchanged, 10U) << "5000 / 2^16 on average; 10 by chance: below 1e-17";
+    EXPECT_LT(unchanged, 10 + (std::size_t{10'000} >> bits))
+        << "5000 / 2^bits on average; 10 of 2^16 by chance: below 1e-17";
     add_mask(counting_secret(1), MaskSign::kSubtract, 6, bits, elements);
     add_mask(counting_secret(2), MaskSign::kAdd, 6, bits, elements);
     EXPECT_TRUE(elements == before) << bits;
@@ -196,12 +197,13 @@ TEST(MaskStreamTest, TheLastBlockIsReachedAndTheNextIsRefused) {
   EXPECT_DEATH(add_mask(seed, MaskSign::kAdd, kMaxMaskBytes - 64, 32, one_more), "keystream");
   EXPECT_DEATH(add_mask(seed, MaskSign::kAdd, ~std::uint64_t{0}, 32, last), "keystream");
   EXPECT_DEATH(static_cast<void>(mask_bytes(kMaxMaskBytes, 16)), "keystream");
-  EXPECT_DEATH(add_mask(seed, MaskSign::kAdd, 0, 8, last), "ring");
+  EXPECT_DEATH(add_mask(seed, MaskSign::kAdd, 0, 3, last), "ring");
+  EXPECT_DEATH(add_mask(seed, MaskSign::kAdd, 0, 33, last), "ring");
 }
 
-TEST(MaskStreamTest, ASixteenBitElementTakesTwoBytesAndAWiderOneFour) {
-  EXPECT_EQ(mask_bytes(1000, 16), 2000U);
-  for (const std::uint32_t bits : {20U, 24U, 32U}) EXPECT_EQ(mask_bytes(1000, bits), 4000U);
+TEST(MaskStreamTest, AnElementOfUpToSixteenBitsTakesTwoBytesAndAWiderOneFour) {
+  for (const std::uint32_t bits : {4U, 11U, 16U}) EXPECT_EQ(mask_bytes(1000, bits), 2000U);
+  for (const std::uint32_t bits : {17U, 20U, 24U, 32U}) EXPECT_EQ(mask_bytes(1000, bits), 4000U);
 }
 
 } // namespace

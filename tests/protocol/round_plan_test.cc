@@ -92,6 +92,83 @@ TEST(RoundPlan, WithoutAnythingNewItStaysOfVersionOne) {
   EXPECT_EQ(plain.needed_version(), 1);
 }
 
+RoundPlan small_plan(const EncodingWish& wish) {
+  RoundPlan plan = samples::plan();
+  const auto chosen = choose_encoding(plan, samples::spec(), wish);
+  EXPECT_TRUE(chosen) << chosen.error().message;
+  plan.protocol_version = plan.needed_version();
+  return plan;
+}
+
+// A device of version 2 or 1 can't read it, and so can't send what its sum would take for another.
+TEST(RoundPlan, OfASmallerUploadItIsOfVersionThreeAndReadsBackAsItWasWritten) {
+  const std::vector<EncodingWish> wishes{
+      {.bits = {}, .levels = 7},
+      {.bits = {}, .levels = 127, .error_feedback = true},
+      {.bits = RingBits{16}, .element_bound = 0.1, .turn = {.turns = 4, .turn = 3}},
+      {.bits = RingBits{16},
+       .whole_vector = true,
+       .rotate = true,
+       .turn = {.turns = 4, .turn = 0},
+       .error_feedback = true},
+      {.bits = RingBits{16}, .element_bound = 0.1, .error_feedback = true}};
+  for (const EncodingWish& wish : wishes) {
+    const RoundPlan plan = small_plan(wish);
+    EXPECT_EQ(plan.protocol_version, 3);
+    const auto valid = plan.validate(samples::spec());
+    ASSERT_TRUE(valid) << valid.error().message;
+    const auto read = RoundPlan::decode(plan.encode());
+    ASSERT_TRUE(read) << read.error().message;
+    EXPECT_EQ(*read, plan);
+    EXPECT_NE(read->hash(), samples::plan().hash());
+  }
+}
+
+// cohort x weight x (7 + 1) = 8 x 16 x 8 = 2^10, which 12 bits hold: 3/4 of the bytes of 16.
+TEST(RoundPlan, FewLevelsTakeFewBitsAndAFourthOfTheValuesAFourthOfTheSlots) {
+  const RoundPlan levels = small_plan({.bits = {}, .levels = 7});
+  const RoundPlan turn =
+      small_plan({.bits = RingBits{16}, .element_bound = 0.1, .turn = {.turns = 4, .turn = 1}});
+  const auto delta_bytes = [](const RoundPlan& plan) {
+    std::size_t bytes = 0;
+    for (const Slot& slot : plan.slots) {
+      if (slot.kind == SlotKind::kDelta) bytes += packed_size(slot.elements, slot.bits);
+    }
+    return bytes;
+  };
+  for (const Slot& slot : levels.slots) {
+    if (slot.kind == SlotKind::kDelta) {
+      EXPECT_EQ(slot.bits.value, 12U);
+    }
+  }
+  const std::size_t values = samples::spec().parameters();
+  EXPECT_EQ(delta_bytes(samples::plan()), 2 * values);
+  EXPECT_EQ(delta_bytes(levels), 3 * values / 2);
+  EXPECT_EQ(delta_bytes(turn), values / 2);
+}
+
+// Note [Bound of levels]: 4 C / sqrt(d), and under AdamW no more than the rates add up to.
+TEST(RoundPlan, LevelsAreWhereValuesAre) {
+  RoundPlan plan = samples::plan();
+  plan.clip_norm = 2;
+  plan.recipe.learning_rate = 0.5F;
+  plan.recipe.schedule = Schedule::kConstant;
+  plan.recipe.warmup_steps = 0;
+  plan.recipe.max_steps = 2;
+  const auto bound = [&plan] {
+    EXPECT_TRUE(choose_encoding(plan, samples::spec(), {.bits = {}, .levels = 7}));
+    return plan.slots.front().highest;
+  };
+  const double by_clip = 4 * 2 / std::sqrt(static_cast<double>(samples::spec().parameters()));
+  ASSERT_LT(by_clip, 1);
+  EXPECT_DOUBLE_EQ(bound(), by_clip);
+  plan.recipe.learning_rate = 0.0625F;
+  EXPECT_DOUBLE_EQ(bound(), 0.125);
+  plan.recipe.optimizer = LocalOptimizer::kSgd;
+  EXPECT_DOUBLE_EQ(bound(), by_clip);
+  EXPECT_DOUBLE_EQ(plan.slots.front().scale * plan.slots.front().highest, 7);
+}
+
 TEST(RoundPlan, ItsNoiseIsWhatItClaimsWhateverTheCorruptBring) {
   const RoundPlan plan = noised_plan();
   // 32 of at least 36 survivors are honest: 4 of 40 may be corrupt.
@@ -154,6 +231,17 @@ struct Fault {
   std::function<void(RoundPlan&)> make;
 };
 
+void expect_refused(const std::vector<Fault>& faults) {
+  for (const Fault& fault : faults) {
+    RoundPlan plan = samples::plan();
+    fault.make(plan);
+    const auto refused = plan.validate(samples::spec());
+    ASSERT_FALSE(refused) << fault.field;
+    EXPECT_EQ(refused.error().code, ErrorCode::kInvalidArgument);
+    EXPECT_THAT(refused.error().message, HasSubstr(fault.field));
+  }
+}
+
 TEST(RoundPlan, EveryFaultIsRefusedAndNamed) {
   const double nan = std::numeric_limits<double>::quiet_NaN();
   const std::vector<Fault> faults = {
@@ -209,14 +297,21 @@ TEST(RoundPlan, EveryFaultIsRefusedAndNamed) {
       {"deadline", [](RoundPlan& plan) { plan.deadline = {0}; }},
       {"deadline", [](RoundPlan& plan) { plan.deadline = {limits::kLongestRoundMs + 1}; }},
   };
-  for (const Fault& fault : faults) {
-    RoundPlan plan = samples::plan();
-    fault.make(plan);
-    const auto refused = plan.validate(samples::spec());
-    ASSERT_FALSE(refused) << fault.field;
-    EXPECT_EQ(refused.error().code, ErrorCode::kInvalidArgument);
-    EXPECT_THAT(refused.error().message, HasSubstr(fault.field));
-  }
+  expect_refused(faults);
+}
+
+TEST(RoundPlan, EveryFaultOfASmallerUploadIsRefusedAndNamed) {
+  expect_refused(
+      {{"encoding.turn", [](RoundPlan& plan) { plan.encoding.turn = {.turns = 0, .turn = 0}; }},
+       {"encoding.turn", [](RoundPlan& plan) { plan.encoding.turn = {.turns = 4, .turn = 4}; }},
+       {"encoding.turn",
+        [](RoundPlan& plan) { plan.encoding.turn = {.turns = limits::kTurns + 1, .turn = 0}; }},
+       {"slots", [](RoundPlan& plan) { plan.encoding.turn = {.turns = 4, .turn = 1}; }},
+       {"corrections of drift", [](RoundPlan& plan) {
+          plan.encoding.error_feedback = true;
+          plan.recipe.correction = DriftCorrection::kDynamic;
+          plan.recipe.proximal_mu = 1;
+        }}});
 }
 
 TEST(RoundPlan, AScaleOneStepAboveTheSafeOneIsRefused) {
@@ -256,6 +351,19 @@ TEST(RoundPlan, NoiseAndSumsByGroupsAreRefusedTogether) {
   const auto refused = plan.validate(samples::spec());
   ASSERT_FALSE(refused);
   EXPECT_THAT(refused.error().message, HasSubstr("one sum over all"));
+}
+
+// Noise is planned for one vector of all values, round after round.
+TEST(RoundPlan, NoiseAndSmallerUploadsAreRefusedTogether) {
+  for (const bool feedback : {true, false}) {
+    RoundPlan plan = noised_plan();
+    if (feedback) plan.encoding.error_feedback = true;
+    if (!feedback) plan.encoding.turn = {.turns = 2, .turn = 1};
+    plan.protocol_version = plan.needed_version();
+    const auto refused = plan.validate(samples::spec());
+    ASSERT_FALSE(refused);
+    EXPECT_THAT(refused.error().message, HasSubstr("noise is accounted for"));
+  }
 }
 
 TEST(RoundPlan, ARingTooSmallForItsCohortIsRefusedWithTheNumbers) {

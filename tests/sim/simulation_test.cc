@@ -109,6 +109,15 @@ TEST(Simulation, SecureAggregationByGroupsGivesTheBitsOfItsExactSums) {
                                    1);
 }
 
+// Fewer bits, and fewer values: what devices round and choose is summed as exactly.
+TEST(Simulation, SecureAggregationOfSmallerUploadsGivesTheBitsOfItsExactSum) {
+  for (const char* codec : {"int8", "int4", "top-k"}) {
+    SCOPED_TRACE(codec);
+    expect_full_gives_the_exact_sums(
+        {{"round.codec", codec, ""}, {"round.max_train_nodes", "6", ""}, {"rounds", "2", ""}}, 2);
+  }
+}
+
 // Stopped after each round and opened again, by an object that knows only the folder.
 std::vector<Sha256> play_in_parts(const fs::path& out, const std::vector<Override>& more,
                                   const std::function<void()>& between = {}) {
@@ -137,9 +146,11 @@ TEST(Simulation, AStoppedRunGoesOnToTheSameBits) {
 // Corrections and factors that devices keep between rounds are part of what a run goes on from.
 TEST(Simulation, WhatDevicesKeepIsGoneOnWithAndForAnyNumberOfWorkers) {
   const TemporaryFolder folder;
-  for (const char* strategy : {"feddyn", "fedsa", "scaffold"}) {
+  for (const char* strategy : {"feddyn", "fedsa", "scaffold", "fedavg"}) {
     SCOPED_TRACE(strategy);
+    const std::string codec = std::string_view(strategy) == "fedavg" ? "int4" : "none";
     const std::vector<Override> set{{"round.strategy", strategy, ""},
+                                    {"round.codec", codec, ""},
                                     {"training.optimizer", "sgd", ""},
                                     {"training.learning_rate", "0.1", ""},
                                     {"workers", "1", ""}};
@@ -170,10 +181,13 @@ class TwoRanks final : public Ranks {
 
 TEST(Simulation, WhatDevicesKeepIsRefusedInSeveralProcesses) {
   TwoRanks two;
-  const auto refused = [&](const char* strategy) {
-    return Simulation::open(parts_of(scenario_with({{"round.strategy", strategy, ""}})), two, {})
+  const auto refused = [&](const char* strategy, const char* codec = "none") {
+    return Simulation::open(parts_of(scenario_with(
+                                {{"round.strategy", strategy, ""}, {"round.codec", codec, ""}})),
+                            two, {})
         .error();
   };
+  EXPECT_NE(refused("fedavg", "int8").message.find("round.error_feedback"), std::string::npos);
   EXPECT_EQ(refused("share-b").code, ErrorCode::kInvalidArgument);
   EXPECT_NE(refused("share-b").message.find("keep something"), std::string::npos);
   EXPECT_EQ(refused("fedavg").code, ErrorCode::kUnavailable); // goes further

@@ -120,5 +120,18 @@ class AFactorThatEachDeviceKeeps(PlayedTwice, FleetTest):
     strategy = {"round.strategy": "fedsa"}
 
 
+class UploadsOfFifteenLevels(PlayedTwice, FleetTest):
+    secure = True
+    strategy = {"round.codec": "int4"}
+    # One trained, and has not encoded; another has not written down that its round counts: the
+    # third write, after what training made and what the upload lost.
+    dies = {0: "client.kept.after:1", 1: "client.kept.before:3"}
+
+
+class ValuesThatTakeTurns(PlayedTwice, FleetTest):
+    secure = True
+    strategy = {"round.codec": "top-k", "round.top_k": 0.2, "round.strategy": "rolora"}
+
+
 if __name__ == "__main__":
     unittest.main()
