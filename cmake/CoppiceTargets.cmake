@@ -41,14 +41,11 @@ function(coppice_test_options name)
     return()
   endif()
   if(NOT TARGET coppice_test_headers)
-    file(WRITE ${CMAKE_BINARY_DIR}/test_headers.cc "")
+    file(GENERATE OUTPUT ${CMAKE_BINARY_DIR}/test_headers.cc CONTENT "")
     add_library(coppice_test_headers OBJECT ${CMAKE_BINARY_DIR}/test_headers.cc)
     target_link_libraries(coppice_test_headers PRIVATE coppice_flags GTest::gmock)
     target_compile_options(coppice_test_headers PRIVATE -O1 -fPIE) # as programs are compiled
-    target_precompile_headers(coppice_test_headers PRIVATE
-      <gmock/gmock.h> <gtest/gtest.h> <algorithm> <array> <atomic> <chrono> <cmath> <cstdint> <cstring>
-      <deque> <functional> <limits> <map> <memory> <mutex> <numeric> <optional> <set> <span> <sstream>
-      <string> <string_view> <thread> <variant> <vector>)
+    target_precompile_headers(coppice_test_headers PRIVATE ${CMAKE_SOURCE_DIR}/tests/precompiled.h)
   endif()
   target_precompile_headers(${name} REUSE_FROM coppice_test_headers)
 endfunction()
