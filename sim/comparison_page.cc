@@ -173,7 +173,8 @@ std::string robustness_section(const Robustness& robust) {
   }
   return section_html(
       "Robustness",
-      cat("Each scenario played again under each attack, with the same seeds, clients and texts. "
+      cat("Simulation only, since no fleet knows who is honest. Each scenario played again under "
+          "each attack, with the same seeds, clients and texts. "
           "Figures are means over honest clients, on their own report text after the last round; "
           "those without an attack are of the same clients, so no hostile client is in any. ",
           kStarMeans),

@@ -130,7 +130,6 @@ ReportTable clients_table(const Comparison& comparison) {
                         "their gates chose; bits per byte, lower is better",
                     .columns = {{"scenario", CellAlign::kLeft},
                                 {"shared alone"},
-                                {against},
                                 {"what serves"},
                                 {against},
                                 {"worst decile"},
@@ -143,7 +142,6 @@ ReportTable clients_table(const Comparison& comparison) {
   if (comparison.find("clients.served", kAt) == nullptr) return table;
   for (std::size_t i = 0; i < comparison.names.size(); ++i) {
     table.rows.push_back({comparison.names[i], interval_cell(comparison, "clients.shared", kAt, i),
-                          first_cell(comparison, "clients.shared", kAt, i),
                           interval_cell(comparison, "clients.served", kAt, i),
                           first_cell(comparison, "clients.served", kAt, i),
                           interval_cell(comparison, "clients.worst_decile", kAt, i),

@@ -24,6 +24,19 @@ std::vector<EvaluationEvent> evaluations_with(const RunRecord& run, Reference re
   return found;
 }
 
+// Of one's own text alone: nothing is shared. A client without any keeps the base.
+void answer_alone(ClientEvent& client) {
+  client.personal = client.train_bytes == 0 ? client.base : client.local;
+  client.shared = NAN;
+  client.served = "personal";
+}
+
+void answer_with_pooled(ClientEvent& client) {
+  client.shared = client.centralized;
+  client.personal = NAN;
+  client.served = "shared";
+}
+
 std::vector<ClientEvent> clients_with(const RunRecord& run, Reference reference) {
   const auto bits_of = [reference](const ClientEvent& client) {
     return reference == Reference::kLocalOnly ? client.local : client.centralized;
@@ -33,11 +46,9 @@ std::vector<ClientEvent> clients_with(const RunRecord& run, Reference reference)
       clients, [&](const ClientEvent& client) { return std::isfinite(bits_of(client)); });
   if (!measured) return {};
   for (ClientEvent& client : clients) {
-    client.shared = client.train_bytes == 0 && reference == Reference::kLocalOnly ? client.base
-                                                                                  : bits_of(client);
-    client.personal = client.local = client.centralized = NAN;
-    client.served = "shared";
-    client.harmed = client.shared > client.base;
+    reference == Reference::kLocalOnly ? answer_alone(client) : answer_with_pooled(client);
+    client.local = client.centralized = NAN;
+    client.harmed = served_bits(client) > client.base;
   }
   return clients;
 }

@@ -76,9 +76,10 @@ std::string_view robust_measure_name(RobustMeasure measure); // "shared", "serve
 ReportTable robust_bits_table(const Robustness& robust, RobustMeasure measure);
 // The same shape: losses against the scenario's own run.
 ReportTable robust_loss_table(const Robustness& robust, RobustMeasure measure);
-// What attacks were: share of the devices, strength, hostile devices and honest clients by seed.
+// What attacks were: share of the devices, strength, hostile devices and honest clients by seed; a
+// row for all scenarios of which it is the same.
 ReportTable attacks_table(const Robustness& robust);
-// Scenarios and attacks without figures of all seeds, and why. No rows if there are none.
+// Scenarios and attacks without figures of all seeds, and why; likewise. No rows if there are none.
 ReportTable refused_table(const Robustness& robust);
 
 // One row a scenario, attack and measure: columns scenario, strategy, attack, fraction, strength,

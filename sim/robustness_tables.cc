@@ -2,6 +2,7 @@
 // Robustness as tables: for people, and for spreadsheets.
 #include <algorithm>
 #include <cmath>
+#include <span>
 
 #include "base/text.h"
 #include "sim/comparison_tables.h"
@@ -29,6 +30,19 @@ std::string numbers_text(const std::vector<std::uint64_t>& numbers) {
   if (numbers.empty()) return kDash;
   const auto [least, most] = std::ranges::minmax(numbers);
   return least == most ? cat(least) : cat(least, " to ", most);
+}
+
+// A row, unless one says the same of another scenario: then that one names both.
+void add_scenario_row(std::vector<std::string> row, ReportTable& table) {
+  const auto same = [&row](const std::vector<std::string>& other) {
+    return std::ranges::equal(std::span(row).subspan(1), std::span(other).subspan(1));
+  };
+  const auto found = std::ranges::find_if(table.rows, same);
+  if (found == table.rows.end()) {
+    table.rows.push_back(std::move(row));
+  } else {
+    found->front() += cat(", ", row.front());
+  }
 }
 
 template <typename CellOf>
@@ -91,10 +105,11 @@ ReportTable attacks_table(const Robustness& robust) {
                                 {"of them honest"}},
                     .rows = {}};
   for (const RobustRow& row : robust.rows) {
-    table.rows.push_back({robust.names[row.scenario], row.attack,
-                          cat(fixed(100 * row.fraction, 0), " %"), cat(row.strength),
-                          numbers_text(row.hostile), numbers_text(row.evaluated),
-                          numbers_text(row.honest)});
+    add_scenario_row(
+        {robust.names[row.scenario], row.attack, cat(fixed(100 * row.fraction, 0), " %"),
+         cat(row.strength), numbers_text(row.hostile), numbers_text(row.evaluated),
+         numbers_text(row.honest)},
+        table);
   }
   return table;
 }
@@ -107,7 +122,7 @@ ReportTable refused_table(const Robustness& robust) {
                     .rows = {}};
   for (const RobustRow& row : robust.rows) {
     if (row.refused.empty()) continue;
-    table.rows.push_back({robust.names[row.scenario], row.attack, row.refused});
+    add_scenario_row({robust.names[row.scenario], row.attack, row.refused}, table);
   }
   return table;
 }

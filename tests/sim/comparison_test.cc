@@ -146,6 +146,9 @@ TEST(Comparison, ReferencesAreRowsOfTheRunThatMeasuredThem) {
   EXPECT_THAT(served.figures[3].by_seed, ElementsAre(1, 1));
   EXPECT_DOUBLE_EQ(served.figures[2].to_first.mean, 0.5);
   EXPECT_DOUBLE_EQ(served.figures[3].to_first.mean, -1.5);
+  const ComparedMeasure& shared = *compared.find("clients.shared", ComparedAt::kEnd);
+  EXPECT_EQ(shared.figures[2].value.count, 0U);
+  EXPECT_DOUBLE_EQ(shared.figures[3].value.mean, 1);
   EXPECT_EQ(served.best, 0U); // of those that an aggregator can make rounds of
   // One of three is worse than with the base: 2.25 against 2.
   const ComparedMeasure& harmed = *compared.find("clients.harmed", ComparedAt::kEnd);

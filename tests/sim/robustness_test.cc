@@ -106,6 +106,10 @@ TEST(Robustness, NamesWhatHasNoFigureAndWhy) {
   const ReportTable why = refused_table(robust);
   ASSERT_EQ(why.rows.size(), 3U);
   EXPECT_THAT(why.rows[2], ElementsAre("mean", "backdoor", "it needs a phrase"));
+  // Why two scenarios have none is said once, where it is the same.
+  runs.push_back({.scenario = 1, .attack = "backdoor", .refused = "it needs a phrase"});
+  EXPECT_THAT(refused_table(robustness(clean(), runs)).rows[2],
+              ElementsAre("mean, robust", "backdoor", "it needs a phrase"));
   // A dash where nobody asked, a word where it was refused.
   const ReportTable losses = robust_loss_table(robust, RobustMeasure::kShared);
   EXPECT_THAT(losses.rows[0], ElementsAre("mean", "+3.0000", "refused"));
@@ -140,6 +144,8 @@ TEST(RobustnessTables, HaveARowAScenarioAndAColumnAnAttack) {
   EXPECT_EQ(table.columns[1].title, "no attack");
   EXPECT_EQ(table.columns[2].title, "scale");
   EXPECT_THAT(table.rows[0], ElementsAre("mean", "2.0000 \u00b1 0.0000", "4.0000 \u00b1 12.7062"));
+  EXPECT_THAT(attacks_table(robustness(clean(), attacked())).rows,
+              ElementsAre(ElementsAre("mean, robust", "scale", "25 %", "10", "1", "4", "3")));
   const std::string csv = robustness_csv(robustness(clean(), attacked()));
   EXPECT_THAT(csv, HasSubstr("scenario,strategy,attack,fraction,strength,measure,seeds,mean,"
                              "ci95_low,ci95_high,clean.mean,clean.ci95_low,clean.ci95_high,"
