@@ -168,8 +168,8 @@ std::string header(Scenarios scenarios, const Comparison& comparison) {
 std::string robustness_section(const Robustness& robust) {
   std::string tables;
   for (const RobustMeasure measure : {RobustMeasure::kShared, RobustMeasure::kServed}) {
-    tables += table_html(robust_loss_table(robust, measure));
     tables += table_html(robust_bits_table(robust, measure));
+    tables += table_html(robust_loss_table(robust, measure));
   }
   return section_html(
       "Robustness",
