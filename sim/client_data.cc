@@ -30,6 +30,14 @@ constexpr NameRow<Partition> kPartitions[] = {
     {Partition::kDrift, "drift"},
 };
 
+constexpr NameRow<DataTask> kTasks[] = {
+    {DataTask::kNone, "none"},
+    {DataTask::kOutputCipher, "output-cipher"},
+    {DataTask::kInputCipher, "input-cipher"},
+    {DataTask::kFacts, "facts"},
+    {DataTask::kStyles, "styles"},
+};
+
 template <typename Kind, std::size_t N>
 std::string_view name_in(const NameRow<Kind> (&rows)[N], Kind kind) {
   const auto* const row = std::ranges::find(rows, kind, &NameRow<Kind>::kind);
@@ -125,6 +133,12 @@ Result<std::unique_ptr<ClientData>> open_client_data(const DataSettings& setting
   if (!(settings.held_out >= 0 && settings.held_out < 1)) {
     return Error{ErrorCode::kInvalidArgument, "data.held_out must be from 0 to below 1"};
   }
+  if (settings.source != DataSource::kPeople && settings.task != DataTask::kNone) {
+    return Error{ErrorCode::kInvalidArgument,
+                 cat("data.task = ", task_name(settings.task), " is what people are asked, and ",
+                     "data.source is ", source_name(settings.source),
+                     ": leave data.task out, or set data.source = people")};
+  }
   if (settings.source == DataSource::kPeople) return open_people(settings, devices, seed);
   auto pool = COPPICE_TRY(open_text_pool(settings, base_folder));
   const PieceTable& table = pool->table();
@@ -141,11 +155,14 @@ Result<std::unique_ptr<ClientData>> open_client_data(const DataSettings& setting
 std::string_view source_name(DataSource source) { return name_in(kSources, source); }
 std::string_view partition_name(Partition partition) { return name_in(kPartitions, partition); }
 
+std::string_view task_name(DataTask task) { return name_in(kTasks, task); }
+
 Result<DataSource> parse_source(std::string_view name) {
   return parse_in(kSources, name, "source of data");
 }
 Result<Partition> parse_partition(std::string_view name) {
   return parse_in(kPartitions, name, "partition");
 }
+Result<DataTask> parse_task(std::string_view name) { return parse_in(kTasks, name, "task"); }
 
 } // namespace coppice

@@ -59,8 +59,10 @@ Result<std::unique_ptr<ClientData>> open_client_data(const DataSettings& setting
 // "by-user", "jsonl", ...: as settings and flags name them.
 std::string_view source_name(DataSource source);
 std::string_view partition_name(Partition partition);
+std::string_view task_name(DataTask task);
 // kInvalidArgument with all names.
 Result<DataSource> parse_source(std::string_view name);
 Result<Partition> parse_partition(std::string_view name);
+Result<DataTask> parse_task(std::string_view name);
 
 } // namespace coppice

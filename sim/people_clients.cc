@@ -9,6 +9,7 @@
 #include "sim/draws.h"
 #include "sim/partitions.h"
 #include "sim/people.h"
+#include "sim/people_tasks.h"
 
 namespace coppice {
 namespace {
@@ -126,6 +127,49 @@ class PeopleClients final : public ClientData {
   std::uint64_t seed_;
 };
 
+// Answers that differ by client.
+class TaskClients final : public ClientData {
+ public:
+  TaskClients(const DataSettings& settings, std::uint64_t devices, std::uint64_t seed)
+      : ClientData(settings.held_out, seed), settings_(settings), devices_(devices), seed_(seed) {}
+
+  std::uint64_t clients() const override { return devices_; }
+  std::string name(std::uint64_t client) const override { return make_person(seed_, client).name; }
+  Result<std::vector<Piece>> pieces(std::uint64_t client) const override {
+    return task_pieces(settings_.task, seed_, client, settings_.bytes_each);
+  }
+  std::uint64_t bytes(std::uint64_t client) const override { return all_bytes(client) / 10 * 8; }
+  std::vector<std::string> labels() const override { return task_labels(settings_.task); }
+  std::vector<std::uint64_t> label_bytes(std::uint64_t client) const override {
+    std::vector<std::uint64_t> bytes(labels().size());
+    bytes[task_label(settings_.task, seed_, client)] = all_bytes(client);
+    return bytes;
+  }
+  // As of people: the first client's rows stand for the generator's version.
+  Sha256 hash() const override {
+    Sha256Hasher hasher;
+    hasher.update(as_bytes(cat("coppice tasks 1\n", task_name(settings_.task), ' ', seed_, ' ',
+                               devices_, ' ', settings_.bytes_each, '\n')));
+    for (const Piece& piece : task_pieces(settings_.task, seed_, 0, settings_.bytes_each)) {
+      hasher.update(as_bytes(cat(piece.text, '\n', piece.response, '\n')));
+    }
+    return hasher.finish();
+  }
+
+ private:
+  std::uint64_t all_bytes(std::uint64_t client) const {
+    std::uint64_t sum = 0;
+    for (const Piece& piece : task_pieces(settings_.task, seed_, client, settings_.bytes_each)) {
+      sum += piece.text.size() + piece.response.size();
+    }
+    return sum;
+  }
+
+  DataSettings settings_;
+  std::uint64_t devices_;
+  std::uint64_t seed_;
+};
+
 } // namespace
 
 Result<std::unique_ptr<ClientData>> open_people(const DataSettings& settings, std::uint64_t devices,
@@ -138,6 +182,14 @@ Result<std::unique_ptr<ClientData>> open_people(const DataSettings& settings, st
     return wrong(cat("data.bytes_each must be from 1 to ", kMaxClientBytes));
   }
   COPPICE_TRY(check_partition_numbers(settings));
+  if (settings.task != DataTask::kNone) {
+    if (settings.partition != Partition::kByUser) {
+      return wrong(cat("data.partition is ", partition_name(settings.partition), ", and under ",
+                       "data.task = ", task_name(settings.task),
+                       " each client has rows of its own; take by-user"));
+    }
+    return std::unique_ptr<ClientData>(std::make_unique<TaskClients>(settings, devices, seed));
+  }
   switch (settings.partition) {
     case Partition::kShards:
     case Partition::kDrift:

@@ -55,6 +55,9 @@ constexpr KeySpec kSimulationKeys[] = {
     {"data", "source", kChoice, "people",
      "people: invented persons. folder: one folder a client. tsv, jsonl: rows that name a client.",
      -INFINITY, INFINITY, "people|folder|tsv|jsonl"},
+    {"data", "task", kChoice, "none",
+     "Of people: documents (none), or questions whose right answers differ by client.", -INFINITY,
+     INFINITY, "none|output-cipher|input-cipher|facts|styles"},
     {"data", "path", kString, "", "File or folder of the source, seen from the scenario's folder."},
     {"data", "sha256", kString, "", "The source's SHA-256, checked; empty: any."},
     {"data", "user_column", kString, "",
@@ -156,6 +159,7 @@ DataSettings data_of(const Settings& settings) {
   data.sigma = settings.get_float("data.sigma");
   data.min_bytes = settings.get_size("data.min_bytes");
   data.bytes_each = settings.get_size("data.bytes_each");
+  data.task = parse_task(settings.get_string("data.task")).value();
   data.held_out = settings.get_float("data.held_out");
   return data;
 }

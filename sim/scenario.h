@@ -43,11 +43,15 @@ enum class Partition {
   kDrift,        // pieces in the source's order: a client's window moves with its number
 };
 
+// What people write: documents, or answers that differ by client (sim/people_tasks.h).
+enum class DataTask { kNone, kOutputCipher, kInputCipher, kFacts, kStyles };
+
 struct DataSettings {
   DataSource source = DataSource::kPeople;
-  std::string path = {};        // relative to the scenario's file; unused for people
-  std::string sha256 = {};      // of the source's bytes, in hex; empty: not pinned
-  std::string user_column = {}; // of TSV; field of JSONL
+  DataTask task = DataTask::kNone; // of people
+  std::string path = {};           // relative to the scenario's file; unused for people
+  std::string sha256 = {};         // of the source's bytes, in hex; empty: not pinned
+  std::string user_column = {};    // of TSV; field of JSONL
   std::string text_column = {};
   std::string label_column = {}; // of TSV; field of JSONL ("domain"): what partitions go by
   Partition partition = Partition::kByUser;
