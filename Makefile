@@ -3,7 +3,7 @@
 
 BUILD := build/release
 JOBS ?= $(shell tools/jobs.sh)
-CTEST := ctest --test-dir $(BUILD) --output-on-failure --no-tests=error -j2
+CTEST := ctest --test-dir $(BUILD) --output-on-failure --no-tests=error -j3
 
 # ccache can't know that our precompiled headers and clocks do no harm (the presets say it as well).
 export CCACHE_SLOPPINESS := pch_defines,time_macros
