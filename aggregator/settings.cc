@@ -158,7 +158,7 @@ Recipe recipe_of(const Settings& settings) {
 StrategySettings strategy_of(const Settings& settings) {
   StrategySettings strategy;
   strategy.name = strategy_name(settings.get_string("round.strategy")); // ours
-  const std::string optimizer = settings.get_string("strategy.server_optimizer");
+  const std::string& optimizer = settings.get_string("strategy.server_optimizer");
   if (optimizer == "momentum") strategy.server_optimizer = ServerOptimizerKind::kMomentum;
   if (optimizer == "adam") strategy.server_optimizer = ServerOptimizerKind::kAdam;
   if (optimizer == "yogi") strategy.server_optimizer = ServerOptimizerKind::kYogi;
@@ -181,7 +181,7 @@ StrategySettings strategy_of(const Settings& settings) {
 
 PrivacySettings privacy_of(const Settings& settings) {
   PrivacySettings privacy;
-  const std::string noise = settings.get_string("privacy.noise");
+  const std::string& noise = settings.get_string("privacy.noise");
   if (noise == "central") privacy.noise = NoiseKind::kCentral;
   if (noise == "skellam") privacy.noise = NoiseKind::kSkellam;
   if (noise == "discrete-gaussian") privacy.noise = NoiseKind::kDistributedGaussian;
