@@ -179,6 +179,7 @@ std::vector<Result<RoundTrainer::RoundDelta>> train_rounds(
     for (std::size_t i = 0; i < made.size(); ++i) make(i);
   }
   std::vector<Result<RoundTrainer::RoundDelta>> deltas;
+  deltas.reserve(made.size());
   for (auto& delta : made) deltas.push_back(std::move(*delta));
   return deltas;
 }
