@@ -15,7 +15,9 @@ namespace {
 Result<std::vector<ClientId>> parse_identities(const Json& hex) {
   std::vector<ClientId> identities;
   for (const Json& id : hex) {
-    identities.push_back(COPPICE_TRY(ClientId::parse_hex(id.get<std::string>(), "identity")));
+    auto parsed = ClientId::parse_hex(id.get<std::string>(), "identity");
+    if (!parsed.ok()) return std::move(parsed).error();
+    identities.push_back(*parsed);
   }
   return identities;
 }

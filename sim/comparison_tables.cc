@@ -37,9 +37,9 @@ std::string number_text(MeasureUnit unit, double value) {
 // A figure that no run has: empty, so that tables need not ask.
 const ComparedFigure& figure_of(const Comparison& comparison, std::string_view measure,
                                 ComparedAt at, std::size_t scenario) {
-  static const ComparedFigure kNone;
+  static const ComparedFigure none;
   const ComparedMeasure* const found = comparison.find(measure, at);
-  return found == nullptr ? kNone : found->figures[scenario];
+  return found == nullptr ? none : found->figures[scenario];
 }
 
 MeasureUnit unit_of(const Comparison& comparison, std::string_view measure, ComparedAt at) {
