@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <cmath>
 #include <map>
+#include <ranges>
 #include <set>
 
 #include "base/text.h"
@@ -47,8 +48,8 @@ HonestPair honest_pair(const RunRecord& clean, const RunRecord& attacked) {
 }
 
 std::string last_reason(const RunRecord& run) {
-  for (auto round = run.rounds.rbegin(); round != run.rounds.rend(); ++round) {
-    if (!round->released && !round->reason.empty()) return cat(": ", round->reason);
+  for (const auto& round : std::views::reverse(run.rounds)) {
+    if (!round.released && !round.reason.empty()) return cat(": ", round.reason);
   }
   return {};
 }
