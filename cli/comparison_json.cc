@@ -14,13 +14,18 @@ Json interval_json(const MeanInterval& interval) {
           {"ci95", {number_or_null(interval.low()), number_or_null(interval.high())}}};
 }
 
+Json numbers_json(const std::vector<double>& values) {
+  Json numbers = Json::array();
+  for (const double value : values) numbers.push_back(number_or_null(value));
+  return numbers;
+}
+
 Json measures_json(const Comparison& comparison, std::size_t scenario) {
   Json measures = Json::array();
   for (const ComparedMeasure& measure : comparison.measures) {
     const ComparedFigure& figure = measure.figures[scenario];
     Json row{{"measure", measure.name}, {"at", compared_at_name(measure.at)}};
-    row["by_seed"] = Json::array();
-    for (const double value : figure.by_seed) row["by_seed"].push_back(number_or_null(value));
+    row["by_seed"] = numbers_json(figure.by_seed);
     row.update(interval_json(figure.value));
     row["to_first"] = interval_json(figure.to_first);
     row["to_best"] = interval_json(figure.to_best);
@@ -28,12 +33,6 @@ Json measures_json(const Comparison& comparison, std::size_t scenario) {
     measures.push_back(std::move(row));
   }
   return measures;
-}
-
-Json numbers_json(const std::vector<double>& values) {
-  Json numbers = Json::array();
-  for (const double value : values) numbers.push_back(number_or_null(value));
-  return numbers;
 }
 
 } // namespace

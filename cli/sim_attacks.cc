@@ -36,17 +36,19 @@ bool is_set(const LoadedScenario& loaded, std::string_view name) {
   });
 }
 
-// Fills in what an attack is, and what the study plays for it; a refusal where it can't be played.
-Result<std::optional<StudyScenario>> attack_one(const StudyScenario& scenario,
-                                                const NamedAttack& attack,
-                                                const Environment& environment,
-                                                AttackedScenario& row) {
-  const LoadedScenario clean = COPPICE_TRY(load_scenario(scenario.file, scenario.set, environment));
-  if (clean.scenario.attack.kind != AttackKind::kNone) {
-    return Error{ErrorCode::kInvalidArgument,
-                 cat(scenario.name, " sets attack.kind = ", attack_name(clean.scenario.attack.kind),
-                     ", and --attacks plays each scenario without an attack too: leave it out")};
-  }
+Result<LoadedScenario> load_clean(const StudyScenario& scenario, const Environment& environment) {
+  LoadedScenario clean = COPPICE_TRY(load_scenario(scenario.file, scenario.set, environment));
+  if (clean.scenario.attack.kind == AttackKind::kNone) return clean;
+  return Error{ErrorCode::kInvalidArgument,
+               cat(scenario.name, " sets attack.kind = ", attack_name(clean.scenario.attack.kind),
+                   ", and --attacks plays each scenario without an attack too: leave it out")};
+}
+
+// Fills in what an attack is, and gives what the study plays for it; a refusal in the row where it
+// can't be played.
+std::optional<StudyScenario> attack_one(const StudyScenario& scenario, const LoadedScenario& clean,
+                                        const NamedAttack& attack, const Environment& environment,
+                                        AttackedScenario& row) {
   StudyScenario made = scenario;
   made.name = cat(scenario.name, " under ", attack.name);
   made.folder = folder_name(cat(scenario.folder.string(), "+", attack.name));
@@ -60,14 +62,15 @@ Result<std::optional<StudyScenario>> attack_one(const StudyScenario& scenario,
   row.strength = attack.strength.value_or(usual_strength(attack.name));
   if (!loaded.ok()) {
     row.refused = loaded.error().message;
-    return std::optional<StudyScenario>{};
+    return {};
   }
   row.strength = loaded->scenario.attack.strength;
   if (row.fraction == 0) row.refused = "attack.fraction is 0: nobody would be hostile";
   if (loaded->scenario.training == TrainingKind::kNone) {
     row.refused = "training.kind is none: nobody learns anything that could be spoiled";
   }
-  return row.refused.empty() ? std::optional(std::move(made)) : std::optional<StudyScenario>{};
+  if (!row.refused.empty()) return {};
+  return made;
 }
 
 } // namespace
@@ -112,10 +115,12 @@ Result<AttackedStudy> attacked_study(const std::vector<StudyScenario>& scenarios
                                      std::span<const NamedAttack> attacks,
                                      const Environment& environment) {
   AttackedStudy study;
+  if (attacks.empty()) return study;
   for (std::size_t i = 0; i < scenarios.size(); ++i) {
+    const LoadedScenario clean = COPPICE_TRY(load_clean(scenarios[i], environment));
     for (const NamedAttack& attack : attacks) {
       AttackedScenario row{.scenario = i, .attack = attack.name};
-      auto made = COPPICE_TRY(attack_one(scenarios[i], attack, environment, row));
+      auto made = attack_one(scenarios[i], clean, attack, environment, row);
       if (made) study.scenarios.push_back(std::move(*made));
       study.attacked.push_back(std::move(row));
     }

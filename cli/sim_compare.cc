@@ -41,13 +41,14 @@ struct Candidates {
   std::string about;                // for the default folder's name
 };
 
-constexpr const char* kStrategyKey = "round.strategy";
+constexpr std::string_view kSetsStrategy = "round.strategy=";
 
 // Of a choice, what it sets round.strategy to, if that is a reference.
 std::optional<Reference> reference_in(const SettingChoice& choice) {
-  const std::string head = cat(kStrategyKey, "=");
   for (const std::string& assignment : choice.set) {
-    if (assignment.starts_with(head)) return reference_named(assignment.substr(head.size()));
+    if (assignment.starts_with(kSetsStrategy)) {
+      return reference_named(assignment.substr(kSetsStrategy.size()));
+    }
   }
   return {};
 }
@@ -55,8 +56,7 @@ std::optional<Reference> reference_in(const SettingChoice& choice) {
 // All settings but the strategy.
 std::vector<std::string> other_settings(const SettingChoice& choice) {
   std::vector<std::string> others = choice.set;
-  std::erase_if(others,
-                [](const std::string& set) { return set.starts_with(cat(kStrategyKey, "=")); });
+  std::erase_if(others, [](const std::string& set) { return set.starts_with(kSetsStrategy); });
   return others;
 }
 

@@ -18,10 +18,12 @@ const std::vector<float>* find(const KeptVectors& kept, const char* name, std::s
   return found == kept.end() || found->second.size() != size ? nullptr : &found->second;
 }
 
-void put_in_place(const std::vector<float>& own, FactorChoice choice, Adapter& adapter) {
-  auto from = own.begin();
-  for_each_chosen(adapter.spec(), choice, [&](std::size_t first, std::size_t count) {
-    std::copy_n(from, count, adapter.values().begin() + static_cast<std::ptrdiff_t>(first));
+// The chosen factors' values to their places among all.
+void put_in_place(const AdapterSpec& spec, FactorChoice choice, std::span<const float> chosen,
+                  std::span<float> all) {
+  auto from = chosen.begin();
+  for_each_chosen(spec, choice, [&](std::size_t first, std::size_t count) {
+    std::copy_n(from, count, all.begin() + static_cast<std::ptrdiff_t>(first));
     from += static_cast<std::ptrdiff_t>(count);
   });
 }
@@ -41,8 +43,8 @@ std::shared_ptr<const Adapter> with_own_factors(std::shared_ptr<const Adapter> r
   const auto* const b = find(kept, kKeptOwnB, chosen_count(spec, kAllB));
   if (a == nullptr && b == nullptr) return release;
   Adapter own = *release;
-  if (a != nullptr) put_in_place(*a, kAllA, own);
-  if (b != nullptr) put_in_place(*b, kAllB, own);
+  if (a != nullptr) put_in_place(spec, kAllA, *a, own.values());
+  if (b != nullptr) put_in_place(spec, kAllB, *b, own.values());
   return std::make_shared<const Adapter>(std::move(own));
 }
 
@@ -117,11 +119,7 @@ void add_feedback(const AdapterSpec& spec, const Recipe& recipe, std::span<const
 std::vector<float> feedback_after(const AdapterSpec& spec, const Recipe& recipe,
                                   std::vector<float> feedback, std::span<const float> lost) {
   feedback.resize(spec.parameters());
-  auto from = lost.begin();
-  for_each_chosen(spec, shared_factors(recipe), [&](std::size_t first, std::size_t count) {
-    std::copy_n(from, count, feedback.begin() + static_cast<std::ptrdiff_t>(first));
-    from += static_cast<std::ptrdiff_t>(count);
-  });
+  put_in_place(spec, shared_factors(recipe), lost, feedback);
   return feedback;
 }
 

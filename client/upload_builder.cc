@@ -61,7 +61,7 @@ Result<EncodedDelta> encode_delta(const RoundPlan& plan, const ClientId& client,
   const bool keeps_lost = plan.encoding.error_feedback;
   std::vector<float> wanted;
   if (keeps_lost) wanted = delta;
-  COPPICE_TRY(l2_norm(delta)); // is finite, whatever isn't sent in this turn included
+  if (turn.turns > 1) COPPICE_TRY(l2_norm(delta)); // what isn't sent in this turn is finite too
   delta = values_in_turn(std::move(delta), turn);
   encoded.clip_factor = COPPICE_TRY(clip_l2(delta, plan.clip_norm));
   encoded.weight = weight_of(plan, metrics.examples);

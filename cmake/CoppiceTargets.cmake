@@ -37,6 +37,8 @@ endfunction()
 # all tests. What a test itself computes is little: -O1.
 function(coppice_test_options name)
   target_compile_options(${name} PRIVATE -O1)
+  target_compile_definitions(${name} PRIVATE COPPICE_SOURCE_DIR="${CMAKE_SOURCE_DIR}"
+                                             COPPICE_BINARY_DIR="${CMAKE_BINARY_DIR}")
   if(NOT CMAKE_CXX_COMPILER_ID STREQUAL GNU)
     return()
   endif()
@@ -63,8 +65,6 @@ function(coppice_test name)
   add_executable(${name}_tests ${ARG_SOURCES})
   target_link_libraries(${name}_tests PRIVATE coppice_flags ${ARG_LINK} GTest::gmock GTest::gtest_main)
   coppice_test_options(${name}_tests)
-  target_compile_definitions(${name}_tests PRIVATE COPPICE_SOURCE_DIR="${CMAKE_SOURCE_DIR}"
-                                                   COPPICE_BINARY_DIR="${CMAKE_BINARY_DIR}")
   gtest_discover_tests(${name}_tests TEST_PREFIX "${name}." DISCOVERY_MODE PRE_TEST
                        TEST_FILTER "${ARG_FILTER}"
                        PROPERTIES TIMEOUT ${ARG_TIMEOUT} LABELS "${ARG_LABELS}")

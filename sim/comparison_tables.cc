@@ -11,7 +11,6 @@
 namespace coppice {
 namespace {
 
-constexpr const char* kDash = "\u2013";
 constexpr const char* kMinus = "\u2212";
 constexpr const char* kPlusMinus = " \u00b1 ";
 
@@ -193,13 +192,14 @@ ReportTable settings_table(const Comparison& comparison) {
   return table;
 }
 
+void add_interval(CsvTable& table, const std::string& prefix, const MeanInterval& interval) {
+  table.cell(prefix + "mean", interval.mean);
+  table.cell(prefix + "ci95_low", interval.low());
+  table.cell(prefix + "ci95_high", interval.high());
+}
+
 std::string comparison_csv(const Comparison& comparison) {
   CsvTable table;
-  const auto add = [&table](const std::string& prefix, const MeanInterval& interval) {
-    table.cell(prefix + "mean", interval.mean);
-    table.cell(prefix + "ci95_low", interval.low());
-    table.cell(prefix + "ci95_high", interval.high());
-  };
   for (const ComparedMeasure& measure : comparison.measures) {
     for (std::size_t i = 0; i < comparison.names.size(); ++i) {
       const ComparedFigure& figure = measure.figures[i];
@@ -208,9 +208,9 @@ std::string comparison_csv(const Comparison& comparison) {
       table.cell("at", compared_at_name(measure.at));
       table.cell("measure", measure.name);
       table.cell("seeds", static_cast<std::uint64_t>(figure.value.count));
-      add("", figure.value);
-      add("to_first.", figure.to_first);
-      add("to_best.", figure.to_best);
+      add_interval(table, "", figure.value);
+      add_interval(table, "to_first.", figure.to_first);
+      add_interval(table, "to_best.", figure.to_best);
       for (std::size_t seed = 0; seed < comparison.seeds.size(); ++seed) {
         table.cell(cat("seed.", comparison.seeds[seed]), figure.by_seed[seed]);
       }

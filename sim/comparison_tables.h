@@ -8,6 +8,7 @@
 #include <string_view>
 
 #include "sim/comparison.h"
+#include "sim/csv_table.h"
 #include "sim/report_parts.h"
 
 namespace coppice {
@@ -34,6 +35,8 @@ ReportTable settings_table(const Comparison& comparison);
 // measure, seeds, mean, ci95_low, ci95_high, the same three of the differences to the first and to
 // the best scenario, and seed.N.
 std::string comparison_csv(const Comparison& comparison);
+// The cells PREFIXmean, PREFIXci95_low and PREFIXci95_high.
+void add_interval(CsvTable& table, const std::string& prefix, const MeanInterval& interval);
 
 // One tabular for \input, in plain LaTeX: no packages. Names are escaped.
 std::string comparison_tex(const Comparison& comparison);

@@ -9,7 +9,6 @@
 namespace coppice {
 namespace {
 
-constexpr const char* kDash = "\u2013";
 constexpr const char* kMinus = "\u2212";
 
 std::string tag_of(CellAlign align, bool head) {

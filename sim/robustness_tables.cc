@@ -12,8 +12,6 @@
 namespace coppice {
 namespace {
 
-constexpr const char* kDash = "\u2013";
-
 const char* with_text(RobustMeasure measure) {
   return measure == RobustMeasure::kShared ? "with the shared adapter"
                                            : "with what their gates chose";
@@ -129,11 +127,6 @@ ReportTable refused_table(const Robustness& robust) {
 
 std::string robustness_csv(const Robustness& robust) {
   CsvTable table;
-  const auto add = [&table](const std::string& prefix, const MeanInterval& interval) {
-    table.cell(prefix + "mean", interval.mean);
-    table.cell(prefix + "ci95_low", interval.low());
-    table.cell(prefix + "ci95_high", interval.high());
-  };
   for (const RobustRow& row : robust.rows) {
     for (const RobustMeasure measure : {RobustMeasure::kShared, RobustMeasure::kServed}) {
       const RobustFigure& figure = figure_of(row, measure);
@@ -144,9 +137,9 @@ std::string robustness_csv(const Robustness& robust) {
       table.cell("strength", row.strength);
       table.cell("measure", robust_measure_name(measure));
       table.cell("seeds", static_cast<std::uint64_t>(figure.value.count));
-      add("", figure.value);
-      add("clean.", figure.clean);
-      add("loss.", figure.loss);
+      add_interval(table, "", figure.value);
+      add_interval(table, "clean.", figure.clean);
+      add_interval(table, "loss.", figure.loss);
       table.cell("refused", row.refused);
       for (std::size_t seed = 0; seed < robust.seeds.size(); ++seed) {
         table.cell(cat("seed.", robust.seeds[seed]), figure.by_seed[seed]);

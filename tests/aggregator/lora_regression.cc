@@ -5,13 +5,13 @@
 #include <array>
 #include <cmath>
 #include <limits>
-#include <numbers>
 
 #include "adapters/factored_rank.h"
 #include "aggregator/patch.h"
 #include "base/check.h"
 #include "base/random.h"
 #include "client/kept_rules.h"
+#include "tests/aggregator/normal_draws.h"
 
 namespace coppice {
 namespace {
@@ -41,26 +41,6 @@ struct Client {
   Matrix<kSamples, kWidth> xt{};
 };
 
-class Normal {
- public:
-  explicit Normal(const RandomKey& key) : random_(key) {}
-  double operator()() { // Box and Muller
-    const double radius = std::sqrt(-2.0 * std::log(1.0 - random_.uniform_double()));
-    return radius * std::cos(2.0 * std::numbers::pi * random_.uniform_double());
-  }
-  template <std::size_t rows, std::size_t columns>
-  Matrix<rows, columns> matrix() {
-    Matrix<rows, columns> result{};
-    for (auto& row : result) {
-      for (double& value : row) value = (*this)();
-    }
-    return result;
-  }
-
- private:
-  KeyedRandom random_;
-};
-
 Weights scaled_to(double energy, Weights w) {
   const double scale = std::sqrt(energy / squared_norm(w));
   for (auto& row : w) {
@@ -83,15 +63,15 @@ Weights low_rank(const Matrix<kWidth, rank>& p, const Matrix<rank, kWidth>& m, d
 
 std::vector<Client> make_clients(RegressionTarget target, std::uint64_t seed) {
   constexpr double kEnergy = kWidth; // as the identity's: singular values are near 1
-  Normal common({.experiment = seed});
-  const auto p = common.matrix<kWidth, kRank>();
-  const auto m = common.matrix<kRank, kWidth>();
-  const Weights full = scaled_to(kEnergy, common.matrix<kWidth, kWidth>());
+  NormalDraws common({.experiment = seed});
+  const auto p = common.matrix<Matrix<kWidth, kRank>>();
+  const auto m = common.matrix<Matrix<kRank, kWidth>>();
+  const Weights full = scaled_to(kEnergy, common.matrix<Matrix<kWidth, kWidth>>());
   std::vector<Client> clients(kClients);
   for (std::size_t c = 0; c < kClients; ++c) {
     Client& client = clients[c];
-    Normal own({.experiment = seed, .client = c + 1});
-    client.x = own.matrix<kWidth, kSamples>();
+    NormalDraws own({.experiment = seed, .client = c + 1});
+    client.x = own.matrix<Matrix<kWidth, kSamples>>();
     for (std::size_t i = 0; i < kWidth; ++i) {
       for (std::size_t j = 0; j < kSamples; ++j) client.xt[j][i] = client.x[i][j];
     }
@@ -99,15 +79,16 @@ std::vector<Client> make_clients(RegressionTarget target, std::uint64_t seed) {
       case RegressionTarget::kFullRank: client.truth = full; break;
       case RegressionTarget::kLowRank: client.truth = low_rank(p, m, kEnergy); break;
       case RegressionTarget::kOutputMap:
-        client.truth = low_rank(own.matrix<kWidth, kRank>(), m, kEnergy);
+        client.truth = low_rank(own.matrix<Matrix<kWidth, kRank>>(), m, kEnergy);
         break;
       case RegressionTarget::kInputMap:
-        client.truth = low_rank(p, own.matrix<kRank, kWidth>(), kEnergy);
+        client.truth = low_rank(p, own.matrix<Matrix<kRank, kWidth>>(), kEnergy);
         break;
       case RegressionTarget::kDeviation: {
         client.truth = low_rank(p, m, kEnergy);
-        const auto own_left = own.matrix<kWidth, 2>();
-        const Weights deviation = low_rank(own_left, own.matrix<2, kWidth>(), 0.36 * kEnergy);
+        const auto own_left = own.matrix<Matrix<kWidth, 2>>();
+        const Weights deviation =
+            low_rank(own_left, own.matrix<Matrix<2, kWidth>>(), 0.36 * kEnergy);
         for (std::size_t o = 0; o < kWidth; ++o) {
           for (std::size_t i = 0; i < kWidth; ++i) client.truth[o][i] += deviation[o][i];
         }

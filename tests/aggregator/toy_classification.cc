@@ -4,12 +4,11 @@
 #include <algorithm>
 #include <array>
 #include <cmath>
-#include <numbers>
 #include <numeric>
 
-#include "base/random.h"
 #include "client/kept_rules.h"
 #include "protocol/plan_encoding.h"
+#include "tests/aggregator/normal_draws.h"
 #include "tests/aggregator/strategy_rounds.h"
 
 namespace coppice {
@@ -30,27 +29,6 @@ struct Example {
   std::size_t label = 0;
 };
 
-class Normal {
- public:
-  explicit Normal(const RandomKey& key) : random_(key) {}
-  double operator()() { // Box and Muller
-    const double radius = std::sqrt(-2.0 * std::log(1.0 - random_.uniform_double()));
-    return radius * std::cos(2.0 * std::numbers::pi * random_.uniform_double());
-  }
-  template <std::size_t rows>
-  std::array<Input, rows> matrix(double deviation) {
-    std::array<Input, rows> made{};
-    for (Input& row : made) {
-      for (double& value : row) value = deviation * (*this)();
-    }
-    return made;
-  }
-  KeyedRandom& random() { return random_; }
-
- private:
-  KeyedRandom random_;
-};
-
 struct Client {
   std::vector<Example> train, test;
 };
@@ -62,14 +40,14 @@ struct World {
 };
 
 World make_world(ToyTask task, std::size_t examples, std::uint64_t seed) {
-  Normal common({.experiment = seed});
+  NormalDraws common({.experiment = seed});
   const double unit = 1 / std::sqrt(static_cast<double>(kWidth));
-  World world{.layer = common.matrix<kWidth>(unit),
-              .head = common.matrix<kClasses>(unit),
+  World world{.layer = common.matrix<Layer>(unit),
+              .head = common.matrix<Head>(unit),
               .clients = std::vector<Client>(kClients)};
-  const auto means = common.matrix<kClasses>(1);
+  const auto means = common.matrix<Head>();
   for (std::size_t c = 0; c < kClients; ++c) {
-    Normal own({.experiment = seed, .client = c + 1});
+    NormalDraws own({.experiment = seed, .client = c + 1});
     std::array<std::size_t, kClasses> names{};
     std::iota(names.begin(), names.end(), 0);
     if (task == ToyTask::kPermutedLabels) own.random().shuffle(std::span<std::size_t>(names));

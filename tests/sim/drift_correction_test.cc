@@ -15,6 +15,7 @@
 #include "model/adapter_optimizer.h"
 #include "protocol/learning_rates.h"
 #include "sim/kept_states.h"
+#include "tests/sim/parabolas.h"
 
 namespace coppice {
 namespace {
@@ -29,22 +30,6 @@ std::shared_ptr<const AdapterSpec> four_values() {
                   .targets = {{.tensor = "w", .in = 2, .out = 2, .rank = 1, .alpha = 1}}});
 }
 constexpr std::size_t kValues = 4;
-
-struct Parabola {
-  std::vector<double> curvature, centre;
-};
-
-std::vector<Parabola> parabolas() {
-  std::vector<Parabola> all(kDevices);
-  for (std::size_t k = 0; k < kDevices; ++k) {
-    KeyedRandom random({.experiment = 5, .client = k});
-    for (std::size_t j = 0; j < kValues; ++j) {
-      all[k].curvature.push_back(0.5 + 2.5 * random.uniform_double());
-      all[k].centre.push_back(2 * random.uniform_double() - 1);
-    }
-  }
-  return all;
-}
 
 // sum_k pull_k c_k / sum_k pull_k
 template <typename Pull>
@@ -118,7 +103,7 @@ class Server {
 
 // Everything in double: what is measured is the rule, not rounding.
 std::vector<double> play_in_double(const char* name, std::size_t rounds, std::size_t cohort) {
-  const auto all = parabolas();
+  const auto all = parabolas(kDevices, kValues);
   Server server(name, kDevices, cohort);
   const DriftCorrection correction = server.recipe().correction;
   const auto alpha = static_cast<double>(server.recipe().proximal_mu);
@@ -154,7 +139,7 @@ std::vector<double> play_in_double(const char* name, std::size_t rounds, std::si
 }
 
 TEST(DriftCorrection, AveragesRestWhereEachPullsAsFarAsItGets) {
-  const auto all = parabolas();
+  const auto all = parabolas(kDevices, kValues);
   const auto rests = play_in_double("fedavg", 2000, kDevices);
   EXPECT_LT(distance<double>(rests, fixed_point_of_averages(all)), 1e-12);
   EXPECT_GT(distance<double>(rests, optimum(all)), 0.01);
@@ -162,22 +147,22 @@ TEST(DriftCorrection, AveragesRestWhereEachPullsAsFarAsItGets) {
 
 TEST(DriftCorrection, FedDynRestsAtTheOptimum) {
   const auto rests = play_in_double("feddyn", 4000, kDevices);
-  EXPECT_LT(distance<double>(rests, optimum(parabolas())), 1e-10);
+  EXPECT_LT(distance<double>(rests, optimum(parabolas(kDevices, kValues))), 1e-10);
 }
 
 TEST(DriftCorrection, FedDynRestsThereWhereAQuarterOfTheDevicesComesEachRound) {
   const auto rests = play_in_double("feddyn", 20'000, kDevices / 4);
-  EXPECT_LT(distance<double>(rests, optimum(parabolas())), 1e-10);
+  EXPECT_LT(distance<double>(rests, optimum(parabolas(kDevices, kValues))), 1e-10);
 }
 
 TEST(DriftCorrection, ScaffoldRestsAtTheOptimum) {
   const auto rests = play_in_double("scaffold", 4000, kDevices);
-  EXPECT_LT(distance<double>(rests, optimum(parabolas())), 1e-10);
+  EXPECT_LT(distance<double>(rests, optimum(parabolas(kDevices, kValues))), 1e-10);
 }
 
 TEST(DriftCorrection, ScaffoldRestsThereWhereHalfOfTheDevicesComeEachRound) {
   const auto rests = play_in_double("scaffold", 20'000, kDevices / 2);
-  EXPECT_LT(distance<double>(rests, optimum(parabolas())), 1e-10);
+  EXPECT_LT(distance<double>(rests, optimum(parabolas(kDevices, kValues))), 1e-10);
 }
 
 // As devices do it: float32, their optimizer, what they keep, and uploads of which some are lost.
@@ -188,7 +173,7 @@ struct Fleet {
 };
 
 double distance_of(const Fleet& fleet) {
-  const auto all = parabolas();
+  const auto all = parabolas(kDevices, kValues);
   const auto spec = four_values();
   Server server(fleet.strategy, kDevices, kDevices);
   const Recipe& recipe = server.recipe();

@@ -17,6 +17,7 @@
 #include "client/upload_builder.h"
 #include "protocol/plan_encoding.h"
 #include "sim/kept_states.h"
+#include "tests/sim/parabolas.h"
 
 namespace coppice {
 namespace {
@@ -28,22 +29,6 @@ std::shared_ptr<const AdapterSpec> twenty_values() {
   return std::make_shared<const AdapterSpec>(
       AdapterSpec{.architecture = "parabolas",
                   .targets = {{.tensor = "w", .in = 10, .out = 10, .rank = 1, .alpha = 1}}});
-}
-
-struct Parabola {
-  std::vector<double> curvature, centre;
-};
-
-std::vector<Parabola> parabolas() {
-  std::vector<Parabola> all(kDevices);
-  for (std::size_t k = 0; k < kDevices; ++k) {
-    KeyedRandom random({.experiment = 5, .client = k});
-    for (std::size_t j = 0; j < kValues; ++j) {
-      all[k].curvature.push_back(0.5 + 2.5 * random.uniform_double());
-      all[k].centre.push_back(2 * random.uniform_double() - 1);
-    }
-  }
-  return all;
 }
 
 double relative_distance(std::span<const float> w, const std::vector<Parabola>& all) {
@@ -101,7 +86,7 @@ RoundPlan plan_of(const Fleet& fleet, const AdapterSpec& spec, std::uint64_t rou
 
 // The distance over the last quarter of the rounds: the root of its mean square.
 double distance_of(const Fleet& fleet) {
-  const auto all = parabolas();
+  const auto all = parabolas(kDevices, kValues);
   const auto spec = twenty_values();
   const auto strategy = make_strategy({}, true).value();
   StrategyState state;
