@@ -87,6 +87,20 @@ constexpr KeySpec kFleetKeys[] = {
      "Norm that norm-bound shortens updates to; 0: the median norm.", 0, 1e9},
     {"strategy", "bucket", kInt, "1",
      "Devices whose mean counts as one update, for strategies that look at each.", 1, 1e5},
+    {"strategy", "warmup_rounds", kInt, "4",
+     "fedsb: releases for which both factors are trained, before cores are; they choose the span.",
+     0, 1e6},
+    {"strategy", "clusters", kInt, "2",
+     "ifca: adapters of lora.r ranks each, of which every device has one; fixed at 'aggregator "
+     "init'.",
+     1, limits::kClusters},
+    {"strategy", "buffer", kInt, "10", "fedbuff: uploads that make a release.", 1,
+     limits::kClients},
+    {"strategy", "max_staleness", kInt, "10",
+     "fedbuff: releases that an upload may be late; later ones are refused.", 1,
+     limits::kStaleness},
+    {"strategy", "staleness_exponent", kFloat, "0.5",
+     "fedbuff: an upload that is s releases late counts (1 + s) to the power of minus this.", 0, 10},
     {"strategy", "patch_rank", kInt, "0",
      "Ranks above lora.r in which fedex and flora keep what the factors miss; fixed at 'aggregator "
      "init'. 0: twice lora.r.",
@@ -176,6 +190,11 @@ StrategySettings strategy_of(const Settings& settings) {
   strategy.radius = settings.get_float("strategy.radius");
   strategy.bucket = static_cast<std::uint32_t>(settings.get_int("strategy.bucket"));
   strategy.patch_rank = static_cast<std::uint32_t>(settings.get_int("strategy.patch_rank"));
+  strategy.warmup_rounds = static_cast<std::uint32_t>(settings.get_int("strategy.warmup_rounds"));
+  strategy.clusters = static_cast<std::uint32_t>(settings.get_int("strategy.clusters"));
+  strategy.buffer = static_cast<std::uint32_t>(settings.get_int("strategy.buffer"));
+  strategy.max_staleness = static_cast<std::uint32_t>(settings.get_int("strategy.max_staleness"));
+  strategy.staleness_exponent = settings.get_float("strategy.staleness_exponent");
   return strategy;
 }
 

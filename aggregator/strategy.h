@@ -43,6 +43,11 @@ struct StrategySettings {
   double radius = 0;               // norm that updates are shortened to; 0: the median norm
   std::uint32_t bucket = 1;        // devices whose mean counts as one update
   std::uint32_t patch_rank = 0;    // of those with a patch (aggregator/patch.h); 0: twice lora.r
+  std::uint32_t warmup_rounds = 4; // releases before fedsb trains cores
+  std::uint32_t clusters = 2;      // of ifca
+  std::uint32_t buffer = 10;       // of fedbuff: uploads that make a release
+  std::uint32_t max_staleness = 10;    // of fedbuff: releases that an upload may be late
+  double staleness_exponent = 0.5;     // of fedbuff: an upload s releases late counts (1 + s)^-this
   bool operator==(const StrategySettings&) const = default;
 };
 

@@ -8,8 +8,9 @@
 
 namespace coppice::limits {
 
-// 2: secure aggregation, noise; 3: SGD, halves that stay, sums by groups, smaller uploads
-inline constexpr std::uint16_t kProtocolVersion = 3;
+// 2: secure aggregation, noise; 3: SGD, halves that stay, sums by groups, smaller uploads;
+// 4: cores, clusters, late uploads
+inline constexpr std::uint16_t kProtocolVersion = 4;
 inline constexpr std::uint16_t kOldestProtocolVersion = 1; // the previous one
 
 inline constexpr std::size_t kChunkBytes = 256 * 1024; // of uploads and releases
@@ -36,6 +37,8 @@ inline constexpr std::uint64_t kMaxWeight = 1024;                     // w_max o
 inline constexpr std::int64_t kLongestRoundMs = std::int64_t{7} * 24 * 3600 * 1000;
 inline constexpr std::uint32_t kCreditChunks = 8; // chunks under way from one client
 inline constexpr std::uint32_t kTurns = 1000;     // parts that uploads are sent in, one a round
+inline constexpr std::uint32_t kClusters = 16;    // that the ranks of an adapter are cut into
+inline constexpr std::uint32_t kStaleness = 100;  // releases that an upload may be late
 inline constexpr double kWrapBits = 40; // a sum that could wrap does so with at most 2^-this
 
 // secure aggregation

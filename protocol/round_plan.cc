@@ -89,6 +89,12 @@ void serialize_version_3(Archive& archive, RoundPlan& plan) {
           plan.encoding.error_feedback);
 }
 
+// And version 4, after that.
+template <typename Archive>
+void serialize_version_4(Archive& archive, RoundPlan& plan) {
+  archive(plan.recipe.core, plan.recipe.clusters, plan.sum.max_staleness);
+}
+
 template <typename Archive>
 void serialize(Archive& archive, RoundPlan& plan) {
   archive(ProtocolVersionField{plan.protocol_version}, plan.fleet, plan.key_set, plan.epoch,
@@ -100,6 +106,7 @@ void serialize(Archive& archive, RoundPlan& plan) {
   archive(enum_field(plan.privacy.noise, highest), plan.privacy.cumulative_epsilon, plan.deadline);
   if (plan.protocol_version >= 2) serialize_version_2(archive, plan);
   if (plan.protocol_version >= 3) serialize_version_3(archive, plan);
+  if (plan.protocol_version >= 4) serialize_version_4(archive, plan);
 }
 
 std::uint64_t planned_steps(const Recipe& recipe) {
@@ -122,6 +129,7 @@ std::size_t RoundPlan::ring_elements() const {
 
 std::uint16_t RoundPlan::needed_version() const {
   const RoundPlan fresh;
+  if (recipe.core || recipe.clusters != fresh.recipe.clusters || sum.max_staleness != 0) return 4;
   if (recipe.optimizer != fresh.recipe.optimizer || recipe.momentum != fresh.recipe.momentum ||
       recipe.normalize_by_steps || sum.groups != fresh.sum.groups || !recipe.share_a ||
       !recipe.share_b || recipe.trained_rank != 0 || recipe.correction != fresh.recipe.correction ||

@@ -101,6 +101,12 @@ struct Recipe {
   DriftCorrection correction = DriftCorrection::kNone;
   // The delta goes out times the power of the loss before training (q-FFL, Li et al. 2020).
   float loss_power = 0;
+  // Of B, only what lies in the span of the release's B is trained: its square core, which alone
+  // has slots (adapters/core.h, Fed-SB). A and the span stay.
+  bool core = false;
+  // The ranks of each target, cut into so many adapters of which a device uses, trains and sends
+  // the one that suits its text best (adapters/rank_slices.h, IFCA). 1: they are one.
+  std::uint32_t clusters = 1;
   bool operator==(const Recipe&) const = default;
 };
 
@@ -123,6 +129,9 @@ struct SumTerms {
   // shows it each device's own delta. With secure aggregation each is masked and unmasked by
   // itself, and has kMinMembers devices at least.
   std::uint32_t groups = 1;
+  // Uploads may come after their round is over, within the plan's deadline, and count in a later
+  // round that starts from at most so many releases further (FedBuff). 0: they are lost.
+  std::uint32_t max_staleness = 0;
   bool operator==(const SumTerms&) const = default;
 
   std::uint32_t smallest_group() const { return cohort / groups; }

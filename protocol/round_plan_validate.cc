@@ -40,6 +40,20 @@ Result<void> check_recipe(const Recipe& recipe) {
     return refused("recipe.trained_rank", "is ", recipe.trained_rank,
                    ", and devices keep a factor of their own, which they train whole");
   }
+  if (recipe.core && (recipe.train_a || recipe.share_a || recipe.trained_rank != 0 ||
+                      recipe.correction != DriftCorrection::kNone)) {
+    return refused("recipe.core", "is set, and more than the core of B is trained or sent");
+  }
+  if (recipe.clusters == 0 || recipe.clusters > limits::kClusters) {
+    return refused("recipe.clusters", "is ", recipe.clusters, "; there are from 1 to ",
+                   limits::kClusters);
+  }
+  if (recipe.clusters > 1 && (own.a || own.b || recipe.core || recipe.trained_rank != 0 ||
+                              recipe.correction != DriftCorrection::kNone)) {
+    return refused("recipe.clusters", "is ", recipe.clusters,
+                   ", and devices keep factors or corrections of their own, or train some ranks "
+                   "only, which belong to no cluster");
+  }
   if (recipe.correction == DriftCorrection::kDynamic && !positive(recipe.proximal_mu)) {
     return refused("recipe.correction", "is dynamic; it divides by proximal_mu, which is ",
                    recipe.proximal_mu);
@@ -112,8 +126,47 @@ Result<void> check_sum_terms(const SumTerms& sum) {
                    " devices; secure aggregation hides a device among ", kMinMembers,
                    " at least: make the cohort or strategy.bucket larger");
   }
+  if (sum.max_staleness > limits::kStaleness) {
+    return refused("sum.max_staleness", "is ", sum.max_staleness, ", at most ", limits::kStaleness);
+  }
+  if (sum.max_staleness > 0 && (sum.secure_aggregation || sum.groups > 1)) {
+    return refused("sum.max_staleness", "is ", sum.max_staleness,
+                   ", and masks, or groups of devices, are those of one round's uploads");
+  }
   return {};
 }
+
+namespace {
+
+// What late uploads and clusters can't be combined with beside the sum's own terms.
+Result<void> check_combinations(const RoundPlan& plan, const AdapterSpec& spec) {
+  const bool noise = plan.privacy.noise != NoiseKind::kNone;
+  const FactorChoice own = own_factors(plan.recipe);
+  if (plan.sum.max_staleness > 0 &&
+      (noise || own.a || own.b || plan.recipe.correction != DriftCorrection::kNone ||
+       plan.encoding.error_feedback || plan.encoding.turn.turns > 1)) {
+    return refused("sum.max_staleness", "is ", plan.sum.max_staleness,
+                   ", and noise, turns, or what devices keep between rounds, needs every upload in "
+                   "its own round");
+  }
+  if (plan.encoding.error_feedback && (plan.recipe.core || plan.recipe.clusters > 1)) {
+    return refused("encoding.error_feedback",
+                   "keeps values of one round for the next, and those of a core or a cluster are "
+                   "others by then");
+  }
+  if (plan.recipe.clusters > 1 && noise) {
+    return refused("recipe.clusters", "is ", plan.recipe.clusters,
+                   ", and how many devices are in each would have to be noised and divided by");
+  }
+  for (const AdapterTarget& target : spec.targets) {
+    if (target.rank % plan.recipe.clusters == 0) continue;
+    return refused("recipe.clusters", "is ", plan.recipe.clusters, ", which doesn't divide rank ",
+                   target.rank, " of ", target.tensor);
+  }
+  return {};
+}
+
+} // namespace
 
 Result<void> RoundPlan::validate(const AdapterSpec& spec) const {
   if (protocol_version < limits::kOldestProtocolVersion ||
@@ -127,6 +180,7 @@ Result<void> RoundPlan::validate(const AdapterSpec& spec) const {
   COPPICE_TRY(check_recipe(recipe));
   COPPICE_TRY(check_encoding(*this, spec));
   COPPICE_TRY(check_noise(*this));
+  COPPICE_TRY(check_combinations(*this, spec));
   if (!positive(clip_norm)) return refused("clip_norm", "is ", clip_norm, "; it must be above 0");
   if (!not_negative(privacy.cumulative_epsilon)) {
     return refused("privacy.cumulative_epsilon", "is ", privacy.cumulative_epsilon);

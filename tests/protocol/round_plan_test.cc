@@ -289,6 +289,11 @@ TEST(RoundPlan, EveryFaultIsRefusedAndNamed) {
          plan.required_features = {kFeatureSecureAggregation};
          plan.sum.groups = plan.sum.cohort / 2;
        }},
+      {"recipe.core", [](RoundPlan& plan) { plan.recipe.core = true; }}, // and trains A
+      {"recipe.clusters", [](RoundPlan& plan) { plan.recipe.clusters = 0; }},
+      {"recipe.clusters", [](RoundPlan& plan) { plan.recipe.clusters = 3; }}, // of rank 4
+      {"sum.max_staleness",
+       [](RoundPlan& plan) { plan.sum.max_staleness = limits::kStaleness + 1; }},
       {"loss_power", [](RoundPlan& plan) { plan.recipe.loss_power = -1; }},
       {"recipe.examples_per_weight", [](RoundPlan& plan) { plan.recipe.examples_per_weight = 0; }},
       {"clip_norm", [](RoundPlan& plan) { plan.clip_norm = 0; }},
