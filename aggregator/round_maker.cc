@@ -7,10 +7,12 @@
 
 #include "adapters/adapter_file.h"
 #include "aggregator/patch.h"
+#include "aggregator/version_zero.h"
 #include "base/text.h"
 #include "crypto/hash.h"
 #include "protocol/plan_encoding.h"
 #include "protocol/round_mechanism.h"
+#include "protocol/shared_values.h"
 
 namespace coppice {
 
@@ -53,6 +55,7 @@ Result<RoundPlan> make_plan(const FleetFacts& facts, const AggregatorSettings& s
     plan.sum.server = settings.round.graph.server;
   }
   plan.recipe.trained_rank = COPPICE_TRY(trained_rank(spec, patch_rank(settings)));
+  COPPICE_TRY(check_shape(spec, settings));
   strategy.prepare(plan);
   const bool noise = settings.privacy.noise != NoiseKind::kNone;
   if (noise) plan.privacy = inputs.privacy;
@@ -115,7 +118,7 @@ struct MetricSums {
   }
 };
 
-Result<RoundSum> decode_group(const RoundPlan& plan, const AdapterSpec& spec,
+Result<RoundSum> decode_group(const RoundPlan& plan, const Adapter& current,
                               std::span<const std::uint32_t> elements, MetricSums& metrics) {
   RoundSum sum;
   if (plan.ring_elements() > elements.size()) {
@@ -134,12 +137,15 @@ Result<RoundSum> decode_group(const RoundPlan& plan, const AdapterSpec& spec,
     }
     if (slot.name == kMetricSteps) sum.weighted_steps = decoded;
     if (slot.name == kMetricCurvature) sum.weighted_curvature = decoded;
+    if (slot.name == cluster_metric(static_cast<std::uint32_t>(sum.cluster_weights.size()))) {
+      sum.cluster_weights.push_back(decoded);
+    }
     metrics.add(metric++, slot, decoded);
   }
-  const FactorChoice shared = shared_factors(plan.recipe);
-  sum.delta = all_values(spec, shared,
-                         spread_in_turn(decode_deltas(plan, elements), plan.encoding.turn,
-                                        chosen_count(spec, shared)));
+  const std::size_t values = shared_count(current.spec(), plan.recipe);
+  sum.delta =
+      shared_in_place(plan.recipe, current,
+                      spread_in_turn(decode_deltas(plan, elements), plan.encoding.turn, values));
   return sum;
 }
 
@@ -157,8 +163,8 @@ Result<RoundOutcome> finish_round(const RoundPlan& plan, const Strategy& strateg
   const std::size_t elements = sums.elements.size() / std::max<std::size_t>(1, plan.sum.groups);
   for (std::uint32_t group = 0; group < plan.sum.groups; ++group) {
     if (sums.participants[group] == 0 && plan.sum.groups > 1) continue; // nobody came
-    groups.push_back(COPPICE_TRY(decode_group(
-        plan, current.spec(), sums.elements.subspan(group * elements, elements), metrics)));
+    groups.push_back(COPPICE_TRY(
+        decode_group(plan, current, sums.elements.subspan(group * elements, elements), metrics)));
     groups.back().participants = sums.participants[group];
     // With noise the divisors are the expected cohort, never who came.
     if (noise) groups.back().weight = plan.privacy.expected_cohort;

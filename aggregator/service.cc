@@ -5,7 +5,7 @@
 
 #include <algorithm>
 
-#include "aggregator/patch.h"
+#include "aggregator/version_zero.h"
 #include "base/log.h"
 #include "formats/json.h"
 
@@ -45,7 +45,7 @@ Result<void> AggregatorService::start() {
   strategy_ = COPPICE_TRY(make_strategy(settings_.strategy, settings_.round.secure_aggregation));
   registry_.emplace(COPPICE_TRY(ClientRegistry::open(store_.database())));
   COPPICE_TRY(load_current_release());
-  COPPICE_TRY(trained_rank(adapter_->spec(), patch_rank(settings_)));
+  COPPICE_TRY(check_shape(adapter_->spec(), settings_));
   COPPICE_TRY(open_privacy());
   const ServerTransportOptions options{.endpoints = settings_.endpoints,
                                        .max_clients = settings_.max_clients};

@@ -100,7 +100,8 @@ constexpr KeySpec kFleetKeys[] = {
      "fedbuff: releases that an upload may be late; later ones are refused.", 1,
      limits::kStaleness},
     {"strategy", "staleness_exponent", kFloat, "0.5",
-     "fedbuff: an upload that is s releases late counts (1 + s) to the power of minus this.", 0, 10},
+     "fedbuff: an upload that is s releases late counts (1 + s) to the power of minus this.", 0,
+     10},
     {"strategy", "patch_rank", kInt, "0",
      "Ranks above lora.r in which fedex and flora keep what the factors miss; fixed at 'aggregator "
      "init'. 0: twice lora.r.",
@@ -251,6 +252,11 @@ Result<void> check_codec(const AggregatorSettings& settings) {
                   ": its devices and the aggregator move their corrections by the same deltas, and "
                   "what a codec keeps back would set them apart; set round.codec = none");
   }
+  if (round.error_feedback && first.recipe.clusters > 1) {
+    return refuse("round.error_feedback can't be combined with round.strategy = ", strategy,
+                  ": what an upload lost belongs to a cluster that its device may have left; set "
+                  "round.error_feedback = false");
+  }
   if (round.error_feedback && find_strategy(strategy)->refactors) {
     return refuse(
         "round.error_feedback can't be combined with round.strategy = ", strategy,
@@ -303,6 +309,12 @@ Result<void> check(const AggregatorSettings& settings) {
     return refuse(
         "round.strategy = scaffold reads mean gradients off deltas, which only plain SGD makes: "
         "set training.optimizer = sgd and training.momentum = 0");
+  }
+  if (noise && find_strategy(settings.strategy.name) != nullptr &&
+      find_strategy(settings.strategy.name)->clusters) {
+    return refuse(
+        "privacy.noise can't be combined with round.strategy = ifca: how many devices are in each "
+        "cluster would have to be noised, and divided by");
   }
   COPPICE_TRY(RingBits::make(settings.round.ring_bits));
   COPPICE_TRY(make_strategy(settings.strategy, settings.round.secure_aggregation));

@@ -24,6 +24,7 @@ enum class RandomPurpose : std::uint32_t {
   kText = 5, // people's texts, sampled tokens
   kTest = 6,
   kRotation = 7,
+  kCluster = 8,
 };
 
 struct RandomKey {

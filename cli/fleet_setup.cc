@@ -2,9 +2,9 @@
 #include "cli/fleet_setup.h"
 
 #include "adapters/peft_adapter.h"
-#include "aggregator/patch.h"
 #include "aggregator/round_maker.h"
 #include "aggregator/state_store.h"
+#include "aggregator/version_zero.h"
 #include "base/text.h"
 #include "crypto/hash.h"
 #include "crypto/secret_random.h"
@@ -39,8 +39,8 @@ Result<FleetInitResult> init_fleet(const FleetInit& init) {
   const Settings settings =
       COPPICE_TRY(Settings::load(aggregator_keys(), std::nullopt, Environment{}, init.overrides));
   const AggregatorSettings typed = COPPICE_TRY(aggregator_settings(settings));
-  const Adapter adapter = COPPICE_TRY(
-      with_patch(COPPICE_TRY(first_adapter(init, *base, typed.lora)), patch_rank(typed)));
+  const Adapter adapter =
+      COPPICE_TRY(version_zero(COPPICE_TRY(first_adapter(init, *base, typed.lora)), typed));
 
   FleetFacts facts;
   facts.base_hash = COPPICE_TRY(sha256_file(init.model));

@@ -103,7 +103,8 @@ Result<void> Agent::seal_and_store(const SealAndStore& order) {
                          .release_kept = gate_ && gate_->release_kept(),
                          .examples = trained_->examples,
                          .steps = trained_->steps,
-                         .curvature = trained_->curvature};
+                         .curvature = trained_->curvature,
+                         .cluster = trained_->cluster};
     EncodedDelta encoded =
         COPPICE_TRY(encode_delta(order.plan, identity_.id, trained_->delta, metrics));
     if (order.plan.encoding.error_feedback) {

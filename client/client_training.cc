@@ -65,7 +65,8 @@ ClientTraining::ClientTraining(const ExampleSet& examples, TrainRequest request,
       steps_(planned_steps(recipe_)) {}
 
 TrainJob ClientTraining::job() const {
-  return {request_.frozen, request_.start, optimizer_of(recipe_), request_.gradient_offset};
+  return {request_.frozen, request_.start, optimizer_of(recipe_), request_.gradient_offset,
+          request_.core};
 }
 
 Result<void> ClientTraining::join(const Engine& engine, TrainSession& session, std::size_t place) {

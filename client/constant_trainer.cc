@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "client/trainer.h"
-#include "protocol/plan_encoding.h"
+#include "protocol/shared_values.h"
 
 namespace coppice {
 namespace {
@@ -9,7 +9,7 @@ class ConstantTrainer final : public RoundTrainer {
  public:
   explicit ConstantTrainer(float value) : value_(value) {}
   Result<RoundDelta> train(const Job& job) override {
-    const std::size_t values = chosen_count(job.start->spec(), shared_factors(job.plan.recipe));
+    const std::size_t values = shared_count(job.start->spec(), job.plan.recipe);
     return RoundDelta{.delta = std::vector<float>(values, value_),
                       .loss_before = 0,
                       .loss_after = 0,

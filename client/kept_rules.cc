@@ -3,6 +3,7 @@
 
 #include <algorithm>
 
+#include "adapters/rank_slices.h"
 #include "protocol/learning_rates.h"
 #include "protocol/plan_encoding.h"
 
@@ -11,6 +12,12 @@ namespace {
 
 constexpr FactorChoice kAllA{.a = true, .b = false};
 constexpr FactorChoice kAllB{.a = false, .b = true};
+
+// Of a file: 0 for what is no number of clusters.
+std::uint32_t number_in(float value) {
+  const bool fits = value > 0 && value <= static_cast<float>(limits::kClusters);
+  return fits ? static_cast<std::uint32_t>(value) : 0;
+}
 
 // Null where there is none of that length.
 const std::vector<float>* find(const KeptVectors& kept, const char* name, std::size_t size) {
@@ -32,13 +39,19 @@ void put_in_place(const AdapterSpec& spec, FactorChoice choice, std::span<const 
 
 bool keeps_between_rounds(const RoundPlan& plan) {
   const FactorChoice own = own_factors(plan.recipe);
-  return own.a || own.b || plan.recipe.correction != DriftCorrection::kNone ||
-         plan.encoding.error_feedback;
+  return own.a || own.b || plan.recipe.clusters > 1 ||
+         plan.recipe.correction != DriftCorrection::kNone || plan.encoding.error_feedback;
 }
 
-std::shared_ptr<const Adapter> with_own_factors(std::shared_ptr<const Adapter> release,
-                                                const KeptVectors& kept) {
+std::shared_ptr<const Adapter> release_as_used(std::shared_ptr<const Adapter> release,
+                                               const KeptVectors& kept) {
   const AdapterSpec& spec = release->spec();
+  if (const auto* const cluster = find(kept, kKeptCluster, 2)) {
+    const auto clusters = number_in((*cluster)[0]);
+    const auto own = number_in((*cluster)[1]);
+    if (own >= clusters || !can_be_sliced(spec, clusters)) return release;
+    return std::make_shared<const Adapter>(slice_of(*release, clusters, own));
+  }
   const auto* const a = find(kept, kKeptOwnA, chosen_count(spec, kAllA));
   const auto* const b = find(kept, kKeptOwnB, chosen_count(spec, kAllB));
   if (a == nullptr && b == nullptr) return release;
@@ -97,6 +110,10 @@ KeptVectors kept_after(const Recipe& recipe, const KeptVectors& kept,
   const auto trained = training.trained.values();
   if (own.a) after[kKeptOwnA] = chosen_values<float>(spec, kAllA, trained);
   if (own.b) after[kKeptOwnB] = chosen_values<float>(spec, kAllB, trained);
+  if (training.cluster) {
+    after[kKeptCluster] = {static_cast<float>(recipe.clusters),
+                           static_cast<float>(*training.cluster)};
+  }
   if (recipe.correction != DriftCorrection::kNone) {
     after[kKeptCorrection] = correction_after(recipe, kept, training);
   }

@@ -5,6 +5,8 @@
 //                 SCAFFOLD's control variate
 //   "own.a"       the device's own factors A, where the recipe trains them and shares B alone,
 //   "own.b"       or B, where it shares A alone; in the order of Adapter::values()
+//   "cluster"     two numbers: how many clusters there are, and which is the device's, where the
+//                 recipe has some
 //   "feedback"    of all of the adapter's values: what uploads lost (adapters/upload_codec.h, Note
 //                 [Error feedback]), where the plan asks for it. It is made when the upload is
 //                 encoded, after the rest.
@@ -15,6 +17,7 @@
 
 #include <concepts>
 #include <memory>
+#include <optional>
 #include <span>
 #include <vector>
 
@@ -28,6 +31,7 @@ namespace coppice {
 inline constexpr const char* kKeptCorrection = "correction";
 inline constexpr const char* kKeptOwnA = "own.a";
 inline constexpr const char* kKeptOwnB = "own.b";
+inline constexpr const char* kKeptCluster = "cluster";
 inline constexpr const char* kKeptFeedback = "feedback";
 
 // FedDyn (Acar, Zhao, Navarro, Mattina, Whatmough, Saligrama 2021, algorithm 1): device k minimizes
@@ -59,9 +63,10 @@ void move_control_variate(T rates, std::span<const T> received, std::span<const 
 // Whether devices keep anything between rounds of such plans.
 bool keeps_between_rounds(const RoundPlan& plan);
 
-// `release` with the device's own factors in place of its; the same object where there are none.
-std::shared_ptr<const Adapter> with_own_factors(std::shared_ptr<const Adapter> release,
-                                                const KeptVectors& kept);
+// What of a release the device uses: its cluster's adapter, or all of it with the device's own
+// factors in place of its; the same object where it keeps neither.
+std::shared_ptr<const Adapter> release_as_used(std::shared_ptr<const Adapter> release,
+                                               const KeptVectors& kept);
 // TrainJob::gradient_offset for an adapter of so many values; null where nothing is added.
 // `control` is what the release carries for it; empty: nothing, which stands for zeros.
 std::shared_ptr<const std::vector<float>> gradient_offset_of(const Recipe& recipe,
@@ -70,10 +75,11 @@ std::shared_ptr<const std::vector<float>> gradient_offset_of(const Recipe& recip
                                                              std::size_t values);
 
 struct KeptTraining {
-  const Adapter& start; // of with_own_factors()
+  const Adapter& start; // what of the release was used
   const Adapter& trained;
   std::uint64_t steps = 0;
   std::span<const float> control{}; // as above
+  std::optional<std::uint32_t> cluster{};
 };
 // What is kept after a training, but for the feedback.
 KeptVectors kept_after(const Recipe& recipe, const KeptVectors& kept, const KeptTraining& training);

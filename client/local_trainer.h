@@ -48,10 +48,10 @@ struct RoundMember {
   // Of RoundTrainer::Job.
   std::shared_ptr<const std::vector<float>> control{};
 };
-// Clients side by side on an open engine, from one plan and one adapter, with each one's own
-// factors where it keeps them; see train_adapters().
+// Clients side by side on an open engine, from one plan and one release, with each one's own
+// factors where it keeps them, or the cluster that suits its text best; see train_adapters().
 std::vector<Result<RoundTrainer::RoundDelta>> train_rounds(
-    Engine& engine, const RoundPlan& plan, const std::shared_ptr<const Adapter>& start,
+    Engine& engine, const RoundPlan& plan, const std::shared_ptr<const Adapter>& release,
     std::span<const RoundMember> members, const ForEachClient& for_each = {});
 
 // Where a round's training is kept until the round is over for this device.

@@ -50,7 +50,7 @@ Result<Serving::Below> Serving::with_own(const SharedAdapter& shared) const {
       KeptFile(folder_.kept_path())
           .counted({.fleet = release.fleet, .base = release.base_hash, .spec = release.spec_hash}));
   const auto received = std::make_shared<const Adapter>(shared.adapter);
-  auto own = with_own_factors(received, kept);
+  auto own = release_as_used(received, kept);
   if (own == received) return Below{received, release.adapter_hash};
   const Sha256 hash = sha256(serialize_adapter(*own));
   return Below{std::move(own), hash};

@@ -34,8 +34,8 @@ Bytes recipe_bytes(const Recipe& recipe) {
   const auto& [learning_rate, schedule, warmup_steps, max_steps, max_tokens, max_seconds,
                batch_tokens, window, weight_decay, max_gradient_norm, proximal_mu, train_a, train_b,
                early_stop_patience, evaluate_every, weight_by, examples_per_weight, seed, optimizer,
-               momentum, normalize_by_steps, share_a, share_b, trained_rank, correction,
-               loss_power, core, clusters] = recipe;
+               momentum, normalize_by_steps, share_a, share_b, trained_rank, correction, loss_power,
+               core, clusters] = recipe;
   ByteWriter writer;
   const auto put = [&](const auto&... fields) { (writer.put(fields), ...); };
   put(learning_rate, static_cast<std::uint8_t>(schedule), warmup_steps, max_steps, max_tokens,

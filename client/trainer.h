@@ -49,6 +49,7 @@ struct TrainRequest {
   std::vector<AdapterUse> frozen; // below the trained one; must outlive the call
   std::shared_ptr<const Adapter> start;
   std::shared_ptr<const std::vector<float>> gradient_offset{}; // of TrainJob
+  std::shared_ptr<const CoreBasis> core{};                     // likewise
   std::function<Millis()> now;             // monotonic; for max_seconds and the deadline
   Millis deadline{0};                      // 0: none
   const std::atomic<bool>* stop = nullptr; // looked at within steps too: see Engine::stop_when()
@@ -106,6 +107,7 @@ class RoundTrainer {
     // which q-FedAvg divides (Li et al. 2020, equation 6, over its L = 1 / learning_rate). AdamW's
     // learning rate says nothing of L: then F^q alone.
     double curvature = 0;
+    std::optional<std::uint32_t> cluster{}; // that it is for, where the recipe has some
     // What earlier uploads lost, which is in `delta` already; of all of the adapter's values, or
     // empty: nothing.
     std::vector<float> feedback{};

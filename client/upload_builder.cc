@@ -27,6 +27,10 @@ Result<double> metric_value(const std::string& name, const RoundMetrics& metrics
   if (name == kMetricClipped) return encoded.clip_factor < 1 ? 1.0 : 0.0;
   if (name == kMetricSteps) return static_cast<double>(metrics.steps * encoded.weight);
   if (name == kMetricCurvature) return metrics.curvature * static_cast<double>(encoded.weight);
+  for (std::uint32_t c = 0; c < limits::kClusters; ++c) {
+    if (name != cluster_metric(c)) continue;
+    return metrics.cluster == c ? static_cast<double>(encoded.weight) : 0.0;
+  }
   return Error{ErrorCode::kUnsupported, cat("the plan asks for the unknown metric '", name, "'")};
 }
 

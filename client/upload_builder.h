@@ -7,6 +7,7 @@
 // (kInvalidArgument) before anything is encoded.
 #pragma once
 
+#include <optional>
 #include <vector>
 
 #include "client/trainer.h"
@@ -23,7 +24,8 @@ struct RoundMetrics {
   bool release_kept = false;
   std::uint64_t examples = 0;
   std::uint64_t steps = 0;
-  double curvature = 0; // of RoundTrainer::RoundDelta
+  double curvature = 0; // of RoundTrainer::RoundDelta, as the next
+  std::optional<std::uint32_t> cluster{};
 };
 
 struct EncodedDelta {

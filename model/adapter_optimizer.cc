@@ -15,6 +15,8 @@ FactorChoice trained_by(const OptimizerSettings& settings) {
   return {.a = settings.train_a, .b = settings.train_b, .rank = settings.trained_rank};
 }
 
+float as_float(double value) { return static_cast<float>(value); }
+
 } // namespace
 
 AdapterOptimizer::AdapterOptimizer(std::shared_ptr<const AdapterSpec> spec, const TrainJob& job)
@@ -22,6 +24,7 @@ AdapterOptimizer::AdapterOptimizer(std::shared_ptr<const AdapterSpec> spec, cons
       settings_(job.optimizer),
       start_(job.optimizer.proximal_mu > 0 ? job.start : nullptr),
       offset_(job.gradient_offset),
+      core_(job.core),
       first_(spec_->parameters()),
       second_(spec_->parameters()) {}
 
@@ -35,10 +38,16 @@ double AdapterOptimizer::prepare(std::span<const float> values, std::span<float>
     std::fill(gradient.begin() + static_cast<std::ptrdiff_t>(at),
               gradient.begin() + static_cast<std::ptrdiff_t>(end), 0.0F);
   };
-  for_each_chosen(*spec_, trained_by(settings_), [&](std::size_t first, std::size_t count) {
-    clear_to(first);
-    at = first + count;
-  });
+  if (core_) {
+    const std::vector<double> cores = core_->cores(gradient);
+    std::ranges::transform(cores, gradient.begin(), as_float);
+    at = cores.size();
+  } else {
+    for_each_chosen(*spec_, trained_by(settings_), [&](std::size_t first, std::size_t count) {
+      clear_to(first);
+      at = first + count;
+    });
+  }
   clear_to(gradient.size());
   double squares = 0;
   for (const float value : gradient) squares += static_cast<double>(value) * double{value};
@@ -67,14 +76,32 @@ void AdapterOptimizer::update(std::span<const float> gradient, float rate_factor
   const SgdStep sgd{.rate = static_cast<float>(rate),
                     .momentum = settings_.momentum,
                     .decay = settings_.weight_decay};
-  // Value by value, so that how they are cut into runs changes nothing.
-  for_each_chosen(*spec_, trained_by(settings_), [&](std::size_t at, std::size_t count) {
+  const auto move = [&](std::size_t at, std::size_t count, std::span<float> moved) {
     if (settings_.kind == OptimizerKind::kSgd) {
-      sgd_update(sgd, &gradient[at], count, &first_[at], &values[at]);
+      sgd_update(sgd, &gradient[at], count, &first_[at], &moved[at]);
     } else {
-      adam_update(adam, &gradient[at], count, &first_[at], &second_[at], &values[at]);
+      adam_update(adam, &gradient[at], count, &first_[at], &second_[at], &moved[at]);
     }
-  });
+  };
+  if (core_) {
+    move_cores(values, [&](std::span<float> cores) { move(0, cores.size(), cores); });
+    return;
+  }
+  // Value by value, so that how they are cut into runs changes nothing.
+  for_each_chosen(*spec_, trained_by(settings_),
+                  [&](std::size_t at, std::size_t count) { move(at, count, values); });
+}
+
+void AdapterOptimizer::move_cores(std::span<float> values,
+                                  const std::function<void(std::span<float>)>& move) const {
+  std::vector<double> cores = core_->cores(values);
+  std::vector<float> moved(cores.size());
+  std::ranges::transform(cores, moved.begin(), as_float);
+  move(moved);
+  for (std::size_t i = 0; i < cores.size(); ++i) cores[i] = double{moved[i]} - cores[i];
+  const std::vector<double> change = core_->in_place(cores);
+  for (std::size_t i = 0; i < values.size(); ++i)
+    values[i] = as_float(double{values[i]} + change[i]);
 }
 
 Result<void> check_state(const TrainState& state, std::size_t values) {

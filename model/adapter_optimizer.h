@@ -6,6 +6,7 @@
 // Values and gradients are in the order of Adapter::values(). Thread-compatible.
 #pragma once
 
+#include <functional>
 #include <memory>
 #include <span>
 #include <vector>
@@ -23,7 +24,7 @@ class AdapterOptimizer {
 
   const OptimizerSettings& settings() const { return settings_; }
   // Adds the offset and the proximal pull, clears what isn't trained, clips. Returns the norm
-  // before clipping.
+  // before clipping. With a core the gradient begins with the cores', and the rest is cleared.
   double prepare(std::span<const float> values, std::span<float> gradient) const;
   // One step; `rate_factor` multiplies the learning rate.
   void update(std::span<const float> gradient, float rate_factor, std::span<float> values);
@@ -35,10 +36,14 @@ class AdapterOptimizer {
   Result<void> restore(const TrainState& state, std::span<float> values);
 
  private:
+  // Of B, what `move` does to its cores.
+  void move_cores(std::span<float> values, const std::function<void(std::span<float>)>& move) const;
+
   std::shared_ptr<const AdapterSpec> spec_;
   OptimizerSettings settings_;
   std::shared_ptr<const Adapter> start_; // with a proximal pull
   std::shared_ptr<const std::vector<float>> offset_;
+  std::shared_ptr<const CoreBasis> core_;
   std::vector<float> first_; // moments; of SGD the first is its momentum
   std::vector<float> second_;
   std::uint64_t steps_ = 0;

@@ -16,6 +16,7 @@
 #include <vector>
 
 #include "adapters/adapter.h"
+#include "adapters/core_basis.h"
 #include "model/base_model.h"
 
 namespace coppice {
@@ -76,6 +77,10 @@ struct TrainJob {
   // Added to every step's gradient, before clipping: the gradient of a linear term of the loss, in
   // the order of Adapter::values() (SCAFFOLD, FedDyn). Null: nothing.
   std::shared_ptr<const std::vector<float>> gradient_offset{};
+  // Of B only its core moves, as by an optimizer of the core alone: it has the moments, decay and
+  // clip (Note [Square core]); A is frozen. Null: whole factors. A session's clients have all or
+  // none.
+  std::shared_ptr<const CoreBasis> core{};
 };
 
 // One client's share of a step: its sequences, and the learning rate of this step as a factor of
@@ -105,7 +110,8 @@ struct TrainingPlan {
 };
 
 // All that a client's next step depends on beside its job and batch. Values are in the order of
-// Adapter::values(); the spans belong to whoever gave them.
+// Adapter::values(), moments likewise, or first those of cores; the spans belong to whoever gave
+// them.
 struct TrainState {
   std::span<const float> values;        // of the trained adapter
   std::span<const float> first_moment;  // AdamW's; of SGD its momentum

@@ -19,6 +19,15 @@ std::unordered_map<std::string, std::size_t> index_by_name(const AdaptableModule
   return indices;
 }
 
+Result<void> check_core(const TrainJob& job) {
+  if (job.core == nullptr) return {};
+  if (job.optimizer.train_a || !job.optimizer.train_b || job.optimizer.trained_rank > 0 ||
+      job.core->spec() != job.start->spec()) {
+    return invalid("the core of B is trained, with A frozen and of all ranks, or nothing of it");
+  }
+  return {};
+}
+
 Result<void> check_optimizer(const OptimizerSettings& settings) {
   const auto in_unit = [](float beta) { return beta >= 0 && beta < 1; };
   const auto not_negative = [](float x) { return std::isfinite(x) && x >= 0; };
@@ -130,6 +139,10 @@ Result<void> check_jobs(const std::vector<TrainJob>& jobs, const BaseModel& base
     }
     for (const AdapterUse& use : job.frozen) COPPICE_TRY(check_fits(use.adapter->spec(), base));
     COPPICE_TRY(check_optimizer(job.optimizer));
+    COPPICE_TRY(check_core(job));
+    if (job.core != jobs[0].core) {
+      return invalid("jobs that train together train the cores of one release, or whole factors");
+    }
     if (job.gradient_offset && job.gradient_offset->size() != job.start->values().size()) {
       return invalid("a gradient's offset needs a number for each of the adapter's values");
     }

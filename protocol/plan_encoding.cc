@@ -8,13 +8,13 @@
 #include "base/text.h"
 #include "privacy/banded_noise.h"
 #include "protocol/learning_rates.h"
+#include "protocol/slot_shapes.h"
 
 namespace coppice {
 namespace {
 
 constexpr double kFewestLevels = 8; // on each side of zero: coarser steps teach nothing
 constexpr double kGaussianTail = 4; // Note [Bound of levels]
-constexpr RingBits kScalarBits{32}; // of weight and metrics: one element each, so width is free
 constexpr std::size_t kUploadRoom = 1024;
 // With noise a metric's range is this many ring units: its sensitivity, fine enough for a mean.
 constexpr double kNoisedMetricUnits = 1024;
@@ -22,22 +22,6 @@ constexpr double kNoisedMetricUnits = 1024;
 constexpr double kScalarShare = 0.1;
 // Of the largest scale that the ring allows: room for variances that are rounded up to integers.
 constexpr double kScaleTaken = 0.995;
-
-struct Metric {
-  const char* name;
-  double lowest;
-  double highest;
-};
-constexpr Metric kMetrics[] = {
-    {kMetricLossBefore, 0,
-     20}, // ln(vocabulary) is about 12 for the largest: 20 is worse than chance
-    {kMetricLossAfter, 0, 20},
-    {kMetricReleaseKept, 0, 1},
-    {kMetricExamples, 0, 1e6},
-};
-constexpr Metric kClipped{kMetricClipped, 0, 1};
-// F^q + q F^(q-1) |delta|^2 / rate: of usual rates, losses and clips some hundreds.
-constexpr double kMostCurvature = 1e4;
 
 Error refused(std::string_view field, const auto&... words) {
   return {ErrorCode::kInvalidArgument, cat("the plan's ", field, " ", words...)};
@@ -57,59 +41,6 @@ double bound_of(const Slot& slot) {
 double largest_slot_scale(const Slot& slot, const SumTerms& sum) {
   const std::uint64_t weight = slot.kind == SlotKind::kDelta ? sum.max_weight : 1;
   return largest_safe_scale(slot.bits, sum.cohort, weight, bound_of(slot));
-}
-
-// Names, kinds and elements of the slots, without bounds and scales, or the first thing too large.
-Result<std::vector<Slot>> slot_shapes(const AdapterSpec& spec, const Recipe& recipe,
-                                      const SumTerms& sum, const EncodingTerms& encoding) {
-  COPPICE_TRY(spec.validate());
-  if (spec.parameters() > limits::kParameters) {
-    return refused("slots", "hold ", spec.parameters(), " parameters, at most ",
-                   limits::kParameters,
-                   " may leave a device; lower the rank or the number of targets");
-  }
-  std::vector<Slot> slots;
-  const auto add = [&slots](std::string name, SlotKind kind, std::size_t elements) {
-    slots.push_back({.name = std::move(name),
-                     .kind = kind,
-                     .elements = static_cast<std::uint32_t>(elements),
-                     .bits = kScalarBits});
-  };
-  const auto add_metric = [&](const Metric& metric) {
-    add(metric.name, SlotKind::kMetric, 1);
-    slots.back().lowest = metric.lowest;
-    slots.back().highest = metric.highest;
-  };
-  const FactorChoice shared = shared_factors(recipe);
-  std::size_t first = 0;
-  const auto add_delta = [&](std::string name, std::size_t elements) {
-    add(std::move(name), SlotKind::kDelta, encoding.turn.count(first, elements));
-    first += elements;
-  };
-  for (const AdapterTarget& target : spec.targets) {
-    if (recipe.share_a) add_delta(target.tensor + ".lora_a", shared.a_elements(target));
-    if (recipe.share_b) add_delta(target.tensor + ".lora_b", shared.b_elements(target));
-  }
-  add("weight", SlotKind::kWeight, 1);
-  for (const Metric& metric : kMetrics) add_metric(metric);
-  if (encoding.count_clipped) add_metric(kClipped);
-  if (recipe.normalize_by_steps) {
-    const double most = static_cast<double>(planned_steps(recipe)) * sum.max_weight;
-    add_metric({kMetricSteps, 0, std::max(1.0, most)});
-  }
-  if (recipe.loss_power > 0) {
-    add_metric({kMetricCurvature, 0, kMostCurvature * sum.max_weight});
-  }
-  if (slots.size() > limits::kSlots) {
-    return refused("slots", "number ", slots.size(), ", at most ", limits::kSlots,
-                   " are allowed; adapt fewer modules");
-  }
-  for (const Slot& slot : slots) {
-    if (slot.name.size() > limits::kSlotName) {
-      return refused("slots", "have a name of over ", limits::kSlotName, " bytes: ", slot.name);
-    }
-  }
-  return slots;
 }
 
 // Bounds and scales of slots that are encoded value by value.

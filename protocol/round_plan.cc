@@ -3,6 +3,7 @@
 
 #include <algorithm>
 
+#include "base/text.h"
 #include "crypto/hash.h"
 #include "protocol/archive.h"
 
@@ -108,6 +109,8 @@ void serialize(Archive& archive, RoundPlan& plan) {
   if (plan.protocol_version >= 3) serialize_version_3(archive, plan);
   if (plan.protocol_version >= 4) serialize_version_4(archive, plan);
 }
+
+std::string cluster_metric(std::uint32_t cluster) { return cat("cluster_weight_", cluster); }
 
 std::uint64_t planned_steps(const Recipe& recipe) {
   if (recipe.max_steps > 0) return recipe.max_steps;

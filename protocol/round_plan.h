@@ -55,6 +55,9 @@ inline constexpr const char* kMetricSteps =
 inline constexpr const char* kMetricCurvature =
     "weighted_curvature"; // RoundDelta::curvature times weight, with Recipe::loss_power
 
+// With Recipe::clusters, one each: the device's weight in that of its cluster, 0 in the others.
+std::string cluster_metric(std::uint32_t cluster);
+
 // In required_features of every plan with `sum.secure_aggregation`.
 inline constexpr const char* kFeatureSecureAggregation = "secure-aggregation";
 
@@ -102,7 +105,7 @@ struct Recipe {
   // The delta goes out times the power of the loss before training (q-FFL, Li et al. 2020).
   float loss_power = 0;
   // Of B, only what lies in the span of the release's B is trained: its square core, which alone
-  // has slots (adapters/core.h, Fed-SB). A and the span stay.
+  // has slots (adapters/core_basis.h, Fed-SB). A and the span stay.
   bool core = false;
   // The ranks of each target, cut into so many adapters of which a device uses, trains and sends
   // the one that suits its text best (adapters/rank_slices.h, IFCA). 1: they are one.

@@ -178,9 +178,9 @@ Result<void> RoundPlan::validate(const AdapterSpec& spec) const {
   COPPICE_TRY(check_sum_terms(sum));
   COPPICE_TRY(check_features(*this));
   COPPICE_TRY(check_recipe(recipe));
+  COPPICE_TRY(check_combinations(*this, spec));
   COPPICE_TRY(check_encoding(*this, spec));
   COPPICE_TRY(check_noise(*this));
-  COPPICE_TRY(check_combinations(*this, spec));
   if (!positive(clip_norm)) return refused("clip_norm", "is ", clip_norm, "; it must be above 0");
   if (!not_negative(privacy.cumulative_epsilon)) {
     return refused("privacy.cumulative_epsilon", "is ", privacy.cumulative_epsilon);

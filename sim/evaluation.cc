@@ -7,7 +7,7 @@
 #include <limits>
 
 #include "adapters/adapter_file.h"
-#include "aggregator/patch.h"
+#include "aggregator/version_zero.h"
 #include "base/text.h"
 #include "client/kept_rules.h"
 #include "crypto/hash.h"
@@ -62,7 +62,7 @@ struct ReceivedAdapter {
 ReceivedAdapter received_by(std::uint64_t client, const std::shared_ptr<const Adapter>& release,
                             const SharedSubject& shared) {
   if (shared.kept == nullptr) return {release, shared.hash};
-  auto own = with_own_factors(release, shared.kept->counted(client));
+  auto own = release_as_used(release, shared.kept->counted(client));
   const Sha256 hash = own == release ? shared.hash : sha256(serialize_adapter(*own));
   return {std::move(own), hash};
 }
@@ -276,8 +276,8 @@ TrainRequest Evaluation::local_training(std::uint64_t client, const Adapter& sha
                          .client = client,
                          .purpose = RandomPurpose::kBatchOrder},
           .frozen = {},
-          .start = std::make_shared<const Adapter>(initial_below_patch(
-              shared.shared_spec(), patch_rank(scenario_.fleet), scenario_.seed)),
+          .start = std::make_shared<const Adapter>(
+              fresh_start(shared.shared_spec(), scenario_.fleet, scenario_.seed)),
           .now = stopped_clock,
           .on_step = {}};
 }

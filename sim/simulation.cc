@@ -8,6 +8,7 @@
 
 #include "adapters/adapter_file.h"
 #include "aggregator/patch.h"
+#include "aggregator/version_zero.h"
 #include "base/text.h"
 #include "client/upload_builder.h"
 #include "crypto/hash.h"
@@ -29,13 +30,13 @@ constexpr std::chrono::seconds kBetweenStates{5};
 constexpr const char* kKeptFolder = "kept"; // of KeptStates
 
 // The least that machines can run on where nothing is trained: a round of a few elements, in a
-// layer that is wide enough for a patch.
-Result<Adapter> smallest_adapter(std::uint32_t patch_rank) {
-  const std::uint32_t width = 1 + patch_rank;
+// layer that is wide enough for a patch or clusters.
+Result<Adapter> smallest_adapter(const AggregatorSettings& fleet) {
+  const std::uint32_t width = std::max(1 + patch_rank(fleet), cluster_count(fleet));
   const Adapter adapter(std::make_shared<const AdapterSpec>(AdapterSpec{
       .architecture = "none",
       .targets = {{.tensor = "none", .in = width, .out = width, .rank = 1, .alpha = 1}}}));
-  return with_patch(adapter, patch_rank);
+  return version_zero(adapter, fleet);
 }
 
 std::vector<std::string> conditions_that_differ(const Json& before, const Json& now) {
@@ -176,12 +177,11 @@ Result<void> Simulation::prepare_devices() {
 
 Result<Adapter> Simulation::first_adapter() const {
   const Scenario& scenario = parts_.scenario;
-  const std::uint32_t patch = patch_rank(scenario.fleet);
-  if (!parts_.base) return smallest_adapter(patch);
+  if (!parts_.base) return smallest_adapter(scenario.fleet);
   if (!scenario.adapter.empty()) {
     const LoadedAdapter loaded = COPPICE_TRY(load_adapter(
         parts_.scenario_folder / scenario.adapter, parts_.base.get(), PeftRows::kHuggingFace));
-    return with_patch(loaded.adapter, patch);
+    return version_zero(loaded.adapter, scenario.fleet);
   }
   const LoraSettings& lora = scenario.fleet.lora;
   AdapterSpec spec = COPPICE_TRY(parts_.base->make_spec(
@@ -189,15 +189,15 @@ Result<Adapter> Simulation::first_adapter() const {
       lora.use_rslora ? LoraScaling::kRankStabilized : LoraScaling::kStandard,
       lora.target_modules));
   // As `aggregator init` writes version 0.
-  return with_patch(Adapter::initial(std::make_shared<const AdapterSpec>(std::move(spec)), 0),
-                    patch);
+  return version_zero(Adapter::initial(std::make_shared<const AdapterSpec>(std::move(spec)), 0),
+                      scenario.fleet);
 }
 
 Result<void> Simulation::prepare_adapter() {
   Adapter first = COPPICE_TRY(first_adapter());
   full_spec_ = first.shared_spec();
   if (parts_.scenario.training == TrainingKind::kNone) {
-    first = COPPICE_TRY(smallest_adapter(patch_rank(parts_.scenario.fleet)));
+    first = COPPICE_TRY(smallest_adapter(parts_.scenario.fleet));
   }
   state_.adapter = serialize_adapter(first);
   state_.clip_norm = parts_.scenario.fleet.round.clip_norm;

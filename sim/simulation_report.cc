@@ -5,6 +5,8 @@
 #include <cmath>
 
 #include "adapters/peft_adapter.h"
+#include "adapters/rank_slices.h"
+#include "aggregator/version_zero.h"
 #include "base/text.h"
 #include "crypto/hash.h"
 #include "model/adapter_files.h"
@@ -124,7 +126,9 @@ Result<void> Simulation::evaluate() {
     COPPICE_TRY(save_adapter(folder / "adapter.gguf", stored, AdapterFormat::kGguf, options));
   }
   if (!more_rounds() && parts_.scenario.report.centralized) {
-    const Adapter start = COPPICE_TRY(first_adapter());
+    const Adapter first = COPPICE_TRY(first_adapter());
+    const std::uint32_t clusters = cluster_count(parts_.scenario.fleet);
+    const Adapter start = clusters > 1 ? slice_of(first, clusters, 0) : first;
     pooled_ = COPPICE_TRY(evaluation_->train_centralized(start, state_.tokens));
     COPPICE_TRY(write("centralized", COPPICE_TRY(evaluation_->score(&*pooled_))));
   }

@@ -7,7 +7,7 @@
 
 #include "client/kept_rules.h"
 #include "client/local_trainer.h"
-#include "protocol/plan_encoding.h"
+#include "protocol/shared_values.h"
 #include "sim/attack.h"
 
 namespace coppice {
@@ -283,7 +283,7 @@ Result<Learned> TrainingLearner::encoded(PackClient& client) const {
   Learned learned;
   learned.tokens = client.tokens;
   if (client.keeps_delta) {
-    learned.delta = all_values(start_->spec(), shared_factors(plan_->recipe), made.delta);
+    learned.delta = shared_in_place(plan_->recipe, *start_, made.delta);
   }
   learned.encoded = COPPICE_TRY(encode_delta(*plan_, client.assignment.id, std::move(made.delta),
                                              {.loss_before = made.loss_before,
@@ -291,7 +291,8 @@ Result<Learned> TrainingLearner::encoded(PackClient& client) const {
                                               .release_kept = false,
                                               .examples = made.examples,
                                               .steps = made.steps,
-                                              .curvature = made.curvature}));
+                                              .curvature = made.curvature,
+                                              .cluster = made.cluster}));
   if (settings_.kept == nullptr) return learned;
   if (plan_->encoding.error_feedback) {
     client.kept[kKeptFeedback] =
@@ -360,7 +361,7 @@ class IdleLearner final : public Learner {
  public:
   void begin(const RoundPlan& plan, const Adapter& start,
              std::shared_ptr<const std::vector<float>>) override {
-    const std::size_t values = chosen_count(start.spec(), shared_factors(plan.recipe));
+    const std::size_t values = shared_count(start.spec(), plan.recipe);
     auto encoded = encode_delta(plan, ClientId{}, std::vector<float>(values), {});
     if (encoded.ok()) zeros_.encoded = *encoded;
     zeros_.encoded.lost = {}; // nothing was

@@ -5,99 +5,22 @@
 #include <array>
 #include <cmath>
 #include <limits>
+#include <optional>
 
+#include "adapters/core_basis.h"
 #include "adapters/factored_rank.h"
+#include "adapters/rank_slices.h"
 #include "aggregator/patch.h"
 #include "base/check.h"
 #include "base/random.h"
 #include "client/kept_rules.h"
-#include "tests/aggregator/normal_draws.h"
+#include "tests/aggregator/regression_clients.h"
 
 namespace coppice {
 namespace {
 
-constexpr std::size_t kWidth = 24; // rows and columns of W
-constexpr std::size_t kRank = 4;
-constexpr std::size_t kClients = 10;
-constexpr std::size_t kSamples = 16;
 constexpr std::size_t kRounds = 60;
 constexpr std::size_t kSteps = 10;
-
-template <std::size_t rows, std::size_t columns>
-using Matrix = std::array<std::array<double, columns>, rows>;
-using Weights = Matrix<kWidth, kWidth>; // (out, in)
-
-double squared_norm(const Weights& w) {
-  double sum = 0;
-  for (const auto& row : w) {
-    for (const double value : row) sum += value * value;
-  }
-  return sum;
-}
-
-struct Client {
-  Weights truth{};
-  Matrix<kWidth, kSamples> x{}; // (in, samples)
-  Matrix<kSamples, kWidth> xt{};
-};
-
-Weights scaled_to(double energy, Weights w) {
-  const double scale = std::sqrt(energy / squared_norm(w));
-  for (auto& row : w) {
-    for (double& value : row) value *= scale;
-  }
-  return w;
-}
-
-// P M, scaled to |W|^2 = energy.
-template <std::size_t rank>
-Weights low_rank(const Matrix<kWidth, rank>& p, const Matrix<rank, kWidth>& m, double energy) {
-  Weights w{};
-  for (std::size_t o = 0; o < kWidth; ++o) {
-    for (std::size_t k = 0; k < rank; ++k) {
-      for (std::size_t i = 0; i < kWidth; ++i) w[o][i] += p[o][k] * m[k][i];
-    }
-  }
-  return scaled_to(energy, w);
-}
-
-std::vector<Client> make_clients(RegressionTarget target, std::uint64_t seed) {
-  constexpr double kEnergy = kWidth; // as the identity's: singular values are near 1
-  NormalDraws common({.experiment = seed});
-  const auto p = common.matrix<Matrix<kWidth, kRank>>();
-  const auto m = common.matrix<Matrix<kRank, kWidth>>();
-  const Weights full = scaled_to(kEnergy, common.matrix<Matrix<kWidth, kWidth>>());
-  std::vector<Client> clients(kClients);
-  for (std::size_t c = 0; c < kClients; ++c) {
-    Client& client = clients[c];
-    NormalDraws own({.experiment = seed, .client = c + 1});
-    client.x = own.matrix<Matrix<kWidth, kSamples>>();
-    for (std::size_t i = 0; i < kWidth; ++i) {
-      for (std::size_t j = 0; j < kSamples; ++j) client.xt[j][i] = client.x[i][j];
-    }
-    switch (target) {
-      case RegressionTarget::kFullRank: client.truth = full; break;
-      case RegressionTarget::kLowRank: client.truth = low_rank(p, m, kEnergy); break;
-      case RegressionTarget::kOutputMap:
-        client.truth = low_rank(own.matrix<Matrix<kWidth, kRank>>(), m, kEnergy);
-        break;
-      case RegressionTarget::kInputMap:
-        client.truth = low_rank(p, own.matrix<Matrix<kRank, kWidth>>(), kEnergy);
-        break;
-      case RegressionTarget::kDeviation: {
-        client.truth = low_rank(p, m, kEnergy);
-        const auto own_left = own.matrix<Matrix<kWidth, 2>>();
-        const Weights deviation =
-            low_rank(own_left, own.matrix<Matrix<2, kWidth>>(), 0.36 * kEnergy);
-        for (std::size_t o = 0; o < kWidth; ++o) {
-          for (std::size_t i = 0; i < kWidth; ++i) client.truth[o][i] += deviation[o][i];
-        }
-        break;
-      }
-    }
-  }
-  return clients;
-}
 
 std::shared_ptr<const AdapterSpec> spec_of() {
   return std::make_shared<const AdapterSpec>(
@@ -129,15 +52,17 @@ Weights plus(Weights base, const Adapter& adapter) {
 using Factor = Matrix<kRank, kWidth>; // A, or B transposed
 
 // Kingma and Ba's Adam with the trainers' constants.
+template <std::size_t rows, std::size_t columns>
 struct Adam {
-  Factor mean{};
-  Factor square{};
+  Matrix<rows, columns> mean{};
+  Matrix<rows, columns> square{};
 
-  void move(Factor& values, const Factor& gradient, double rate, int step) {
+  void move(Matrix<rows, columns>& values, const Matrix<rows, columns>& gradient, double rate,
+            int step) {
     const double mean_scale = 1.0 / (1.0 - std::pow(0.9, step));
     const double square_scale = 1.0 / (1.0 - std::pow(0.999, step));
-    for (std::size_t k = 0; k < kRank; ++k) {
-      for (std::size_t i = 0; i < kWidth; ++i) {
+    for (std::size_t k = 0; k < rows; ++k) {
+      for (std::size_t i = 0; i < columns; ++i) {
         const double g = gradient[k][i];
         mean[k][i] = 0.9 * mean[k][i] + 0.1 * g;
         square[k][i] = 0.999 * square[k][i] + 0.001 * g * g;
@@ -150,6 +75,7 @@ struct Adam {
 
 // What is added to the loss: -<correction, w> + alpha/2 |w - start|^2.
 struct Drift {
+  bool descends = false; // plain steps
   double alpha = 0;
   std::span<const float> correction; // in the order of Adapter::values(); empty: none
 };
@@ -220,10 +146,19 @@ class Descent {
         }
       }
     }
-    if (drift_.alpha > 0) add_drift(of_a, of_b);
+    if (drift_.alpha > 0 || !drift_.correction.empty()) add_drift(of_a, of_b);
     ++steps_;
+    if (drift_.descends) {
+      descend(a_, of_a, learning_rate);
+      descend(bt_, of_b, learning_rate);
+      return;
+    }
     if (trains.a) adam_a_.move(a_, of_a, learning_rate, steps_);
-    if (trains.b) adam_b_.move(bt_, of_b, learning_rate, steps_);
+    if (trains.core) {
+      move_core(of_b, learning_rate);
+    } else if (trains.b) {
+      adam_b_.move(bt_, of_b, learning_rate, steps_);
+    }
   }
 
   Adapter result() {
@@ -237,6 +172,29 @@ class Descent {
   }
 
  private:
+  static void descend(Factor& values, const Factor& gradient, double rate) {
+    for (std::size_t k = 0; k < kRank; ++k) {
+      for (std::size_t i = 0; i < kWidth; ++i) values[k][i] -= rate * gradient[k][i];
+    }
+  }
+  // B moves by U times what an optimizer of the core makes of U^T times its gradient.
+  void move_core(const Factor& of_b, double learning_rate) {
+    if (!basis_) basis_.emplace(adapter_);
+    const auto u = basis_->target(0);
+    Matrix<kRank, kRank> gradient{}, change{};
+    for (std::size_t i = 0; i < kRank; ++i) {
+      for (std::size_t j = 0; j < kRank; ++j) {
+        for (std::size_t o = 0; o < kWidth; ++o) gradient[i][j] += u[o * kRank + i] * of_b[j][o];
+      }
+    }
+    adam_core_.move(change, gradient, learning_rate, steps_);
+    for (std::size_t i = 0; i < kRank; ++i) {
+      for (std::size_t j = 0; j < kRank; ++j) {
+        for (std::size_t o = 0; o < kWidth; ++o) bt_[j][o] += u[o * kRank + i] * change[i][j];
+      }
+    }
+  }
+
   void add_drift(Factor& of_a, Factor& of_b) const {
     const std::size_t of_all_a = whole_rank_ * kWidth;
     const auto correction = [&](std::size_t at) {
@@ -262,8 +220,10 @@ class Descent {
   Matrix<kSamples, kWidth> wanted_{};
   Factor a_{};
   Factor bt_{};
-  Adam adam_a_;
-  Adam adam_b_;
+  Adam<kRank, kWidth> adam_a_;
+  Adam<kRank, kWidth> adam_b_;
+  Adam<kRank, kRank> adam_core_;
+  std::optional<CoreBasis> basis_;
   int steps_ = 0;
 };
 
@@ -295,39 +255,57 @@ class Federation {
   Federation(const RegressionRule& rule, RegressionTarget target, double rate, std::uint64_t seed)
       : rule_(rule),
         rate_(rate),
+        seed_(seed),
         clients_(make_clients(target, seed)),
-        server_{.shared = with_patch(Adapter::initial(spec_of(), seed), rule.patch).value(),
-                .patch = {.out = kWidth, .in = kWidth, .rank = 0, .b = {}, .a = {}}} {
+        server_{
+            .shared = repeat_as_slices(
+                with_patch(Adapter::initial(spec_of(), seed), rule.patch).value(), rule.clusters),
+            .patch = {.out = kWidth, .in = kWidth, .rank = 0, .b = {}, .a = {}}} {
     for (std::size_t c = 0; c < kClients; ++c) {
       const std::uint32_t rank = rule.ranks[c % rule.ranks.size()];
       const bool second = rule.keeps == Keeps::kSecond;
       own_.push_back(second ? Adapter::initial(spec_of(), seed + 1000 * (c + 1)) : received(rank));
-      if (rule.dynamic > 0) corrections_.emplace_back(server_.shared.values().size());
+      if (rule.dynamic > 0 || rule.control_variates)
+        corrections_.emplace_back(server_.shared.values().size());
     }
   }
 
   // False where somebody's values are no longer finite.
   bool round(std::size_t number) {
-    const Trains trains = rule_.trains(number);
+    Trains trains = rule_.trains(number);
+    if (number >= rule_.cores_from) trains = {.a = false, .b = true, .core = true};
     const Weights base = patched_base();
+    choose_clusters(number);
     std::vector<Adapter> trained;
     std::vector<double> losses;
     for (std::size_t c = 0; c < kClients; ++c) {
       const Adapter start = start_of(c);
-      Drift drift{.alpha = rule_.dynamic, .correction = {}};
-      if (rule_.dynamic > 0) drift.correction = corrections_[c];
+      const std::vector<float> correction = correction_of(c);
+      const Drift drift{
+          .descends = rule_.descends, .alpha = rule_.dynamic, .correction = correction};
       losses.push_back(loss_of(clients_[c], plus(base, start)));
-      trained.push_back(train(clients_[c], base, start, rate_, trains, kSteps, drift,
+      trained.push_back(train(clients_[c], base, start, rate(), trains, kSteps, drift,
                               rule_.trained_ranks[c % rule_.trained_ranks.size()]));
       if (!trained.back().finite()) return false;
       if (rule_.dynamic > 0) {
         move_dynamic_correction<float>(static_cast<float>(rule_.dynamic), start.values(),
                                        std::as_const(trained.back()).values(), corrections_[c]);
       }
+      if (rule_.control_variates) {
+        move_control_variate<float>(static_cast<float>(kSteps * rate()), start.values(),
+                                    std::as_const(trained.back()).values(), server_.control,
+                                    corrections_[c]);
+      }
     }
     keep_own(trained);
+    if (rule_.clusters > 1) put_in_clusters(trained);
     if (rule_.keeps != Keeps::kAdapter) {
-      rule_.aggregate({.number = number, .trained = trained, .losses = losses}, server_);
+      rule_.aggregate({.number = number,
+                       .trained = trained,
+                       .losses = losses,
+                       .clusters = clusters_,
+                       .learning_rate = rate()},
+                      server_);
     }
     if (rule_.keeps == Keeps::kSecond) {
       const Weights shared = plus(patched_base(), server_.shared);
@@ -338,8 +316,9 @@ class Federation {
     return server_.shared.finite();
   }
 
-  double error() const {
+  double error() {
     const Weights base = patched_base();
+    choose_clusters(kRounds);
     double sum = 0;
     for (std::size_t c = 0; c < kClients; ++c) {
       Weights used = plus(base, rule_.keeps == Keeps::kSecond ? server_.shared : start_of(c));
@@ -361,6 +340,44 @@ class Federation {
     add_product(server_.patch.view(), base);
     return base;
   }
+  double rate() const { return rule_.descends ? 10 * rate_ : rate_; }
+  // What client c takes from its gradient: FedDyn's h_k, or SCAFFOLD's c_k - c. Empty: nothing.
+  std::vector<float> correction_of(std::size_t c) const {
+    if (corrections_.empty()) return {};
+    std::vector<float> correction = corrections_[c];
+    for (std::size_t i = 0; i < server_.control.size(); ++i) correction[i] -= server_.control[i];
+    return correction;
+  }
+  // As devices do (client/cluster_choice.h).
+  void choose_clusters(std::size_t round) {
+    const Weights base = patched_base();
+    for (std::size_t c = 0; rule_.clusters > 1 && c < kClients; ++c) {
+      std::vector<double> losses;
+      for (std::uint32_t cluster = 0; cluster < rule_.clusters; ++cluster) {
+        losses.push_back(
+            loss_of(clients_[c], plus(base, slice_of(server_.shared, rule_.clusters, cluster))));
+      }
+      const auto [least, most] = std::ranges::minmax_element(losses);
+      clusters_[c] = *least < *most
+                         ? static_cast<std::uint32_t>(least - losses.begin())
+                         : static_cast<std::uint32_t>(
+                               KeyedRandom({.experiment = seed_, .round = round, .client = c})
+                                   .below(rule_.clusters));
+    }
+  }
+  // What each trained, in its place of the shared adapter.
+  void put_in_clusters(std::vector<Adapter>& trained) const {
+    for (std::size_t c = 0; c < kClients; ++c) {
+      Adapter whole = server_.shared;
+      auto from = trained[c].values().begin();
+      for_each_of_slice(
+          whole.spec(), rule_.clusters, clusters_[c], [&](std::size_t first, std::size_t count) {
+            std::copy_n(from, count, whole.values().begin() + static_cast<std::ptrdiff_t>(first));
+            from += static_cast<std::ptrdiff_t>(count);
+          });
+      trained[c] = std::move(whole);
+    }
+  }
   Adapter received(std::uint32_t rank) const {
     if (rank == kRank) return server_.shared;
     return with_rank(server_.shared, rank, RankCut::kPrefix).value().adapter;
@@ -368,6 +385,7 @@ class Federation {
   // What client c trains, and uses after the last round: the shared adapter, or its own part of it.
   Adapter start_of(std::size_t c) const {
     if (rule_.keeps == Keeps::kAdapter) return own_[c];
+    if (rule_.clusters > 1) return slice_of(server_.shared, rule_.clusters, clusters_[c]);
     Adapter start = received(rule_.ranks[c % rule_.ranks.size()]);
     if (rule_.keeps == Keeps::kA) std::ranges::copy(own_[c].a(0), start.a(0).begin());
     if (rule_.keeps == Keeps::kB) std::ranges::copy(own_[c].b(0), start.b(0).begin());
@@ -390,10 +408,12 @@ class Federation {
 
   const RegressionRule& rule_;
   double rate_;
+  std::uint64_t seed_;
   std::vector<Client> clients_;
   RegressionServer server_;
   std::vector<Adapter> own_;                    // one a client: what it keeps
   std::vector<std::vector<float>> corrections_; // likewise
+  std::vector<std::uint32_t> clusters_ = std::vector<std::uint32_t>(kClients); // likewise
 };
 
 } // namespace

@@ -24,6 +24,7 @@ enum class RegressionTarget {
   kLowRank,   // one W for all, of rank 4
   kOutputMap, // W_i = P_i M: clients differ in what they say
   kInputMap,  // W_i = P M_i: clients differ in what they read
+  kTwoGroups, // two W of rank 4, each of every second client
   kDeviation, // P M, and on top of it rank 2 of each client's own with 0.36 of its energy
 };
 
@@ -41,18 +42,22 @@ enum class Keeps {
 struct Trains {
   bool a = true;
   bool b = true;
+  bool core = false; // of B
 };
 
 struct RegressionRound {
-  std::size_t number;               // from 0
-  std::span<const Adapter> trained; // one a client, in their order
-  std::span<const double> losses;   // before training, likewise
+  std::size_t number;                      // from 0
+  std::span<const Adapter> trained;        // one a client, in their order
+  std::span<const double> losses;          // before training, likewise
+  std::span<const std::uint32_t> clusters; // likewise: which of the shared adapter's each trained
+  double learning_rate;                    // the clients'
 };
 
 // What the aggregator holds and every client receives.
 struct RegressionServer {
-  Adapter shared; // rank 4 and the rule's patch, scale 1
-  Product patch;  // beside the base, frozen; of rank 0 at first
+  Adapter shared;               // rank 4 and the rule's patch, scale 1
+  Product patch;                // beside the base, frozen; of rank 0 at first
+  std::vector<float> control{}; // SCAFFOLD's c, which it sends along; empty: zeros
 };
 
 // A rule as a federation sees it: what clients train and keep, and what becomes of their adapters.
@@ -65,12 +70,20 @@ struct RegressionRule {
   // Alpha of FedDyn's clients: they are pulled to what they received, and keep a correction of
   // their gradient (client/kept_rules.h). 0: neither.
   double dynamic = 0;
+  // Clients take plain steps of descent instead of Adam's, of ten times the grid's rates,
+  bool descends = false;
+  // and correct them by SCAFFOLD's control variates (client/kept_rules.h).
+  bool control_variates = false;
   // Of clients, taken in turn; each gets the prefix of the shared adapter, at alpha 4.
   std::vector<std::uint32_t> ranks = {4};
   // Ranks of the shared adapter above the four that clients train.
   std::uint32_t patch = 0;
   // Of clients, taken in turn: how many of the four each trains. It computes with all of them.
   std::vector<std::uint32_t> trained_ranks = {4};
+  // The round, from 0, from which on only the core of B is trained (adapters/core_basis.h).
+  std::size_t cores_from = SIZE_MAX;
+  // Adapters in the shared one, of which each client uses the one of the least loss on its data.
+  std::uint32_t clusters = 1;
 };
 
 // The mean squared relative error after all rounds; infinity where training diverged.
@@ -83,8 +96,8 @@ struct RegressionResult {
   double low = 0;
   double high = 0;
 };
-// Every rule has the same budget: learning rates 0.003, 0.01, 0.03 and 0.1 are tried on one seed,
-// and the best is frozen for three others.
+// Every rule has the same budget: learning rates 0.003, 0.01, 0.03 and 0.1 (of plain descent ten
+// times as much) are tried on one seed, and the best is frozen for three others.
 RegressionResult tuned_regression(const RegressionRule& rule, RegressionTarget target);
 
 } // namespace coppice

@@ -76,13 +76,14 @@ TEST(AggregatorSettings, ContradictionsAreRefusedInWords) {
 TEST(AggregatorSettings, ACodecGoesWithAnyOtherStrategy) {
   for (const StrategyEntry& entry : all_strategies()) {
     if (entry.name == "feddyn" || entry.name == "scaffold") continue;
+    const bool feedback = !entry.refactors && !entry.clusters;
     for (const char* codec : {"int8", "int4", "top-k"}) {
       const auto settings = with({{"round.codec", codec},
                                   {"round.strategy", std::string(entry.name)},
                                   {"round.secure_aggregation", "false"},
-                                  {"round.error_feedback", entry.refactors ? "false" : "true"}});
+                                  {"round.error_feedback", feedback ? "true" : "false"}});
       ASSERT_TRUE(settings.ok()) << entry.name << ": " << settings.error().message;
-      EXPECT_EQ(settings->round.keeps_feedback(), !entry.refactors);
+      EXPECT_EQ(settings->round.keeps_feedback(), feedback);
     }
   }
   EXPECT_FALSE(with({})->round.keeps_feedback());

@@ -38,17 +38,17 @@ RegressionRule rule_of(const StrategyEntry& entry, std::uint32_t patch = 8) {
   if (entry.name == "ffa") rule.trains = only_b;
   if (entry.name == "rolora") rule.trains = in_turn;
   if (entry.name == "hetlora") rule.trained_ranks = {4, 2, 3};
+  if (entry.name == "fedsb") rule.cores_from = StrategySettings{}.warmup_rounds;
+  rule.clusters = recipe.clusters;
+  rule.control_variates = recipe.correction == DriftCorrection::kControlVariate;
+  rule.descends = rule.control_variates; // it can't be had with Adam
   return rule;
 }
-
-// SCAFFOLD wants devices that take plain steps of SGD.
-bool has_no_figure(std::string_view name) { return name == "scaffold"; }
 
 TEST(StrategiesOnRegression, AllButAFrozenFactorLearnWhatIsCommon) {
   std::map<std::string_view, double> low, deviation;
   std::printf("%-16s %9s %9s\n", "strategy", "low rank", "deviation");
   for (const StrategyEntry& entry : all_strategies()) {
-    if (has_no_figure(entry.name)) continue;
     low[entry.name] = tuned_regression(rule_of(entry), RegressionTarget::kLowRank).mean;
     deviation[entry.name] = tuned_regression(rule_of(entry), RegressionTarget::kDeviation).mean;
     std::printf("%-16s %9.4f %9.4f\n", entry.name.data(), low[entry.name], deviation[entry.name]);
@@ -122,6 +122,35 @@ TEST(StrategiesOnRegression, WhichFactorToKeepFollowsFromWhereClientsDiffer) {
   EXPECT_GT(errors["local"].output, 0.3);
   EXPECT_GT(errors["fedavg"].output, errors["local"].output);
   EXPECT_LT(errors["share-b"].input, 0.6 * errors["fedsa"].input);
+}
+
+// A core of 16 values finds what lies in its spans, and the rounds of both factors choose those.
+TEST(StrategiesOnRegression, CoresLearnTheMoreTheMoreReleasesChoseTheirSpans) {
+  double before = 1;
+  for (const std::uint32_t warmup : {0U, 1U, 2U, 4U, 8U}) {
+    RegressionRule rule{.name = "fedsb",
+                        .aggregate = StrategyRounds({.name = "fedsb", .warmup_rounds = warmup})};
+    rule.cores_from = warmup;
+    const RegressionResult result = tuned_regression(rule, RegressionTarget::kLowRank);
+    std::printf("fedsb %2u %9.4f %9.4f %9.4f  lr %g\n", warmup, result.mean, result.low,
+                result.high, result.learning_rate);
+    EXPECT_LT(result.mean, before) << warmup;
+    before = result.mean;
+  }
+}
+
+// Two kinds of clients, who have nothing in common: one adapter for all is in the way of both, and
+// each kind finds its own among several.
+TEST(StrategiesOnRegression, ClustersFindWhoIsAlike) {
+  const auto error = [](const RegressionRule& rule) {
+    const RegressionResult result = tuned_regression(rule, RegressionTarget::kTwoGroups);
+    std::printf("%-10s %u %9.4f %9.4f %9.4f  lr %g\n", rule.name, rule.clusters, result.mean,
+                result.low, result.high, result.learning_rate);
+    return result.mean;
+  };
+  const double alone = error({.name = "local", .aggregate = {}, .keeps = Keeps::kAdapter});
+  EXPECT_GT(error(rule_of(entry_of("fedavg"))), alone);
+  EXPECT_LT(error(rule_of(entry_of("ifca"))), 0.05);
 }
 
 } // namespace

@@ -45,7 +45,10 @@ class StrategyRounds {
     state_.rounds += 1;
     RoundPlan plan;
     plan.round = RoundId{round.number + 1};
+    plan.parent = AdapterVersion{round.number};
     plan.recipe.max_steps = 10;
+    plan.recipe.learning_rate = static_cast<float>(round.learning_rate);
+    plan.recipe.schedule = Schedule::kConstant;
     plan.recipe.trained_rank = trained_rank_;
     plan.sum.cohort = static_cast<std::uint32_t>(deltas.size());
     strategy_->prepare(plan);
@@ -58,6 +61,8 @@ class StrategyRounds {
       for (std::size_t k = 0; k < sum.delta.size(); ++k) sum.delta[k] += factor * deltas[i][k];
       sum.weighted_curvature += factor;
       sum.weight += 1;
+      sum.cluster_weights.resize(plan.recipe.clusters);
+      if (!round.clusters.empty()) sum.cluster_weights[round.clusters[i]] += 1;
       sum.weighted_steps += 10;
       sum.participants += 1;
     }
@@ -65,6 +70,7 @@ class StrategyRounds {
     for (std::size_t k = 0; k < step.size(); ++k) {
       server.shared.values()[k] += static_cast<float>(step[k]);
     }
+    server.control = state_.control();
   }
 
  private:

@@ -3,6 +3,9 @@
 
 #include <gmock/gmock.h>
 
+#include <array>
+
+#include "adapters/rank_slices.h"
 #include "base/text.h"
 #include "client/kept_rules.h"
 #include "crypto/hash.h"
@@ -27,6 +30,11 @@ class LocalTrainerTest : public EngineTest {
   // From a release whose first value is 0.5.
   Result<RoundTrainer::RoundDelta> train(const RoundPlan& plan, std::optional<KeptFile> kept,
                                          std::uint32_t max_rank = 0) {
+    return train_from(with_first(0.5F), plan, std::move(kept), max_rank);
+  }
+  Result<RoundTrainer::RoundDelta> train_from(Adapter release, const RoundPlan& plan,
+                                              std::optional<KeptFile> kept,
+                                              std::uint32_t max_rank = 0) {
     Workshop workshop(
         [this]() -> Result<std::unique_ptr<Engine>> {
           return std::unique_ptr<Engine>(std::make_unique<FakeEngine>(base_, world_));
@@ -34,7 +42,7 @@ class LocalTrainerTest : public EngineTest {
         data_.path(), {});
     const ManualClock clock;
     return local_trainer(workshop, clock, 7, {}, std::move(kept), max_rank)
-        ->train({plan, std::make_shared<const Adapter>(with_first(0.5F)), {}, nullptr});
+        ->train({plan, std::make_shared<const Adapter>(std::move(release)), {}, nullptr});
   }
   RoundPlan plan_of(std::uint64_t round) const {
     RoundPlan plan;
@@ -132,6 +140,72 @@ TEST_F(LocalTrainerTest, WhatUploadsLostIsInTheNextDelta) {
   EXPECT_EQ(next.delta[1], -0.25F);
   EXPECT_EQ(next.feedback, lost);
   EXPECT_NEAR(train(plan_of(3), kept_)->delta[0], 0.2, 1e-6) << "without feedback it is let go";
+}
+
+// Two clusters whose first values are 0.5 and 0.9: the loss is least where it is 1.
+class ClusterTest : public LocalTrainerTest {
+ protected:
+  ClusterTest() : release_(repeat_as_slices(with_first(0.5F), 2)) {
+    const Adapter better = with_first(0.9F);
+    const auto all = slice_in_place(release_.spec(), 2, 1, better.values());
+    for (std::size_t i = 0; i < all.size(); ++i) {
+      if (all[i] != 0) release_.values()[i] = all[i];
+    }
+  }
+  RoundPlan of_clusters(std::uint64_t round) const {
+    RoundPlan plan = plan_of(round);
+    plan.recipe.max_steps = 1;
+    plan.recipe.clusters = 2;
+    return plan;
+  }
+  Adapter release_;
+};
+
+TEST_F(ClusterTest, ADeviceTrainsTheOneWithTheLeastLossAndSendsZerosForTheOther) {
+  const auto made = train_from(release_, of_clusters(1), kept_).value();
+  EXPECT_EQ(made.cluster, 1U);
+  ASSERT_EQ(made.delta.size(), release_.values().size());
+  EXPECT_EQ(std::ranges::count_if(made.delta, [](float value) { return value != 0; }), 1);
+  Adapter next = release_;
+  for (std::size_t i = 0; i < made.delta.size(); ++i) next.values()[i] += made.delta[i];
+  EXPECT_EQ(slice_of(next, 2, 0).values()[0], 0.5F);
+  EXPECT_NEAR(slice_of(next, 2, 1).values()[0], 1.0, 1e-6);
+  world_.best = 0.4;
+  EXPECT_EQ(train_from(release_, of_clusters(1), kept_)->cluster, 0U);
+}
+
+TEST_F(ClusterTest, WhatServesIsItsClusterOnceTheRoundCounts) {
+  const KeptBinding binding{.fleet = {}, .base = {}, .spec = sha256(release_.spec().encode())};
+  const auto used = [&] {
+    const auto whole = std::make_shared<const Adapter>(release_);
+    return *release_as_used(whole, kept_.counted(binding).value());
+  };
+  ASSERT_TRUE(train_from(release_, of_clusters(1), kept_).ok());
+  EXPECT_EQ(used().values()[0], 0.5F) << "all of the release";
+  EXPECT_EQ(used().spec(), release_.spec());
+  ASSERT_TRUE(kept_.count(of_clusters(1).hash()).ok());
+  EXPECT_EQ(used().values()[0], 0.9F);
+  EXPECT_EQ(used().spec(), slice_spec(release_.spec(), 2));
+}
+
+// As in version 0: by nothing but the round and the device.
+TEST_F(ClusterTest, WhereAllAreEquallyGoodOneIsDrawn) {
+  const Adapter alike = repeat_as_slices(with_first(0.5F), 2);
+  std::array<int, 2> drawn{};
+  for (std::uint64_t round = 1; round <= 20; ++round) {
+    const auto cluster = train_from(alike, of_clusters(round), kept_)->cluster.value();
+    EXPECT_EQ(train_from(alike, of_clusters(round), kept_)->cluster, cluster);
+    drawn.at(cluster) += 1;
+  }
+  EXPECT_GT(drawn[0], 3);
+  EXPECT_GT(drawn[1], 3);
+}
+
+TEST_F(LocalTrainerTest, OfACoreOnlyItsCoordinatesAreSent) {
+  RoundPlan plan = plan_of(1);
+  plan.recipe.train_a = plan.recipe.share_a = false;
+  plan.recipe.core = true;
+  EXPECT_EQ(train(plan, {})->delta.size(), core_count(*spec_));
 }
 
 TEST_F(LocalTrainerTest, WithoutAPlaceToKeepThingsARecipeThatNeedsOneIsRefused) {

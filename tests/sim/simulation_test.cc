@@ -118,6 +118,17 @@ TEST(Simulation, SecureAggregationOfSmallerUploadsGivesTheBitsOfItsExactSum) {
   }
 }
 
+TEST(Simulation, SecureAggregationOfClustersAndCoresGivesTheBitsOfItsExactSum) {
+  for (const char* strategy : {"ifca", "fedsb"}) {
+    SCOPED_TRACE(strategy);
+    expect_full_gives_the_exact_sums({{"round.strategy", strategy, ""},
+                                      {"strategy.warmup_rounds", "1", ""},
+                                      {"round.max_train_nodes", "6", ""},
+                                      {"rounds", "2", ""}},
+                                     2);
+  }
+}
+
 // Stopped after each round and opened again, by an object that knows only the folder.
 std::vector<Sha256> play_in_parts(const fs::path& out, const std::vector<Override>& more,
                                   const std::function<void()>& between = {}) {

@@ -120,6 +120,17 @@ class AFactorThatEachDeviceKeeps(PlayedTwice, FleetTest):
     strategy = {"round.strategy": "fedsa"}
 
 
+class ClustersThatNobodyLearnsOf(PlayedTwice, FleetTest):
+    secure = True
+    strategy = {"round.strategy": "ifca", "strategy.clusters": 2}
+    dies = {0: "client.kept.after:1", 1: "client.kept.before:2"}
+
+
+class CoresAfterARoundOfBothFactors(PlayedTwice, FleetTest):
+    secure = True
+    strategy = {"round.strategy": "fedsb", "strategy.warmup_rounds": 1}
+
+
 class UploadsOfFifteenLevels(PlayedTwice, FleetTest):
     secure = True
     strategy = {"round.codec": "int4"}

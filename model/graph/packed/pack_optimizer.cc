@@ -2,8 +2,10 @@
 #include "model/graph/packed/pack_optimizer.h"
 
 #include <ATen/TensorOperators.h>
+#include <ATen/ops/cat.h>
 #include <ATen/ops/index_select.h>
 #include <ATen/ops/linalg_vector_norm.h>
+#include <ATen/ops/matmul.h>
 #include <ATen/ops/where.h>
 #include <ATen/ops/zeros.h>
 #include <ATen/ops/zeros_like.h>
@@ -59,7 +61,19 @@ PackOptimizer::PackOptimizer(const AdapterSpec& spec, std::span<const TrainJob> 
       second_(at::zeros_like(values_)) {
   for (const TrainJob& job : jobs) settings_.push_back(job.optimizer);
   if (any(settings_, [](const auto& of) { return of.proximal_mu > 0; })) start_ = values_.clone();
-  if (any(settings_, freezes)) {
+  if (jobs.front().core != nullptr) {
+    std::int64_t at = 0;
+    for (std::size_t t = 0; t < spec.targets.size(); ++t) {
+      const AdapterTarget& target = spec.targets[t];
+      const auto basis = jobs.front().core->target(t);
+      const std::vector<float> narrow(basis.begin(), basis.end());
+      const auto out = static_cast<std::int64_t>(target.out);
+      const auto rank = static_cast<std::int64_t>(target.rank);
+      at += static_cast<std::int64_t>(target.a_elements());
+      cores_.push_back({at, out, rank, to_device(narrow, compute_).view({out, rank})});
+      at += out * rank;
+    }
+  } else if (any(settings_, freezes)) {
     is_a_ = mask_of_a(spec, values_.size(1)).to(compute_.device);
     rank_of_ = to_device(rank_of_each(spec), compute_).unsqueeze(0);
   }
@@ -99,6 +113,30 @@ at::Tensor PackOptimizer::trained(std::span<const Turn> turns) const {
   return rank_of_.lt(at::where(is_a_, column(a), column(b)));
 }
 
+at::Tensor PackOptimizer::cores_of(const at::Tensor& all) const {
+  std::vector<at::Tensor> cores;
+  const std::int64_t clients = all.size(0);
+  for (const CoreTarget& of : cores_) {
+    const at::Tensor b =
+        all.narrow(1, of.offset, of.out * of.rank).view({clients, of.out, of.rank});
+    cores.push_back(at::matmul(of.basis.t(), b).reshape({clients, of.rank * of.rank}));
+  }
+  return at::cat(cores, 1);
+}
+
+void PackOptimizer::add_cores(const at::Tensor& cores, at::Tensor& values) const {
+  std::int64_t at = 0;
+  const std::int64_t clients = values.size(0);
+  for (const CoreTarget& of : cores_) {
+    const std::int64_t count = of.rank * of.rank;
+    const at::Tensor core = cores.narrow(1, at, count).view({clients, of.rank, of.rank});
+    values.narrow(1, of.offset, of.out * of.rank)
+        .view({clients, of.out, of.rank})
+        .add_(at::matmul(of.basis, core));
+    at += count;
+  }
+}
+
 std::vector<double> PackOptimizer::prepare(std::span<const Turn> turns,
                                            at::Tensor& gradient) const {
   if (offset_.defined()) gradient.add_(rows(offset_, turns));
@@ -108,6 +146,11 @@ std::vector<double> PackOptimizer::prepare(std::span<const Turn> turns,
     gradient.add_(column(pulls) * (rows(values_, turns) - rows(start_, turns)));
   }
   if (is_a_.defined()) gradient.mul_(trained(turns));
+  if (!cores_.empty()) {
+    const at::Tensor cores = cores_of(gradient);
+    gradient.zero_();
+    gradient.narrow(1, 0, cores.size(1)).copy_(cores);
+  }
   const at::Tensor norms = at::linalg_vector_norm(gradient, 2, at::IntArrayRef{1}).cpu();
   const float* const measured = norms.const_data_ptr<float>();
   std::vector<double> all(measured, measured + norms.numel());
@@ -162,17 +205,31 @@ void PackOptimizer::sgd(std::span<const Turn> turns, const at::Tensor& gradient,
   values.sub_(first * column(rate));
 }
 
-void PackOptimizer::step(std::span<const Turn> turns, const at::Tensor& gradient) {
-  for (const Turn& turn : turns) ++steps_[turn.client];
-  at::Tensor values = rows(values_, turns), first = rows(first_, turns),
-             second = rows(second_, turns);
-  const at::Tensor before = is_a_.defined() ? values.clone() : at::Tensor();
+void PackOptimizer::update(std::span<const Turn> turns, const at::Tensor& gradient,
+                           at::Tensor& values, at::Tensor& first, at::Tensor& second) {
   if (settings_.front().kind == OptimizerKind::kSgd) {
     sgd(turns, gradient, values, first);
   } else {
     adamw(turns, gradient, values, first, second);
   }
-  if (before.defined()) values.copy_(at::where(trained(turns), values, before));
+}
+
+void PackOptimizer::step(std::span<const Turn> turns, const at::Tensor& gradient) {
+  for (const Turn& turn : turns) ++steps_[turn.client];
+  at::Tensor values = rows(values_, turns), first = rows(first_, turns),
+             second = rows(second_, turns);
+  if (cores_.empty()) {
+    const at::Tensor before = is_a_.defined() ? values.clone() : at::Tensor();
+    update(turns, gradient, values, first, second);
+    if (before.defined()) values.copy_(at::where(trained(turns), values, before));
+  } else {
+    at::Tensor cores = cores_of(values);
+    const at::Tensor before = cores.clone();
+    const std::int64_t count = cores.size(1);
+    at::Tensor of_first = first.narrow(1, 0, count), of_second = second.narrow(1, 0, count);
+    update(turns, gradient.narrow(1, 0, count), cores, of_first, of_second);
+    add_cores(cores - before, values);
+  }
   if (all_have(turns)) return;
   const at::Tensor where = clients_of(turns);
   values_.index_copy_(0, where, values);

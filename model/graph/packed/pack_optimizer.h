@@ -29,7 +29,8 @@ class PackOptimizer {
     float rate_factor = 1.0F;
   };
   // Adds offset and proximal pull to the gradient (turns, P) float32, clears what isn't trained,
-  // clips. Returns each client's L2 norm before clipping.
+  // clips. Returns each client's L2 norm before clipping. With cores the gradient begins with
+  // theirs, and the rest is cleared.
   std::vector<double> prepare(std::span<const Turn> turns, at::Tensor& gradient) const;
   void step(std::span<const Turn> turns, const at::Tensor& gradient);
 
@@ -52,6 +53,11 @@ class PackOptimizer {
   // The rows of a (K, P) tensor: itself if all clients have a turn.
   at::Tensor rows(const at::Tensor& of, std::span<const Turn> turns) const;
   at::Tensor trained(std::span<const Turn> turns) const;
+  // Of (turns, P) the cores of every B (turns, count), and back: adds to the Bs of `values`.
+  at::Tensor cores_of(const at::Tensor& all) const;
+  void add_cores(const at::Tensor& cores, at::Tensor& values) const;
+  void update(std::span<const Turn> turns, const at::Tensor& gradient, at::Tensor& values,
+              at::Tensor& first, at::Tensor& second);
   at::Tensor column(std::span<const float> values) const;
 
   std::vector<OptimizerSettings> settings_;
@@ -65,6 +71,13 @@ class PackOptimizer {
   // (1, P) each, defined if any client freezes something: whether a value belongs to an A, and the
   // row of A or column of B.
   at::Tensor is_a_, rank_of_;
+  struct CoreTarget {    // model/adapter_optimizer.h, over a pack
+    std::int64_t offset; // of B
+    std::int64_t out;
+    std::int64_t rank;
+    at::Tensor basis; // (out, rank)
+  };
+  std::vector<CoreTarget> cores_; // empty: whole factors
 };
 
 } // namespace coppice::graph::packed

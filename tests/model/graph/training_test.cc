@@ -105,9 +105,9 @@ struct ReferenceOptimizer {
   std::vector<double> start, values, first, second;
   int steps = 0;
 
-  explicit ReferenceOptimizer(const Adapter& adapter, const OptimizerSettings& optimizer)
+  ReferenceOptimizer(std::vector<double> from, const OptimizerSettings& optimizer)
       : settings(optimizer),
-        start(adapter.values().begin(), adapter.values().end()),
+        start(std::move(from)),
         values(start),
         first(start.size()),
         second(start.size()) {}
@@ -147,7 +147,7 @@ void expect_as_reference(const OptimizerSettings& settings) {
   const auto engine = engine_for(base);
   const Adapter start = random_adapter(*base, 3, 6);
   const auto session = engine->start_training({job_of(start, settings)}).value();
-  ReferenceOptimizer reference(start, settings);
+  ReferenceOptimizer reference({start.values().begin(), start.values().end()}, settings);
   for (std::uint64_t step = 0; step < 5; ++step) {
     const float factor = 1.0F - 0.1F * static_cast<float>(step);
     const Batch batch{.sequences = {random_sequence(*base, 24, step)},
@@ -186,6 +186,44 @@ TEST(Training, StepsDecayClipAndPullTowardsTheStart) {
        .weight_decay = 0.1F,
        .max_gradient_norm = 0.05F,
        .proximal_mu = 0.5F});
+}
+
+// Of a core the optimizer's values are its own coordinates: B moves by U (C - C0).
+void expect_cores_as_reference(OptimizerSettings settings) {
+  settings.train_a = false;
+  const auto base = float_tiny_model();
+  const auto engine = engine_for(base);
+  TrainJob job = job_of(random_adapter(*base, 3, 16), settings);
+  const auto basis = std::make_shared<const CoreBasis>(*job.start);
+  job.core = basis;
+  const auto session = engine->start_training({job}).value();
+  const std::vector<double> first = basis->cores(job.start->values());
+  ReferenceOptimizer reference(first, settings);
+  for (std::uint64_t step = 0; step < 4; ++step) {
+    const Batch batch{.sequences = {random_sequence(*base, 24, step)}};
+    const auto cores = basis->cores(session->gradient(0, batch).value().values());
+    reference.step(std::vector<float>(cores.begin(), cores.end()), 1);
+    ASSERT_TRUE(session->step({&batch, 1}).ok());
+  }
+  std::vector<double> change = reference.values;
+  for (std::size_t i = 0; i < change.size(); ++i) change[i] -= first[i];
+  const std::vector<double> wanted = basis->in_place(change);
+  const Adapter trained = session->adapter(0).value();
+  // As above, and a value is the sum of three cores' steps besides.
+  for (std::size_t i = 0; i < wanted.size(); ++i) {
+    ASSERT_NEAR(double{trained.values()[i]}, double{job.start->values()[i]} + wanted[i], 1e-6)
+        << "value " << i;
+  }
+}
+
+TEST(Training, StepsOfCoresAreThoseOfAnOptimizerThatHasOnlyThem) {
+  expect_cores_as_reference({.learning_rate = 1e-2F});
+  expect_cores_as_reference({.learning_rate = 1e-2F,
+                             .epsilon = 1e-4F,
+                             .weight_decay = 0.1F,
+                             .max_gradient_norm = 0.05F,
+                             .proximal_mu = 0.5F});
+  expect_cores_as_reference({.kind = OptimizerKind::kSgd, .momentum = 0.9F, .learning_rate = 0.1F});
 }
 
 TEST(Training, AFrozenAOrBKeepsItsBits) {
