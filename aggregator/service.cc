@@ -135,6 +135,7 @@ Result<void> AggregatorService::housekeeping() {
     COPPICE_TRY(pause_if_full(device_gone(client)));
   }
   grant(intake_.expire(now()));
+  if (!late_.rounds().empty() && !disk_full_) COPPICE_TRY(pause_if_full(late_changed()));
   if (round_ && !round_->over() && !disk_full_) { // parts of its schedule may be over
     COPPICE_TRY(pause_if_full(feed(Tick{})));
   }

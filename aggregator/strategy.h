@@ -59,6 +59,7 @@ struct RoundSum {
   double weighted_steps = 0; // sum of weight * optimizer steps, with Recipe::normalize_by_steps
   double weighted_curvature = 0; // sum of weight * curvature, with Recipe::loss_power
   std::uint32_t participants = 0;
+  std::uint32_t staleness = 0; // of late uploads: releases made since what they started from
 };
 
 // A figure of a round: a metric slot's mean over the survivors, or what the strategy says of its
@@ -75,6 +76,8 @@ struct RoundInput {
   std::span<const RoundSum> groups; // those that somebody came to; one for Need::kSum
   const Adapter& current;
   std::vector<MetricMean>* metrics = nullptr; // where the strategy puts its own, if anywhere
+  // Uploads of earlier rounds, a sum for each of these: under plans with SumTerms::max_staleness.
+  std::span<const RoundSum> late{};
 };
 
 // How many buckets of so many devices, or a few more, the cohort makes.

@@ -68,7 +68,9 @@ Result<SimulationEnd> play_scenario(Console& console, Ranks& ranks, LoadedScenar
     if (!progress) return;
     progress->update(news.round, news.loss_after > 0 ? cat("loss ", fixed(news.loss_before, 3),
                                                            " -> ", fixed(news.loss_after, 3))
-                                                     : cat(news.played.counted.size(), " counted"));
+                                                     : cat(news.played.counted.size() +
+                                                               news.played.late_counted.size(),
+                                                           " counted"));
   });
 }
 
