@@ -25,9 +25,9 @@ Result<void> StateStore::commit_late(RoundId round, const RunningSum& sum) {
 
 Result<std::vector<EarlierRound>> StateStore::earlier_rounds() {
   // A round that nothing can come of any more is told by its plan, and there the search ends.
-  auto read = COPPICE_TRY(
-      database_.prepare("SELECT plan, started FROM rounds WHERE status = 1 "
-                        "ORDER BY round DESC LIMIT ?"));
+  auto read =
+      COPPICE_TRY(database_.prepare("SELECT plan, started FROM rounds WHERE status = 1 "
+                                    "ORDER BY round DESC LIMIT ?"));
   read.bind(1, std::uint64_t{limits::kStaleness} + 1);
   std::vector<EarlierRound> rounds;
   while (COPPICE_TRY(read.step())) {
@@ -69,6 +69,18 @@ Result<void> StateStore::read_late(EarlierRound& round) {
   }
   if (there) std::memcpy(round.sum.elements.data(), raw.data(), raw.size());
   return {};
+}
+
+Result<std::vector<ClientId>> StateStore::taking_part(RoundId round) {
+  auto read =
+      COPPICE_TRY(database_.prepare("SELECT client FROM uploads WHERE counted_in = ?1"
+                                    " OR (round = ?1 AND counted_in IS NULL) ORDER BY client"));
+  read.bind(1, round.value);
+  std::vector<ClientId> clients;
+  while (COPPICE_TRY(read.step())) {
+    clients.push_back(COPPICE_TRY(ClientId::from_span(read.blob(0), "client")));
+  }
+  return clients;
 }
 
 Result<void> StateStore::drop_late() {

@@ -92,8 +92,7 @@ Result<LateUploads::Arrived> LateUploads::arrived(const Sha256& plan_hash, const
   RunningSum& sum = round->sum;
   if (const auto counted = sum.counted.find(client); counted != sum.counted.end()) {
     if (counted->second == upload) return Arrived::kCounted;
-    return Error{ErrorCode::kInvalidArgument,
-                 "another upload of this device is already counted"};
+    return Error{ErrorCode::kInvalidArgument, "another upload of this device is already counted"};
   }
   if (sum.uncommitted.contains(client)) return Arrived::kPending;
   const auto member = round->members.find(client);
@@ -145,8 +144,8 @@ std::vector<LateSum> LateUploads::sums() const {
   for (const EarlierRound& round : rounds_) {
     COPPICE_CHECK(round.sum.uncommitted.empty());
     if (round.sum.elements.empty()) continue;
-    sums.push_back({&round.plan, round.sum.elements,
-                    static_cast<std::uint32_t>(round.sum.counted.size())});
+    sums.push_back(
+        {&round.plan, round.sum.elements, static_cast<std::uint32_t>(round.sum.counted.size())});
   }
   return sums;
 }
@@ -160,8 +159,8 @@ LateUploadsChanged LateUploads::counts() const {
   LateUploadsChanged counts;
   for (const EarlierRound& round : rounds_) {
     counts.counted += static_cast<std::uint32_t>(round.sum.counted.size());
-    counts.under_way += static_cast<std::uint32_t>(
-        std::ranges::count_if(round.members, [](const auto& member) {
+    counts.under_way +=
+        static_cast<std::uint32_t>(std::ranges::count_if(round.members, [](const auto& member) {
           return is_awaited(member.second) || member.second == MemberState::kReported;
         }));
   }

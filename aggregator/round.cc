@@ -285,6 +285,7 @@ AggregatorRound::Actions AggregatorRound::on(const Tick&, Millis now) {
 }
 
 AggregatorRound::Actions AggregatorRound::on(const LateUploadsChanged& event, Millis now) {
+  if (plan_.sum.max_staleness == 0) return {};
   late_ = event;
   return close_if_done(now);
 }

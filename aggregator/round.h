@@ -129,7 +129,7 @@ struct AbortRequested {
   std::string reason;
 };
 struct Tick {};
-struct LateUploadsChanged { // those of earlier rounds (aggregator/late_uploads.h)
+struct LateUploadsChanged {    // those of earlier rounds (aggregator/late_uploads.h)
   std::uint32_t counted = 0;   // committed, and in no release yet: this round's takes them
   std::uint32_t under_way = 0; // devices that may still send theirs
 };

@@ -155,8 +155,7 @@ Result<std::vector<RoundSum>> decode_late(const RoundPlan& plan, const AdapterSp
     }
     sums.push_back(COPPICE_TRY(decode_group(*from.plan, spec, from.elements, metrics)));
     sums.back().participants = from.participants;
-    sums.back().staleness =
-        static_cast<std::uint32_t>(plan.parent.value - from.plan->parent.value);
+    sums.back().staleness = static_cast<std::uint32_t>(plan.parent.value - from.plan->parent.value);
   }
   return sums;
 }

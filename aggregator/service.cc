@@ -189,6 +189,10 @@ void AggregatorService::write_status() {
       status["round"]["awaited"].push_back(client.hex());
     }
   }
+  if (!late_.rounds().empty()) {
+    const LateUploadsChanged late = late_.counts();
+    status["late"] = {{"under_way", late.under_way}, {"waiting", late.counted}};
+  }
   status["clients"] = Json::array();
   for (const auto& [client, presence] : cohort_.present()) {
     status["clients"].push_back(

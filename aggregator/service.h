@@ -141,8 +141,8 @@ class AggregatorService {
   Result<void> late_changed();
   Result<void> forget_late();
   void offer_late(const ClientId& client);
-  Result<void> on_late_upload(const ClientId& client, const Sha256& plan_hash,
-                              const Sha256& upload, std::span<const std::uint32_t> elements);
+  Result<void> on_late_upload(const ClientId& client, const Sha256& plan_hash, const Sha256& upload,
+                              std::span<const std::uint32_t> elements);
   Result<void> commit_late();
   void acknowledge(const ClientId& client, RoundId round, const Sha256& plan_hash,
                    const Sha256& upload);

@@ -59,8 +59,7 @@ Result<void> AggregatorService::on_upload_offer(const ClientId& client, const Pe
   }
   const std::uint64_t most = largest_upload(running ? round_->plan() : earlier->plan);
   if (offer.size == 0 || offer.size > most) {
-    refuse(from,
-           {ErrorCode::kTooLarge, cat("an upload of this plan has at most ", most, " bytes")},
+    refuse(from, {ErrorCode::kTooLarge, cat("an upload of this plan has at most ", most, " bytes")},
            offer.plan_hash);
     return {};
   }
@@ -104,7 +103,8 @@ Result<void> AggregatorService::on_upload_finished(const ClientId& client, const
     log::warning("device ", client, ": upload refused: ", fault);
     if (running) return feed(UploadRejected{client, fault});
     late_.rejected(plan_hash, client);
-    send_control(client, Refusal{static_cast<std::uint32_t>(ErrorCode::kInvalidArgument), fault, {0}},
+    send_control(client,
+                 Refusal{static_cast<std::uint32_t>(ErrorCode::kInvalidArgument), fault, {0}},
                  plan_hash);
     return late_changed();
   }

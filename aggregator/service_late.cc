@@ -47,10 +47,10 @@ Result<void> AggregatorService::on_late_upload(const ClientId& client, const Sha
   late_.advance(release_facts_.version, release_facts_.last_revert, now());
   const auto arrived = late_.arrived(plan_hash, client, upload, elements);
   if (!arrived.ok()) {
-    send_control(client,
-                 Refusal{static_cast<std::uint32_t>(arrived.error().code), arrived.error().message,
-                         {0}},
-                 plan_hash);
+    send_control(
+        client,
+        Refusal{static_cast<std::uint32_t>(arrived.error().code), arrived.error().message, {0}},
+        plan_hash);
   } else if (*arrived == LateUploads::Arrived::kCounted) {
     acknowledge(client, late_.find(plan_hash)->plan.round, plan_hash, upload);
   }

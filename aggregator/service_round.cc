@@ -106,7 +106,8 @@ Result<void> AggregatorService::maybe_start_round() {
   }
   std::vector<ClientId> members = COPPICE_TRY(draw_members());
   const std::size_t under_way = late_.under_way().size(); // their uploads count too
-  if (members.empty() || members.size() + under_way < settings_.round.min_survivors) { // Poisson sampling, or many must rest
+  const bool enough = members.size() + under_way >= settings_.round.min_survivors;
+  if (members.empty() || !enough) { // Poisson sampling, or many must rest
     next_round_at_ = now() + std::max(settings_.round.pause, Millis{1'000});
     wait_because(cat(members.size(), " devices were drawn, ",
                      under_way > 0 ? cat(under_way, " are under way from earlier rounds, ") : "",
@@ -151,8 +152,8 @@ Result<void> AggregatorService::maybe_start_round() {
   return late_changed();
 }
 
-// With banded noise a device rests for as many rounds as there are bands; one that is under way from
-// an earlier round isn't asked, and counts among those that may be asked at once.
+// With banded noise a device rests for as many rounds as there are bands; one that is under way
+// from an earlier round isn't asked, and counts among those that may be asked at once.
 Result<std::vector<ClientId>> AggregatorService::draw_members() {
   const SecretRandom random;
   std::vector<ClientId> resting;

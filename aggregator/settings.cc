@@ -100,7 +100,8 @@ constexpr KeySpec kFleetKeys[] = {
      "fedbuff: releases that an upload may be late; later ones are refused.", 1,
      limits::kStaleness},
     {"strategy", "staleness_exponent", kFloat, "0.5",
-     "fedbuff: an upload that is s releases late counts (1 + s) to the power of minus this.", 0, 10},
+     "fedbuff: an upload that is s releases late counts (1 + s) to the power of minus this.", 0,
+     10},
     {"strategy", "patch_rank", kInt, "0",
      "Ranks above lora.r in which fedex and flora keep what the factors miss; fixed at 'aggregator "
      "init'. 0: twice lora.r.",

@@ -116,6 +116,8 @@ class StateStore {
   Result<std::vector<RoundRecord>> rounds(std::size_t newest);
   // Uploads under that round's plan, in its own release or a later one.
   Result<std::map<ClientId, Sha256>> counted(RoundId round);
+  // Devices whose uploads are in that round's release or running sum, late ones included.
+  Result<std::vector<ClientId>> taking_part(RoundId round);
 
   // ---- releases ----
   Result<void> commit_initial(const ReleaseContent& release);

@@ -35,19 +35,19 @@ struct StrategySettings {
   double beta1 = 0.9;
   double beta2 = 0.99;
   double tau = 1e-3;
-  double loss_power = 0.2;         // q of qfedavg
-  std::uint64_t population = 0;    // devices that take part now and then; 0: the round's cohort
-  double trim = 0.2;               // share that is left out at each end
-  double byzantine_fraction = 0.2; // of a round's devices, or groups of them
-  std::uint32_t keep = 0;          // of multi-krum; 0: all but the byzantine
-  double radius = 0;               // norm that updates are shortened to; 0: the median norm
-  std::uint32_t bucket = 1;        // devices whose mean counts as one update
-  std::uint32_t patch_rank = 0;    // of those with a patch (aggregator/patch.h); 0: twice lora.r
-  std::uint32_t warmup_rounds = 4; // releases before fedsb trains cores
-  std::uint32_t clusters = 2;      // of ifca
-  std::uint32_t buffer = 10;       // of fedbuff: uploads that make a release
-  std::uint32_t max_staleness = 10;    // of fedbuff: releases that an upload may be late
-  double staleness_exponent = 0.5;     // of fedbuff: an upload s releases late counts (1 + s)^-this
+  double loss_power = 0.2;          // q of qfedavg
+  std::uint64_t population = 0;     // devices that take part now and then; 0: the round's cohort
+  double trim = 0.2;                // share that is left out at each end
+  double byzantine_fraction = 0.2;  // of a round's devices, or groups of them
+  std::uint32_t keep = 0;           // of multi-krum; 0: all but the byzantine
+  double radius = 0;                // norm that updates are shortened to; 0: the median norm
+  std::uint32_t bucket = 1;         // devices whose mean counts as one update
+  std::uint32_t patch_rank = 0;     // of those with a patch (aggregator/patch.h); 0: twice lora.r
+  std::uint32_t warmup_rounds = 4;  // releases before fedsb trains cores
+  std::uint32_t clusters = 2;       // of ifca
+  std::uint32_t buffer = 10;        // of fedbuff: uploads that make a release
+  std::uint32_t max_staleness = 10; // of fedbuff: releases that an upload may be late
+  double staleness_exponent = 0.5;  // of fedbuff: an upload s releases late counts (1 + s)^-this
   bool operator==(const StrategySettings&) const = default;
 };
 

@@ -5,9 +5,10 @@
 // The glue does what aggregator/service_*.cc and client/agent_*.cc do, action for action; commits
 // succeed at once. A device that vanishes is silent, and the aggregator learns of it when its lease
 // runs out. Where the plan takes late uploads, devices are played on after its round is over, and
-// what they bring arrives in a later one (sim/late_round.h). With SimulatedSum::kExact the machines run without masks, and their cost is that of the
-// devices' uploads; with kFull every key, share and mask of secure aggregation is made. Both give
-// the same sum. Everything follows from (seed, round, members). For one thread.
+// what they bring arrives in a later one (sim/late_round.h). With SimulatedSum::kExact the machines
+// run without masks, and their cost is that of the devices' uploads; with kFull every key, share
+// and mask of secure aggregation is made. Both give the same sum. Everything follows from (seed,
+// round, members). For one thread.
 #pragma once
 
 #include <array>
@@ -51,7 +52,7 @@ struct PlayedRound {
   std::uint32_t accepted = 0;
   std::uint32_t declined = 0;
   std::uint32_t trained = 0;
-  std::vector<DeviceNumber> counted; // sorted; of its own members
+  std::vector<DeviceNumber> counted;  // sorted; of its own members
   std::vector<LateName> late_counted; // uploads of earlier rounds that its release took
   std::vector<LateName> late_over;    // these, and those that came to nothing
   LateRound leaves;                   // what it leaves under way

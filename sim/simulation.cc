@@ -21,7 +21,7 @@
 namespace coppice {
 namespace {
 
-constexpr std::uint32_t kKeptDeltas = 8;               // a round, for the figures of spread
+constexpr std::uint32_t kKeptDeltas = 8; // a round, for the figures of spread
 constexpr std::chrono::seconds kBetweenStates{5};
 constexpr const char* kKeptFolder = "kept"; // of KeptStates
 
@@ -434,9 +434,8 @@ Result<AdapterVersion> Simulation::finish(const RoundPlan& plan, const CountedSu
   state_.noise = COPPICE_TRY(
       add_noise_to_sum(ledger_, settings.privacy, plan, state_.noise, source, elements));
   StrategyState kept = COPPICE_TRY(StrategyState::decode(state_.strategy));
-  outcome_ =
-      COPPICE_TRY(finish_round(plan, *strategy_, {elements, sums.participants, sums.late},
-                               *adapter_, kept));
+  outcome_ = COPPICE_TRY(
+      finish_round(plan, *strategy_, {elements, sums.participants, sums.late}, *adapter_, kept));
   state_.strategy = kept.encode();
   if (has_noise(settings)) {
     state_.spends.push_back(spend_of(ledger_, settings.privacy, priced_, millis(state_.time)));

@@ -131,6 +131,7 @@ class Simulation {
   std::uint64_t clipped_ = 0;
   std::uint64_t clamped_ = 0;
   std::uint64_t late_staleness_ = 0; // of late uploads in its release, together
+  std::uint64_t late_stale_ = 0;     // devices that are too far behind after it
   SimulationEnd end_;
 };
 

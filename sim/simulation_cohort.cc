@@ -9,7 +9,7 @@
 namespace coppice {
 namespace {
 
-constexpr Nanos kWaitForDevices{60 * kNanosPerSecond}; // then the cohort is drawn again
+constexpr Nanos kWaitForDevices{60 * kNanosPerSecond};          // then the cohort is drawn again
 constexpr Nanos kLongestWait{14 * 24 * 3600 * kNanosPerSecond}; // without enough devices
 constexpr std::uint64_t kCohort = 0x636f686f7274;               // RandomKey::step of the cohort
 
@@ -29,7 +29,8 @@ std::set<DeviceNumber> Simulation::under_way() const {
   return devices;
 }
 
-// The cohort: drawn from who is available and not under way, later if there are too few. Empty: there never were.
+// The cohort: drawn from who is available and not under way, later if there are too few. Empty:
+// there never were.
 Result<std::vector<DeviceNumber>> Simulation::gather(const std::atomic<bool>* stop) {
   const Scenario& scenario = parts_.scenario;
   const CohortSettings& cohort = scenario.fleet.cohort;
@@ -101,6 +102,14 @@ void Simulation::settle_late(const PlayedRound& played) {
     });
   }
   if (!played.leaves.devices.empty()) state_.late.push_back(played.leaves);
+  // Too far behind what is released now: they are given up, and may be asked for another round.
+  late_stale_ = 0;
+  const std::uint64_t newest = state_.version.value + (played.released ? 1 : 0);
+  for (LateRound& round : state_.late) {
+    if (newest <= round.plan.parent.value + round.plan.sum.max_staleness) continue;
+    late_stale_ += round.devices.size();
+    round.devices.clear();
+  }
   std::erase_if(state_.late, [](const LateRound& round) { return round.devices.empty(); });
 }
 

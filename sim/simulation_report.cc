@@ -79,10 +79,10 @@ Result<void> Simulation::write_round(const RoundPlan& plan, Nanos began,
   if (plan.sum.max_staleness > 0) {
     event["late"] = played.late_counted.size();
     event["staleness"] = late == 0 ? 0 : static_cast<double>(late_staleness_) / late;
+    event["stale"] = late_stale_;
     event["under_way"] = under_way().size();
   }
-  const double counted =
-      std::max<double>(1, static_cast<double>(played.counted.size()) + late);
+  const double counted = std::max<double>(1, static_cast<double>(played.counted.size()) + late);
   event["clipped"] = static_cast<double>(clipped_) / counted;
   event["clamped"] = clamped_;
   if (plan.privacy.noise != NoiseKind::kNone) {

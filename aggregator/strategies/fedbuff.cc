@@ -22,7 +22,8 @@ class FedBuff final : public Strategy {
   FedBuff(std::uint32_t buffer, std::uint32_t max_staleness, double exponent)
       : buffer_(buffer), max_staleness_(max_staleness), exponent_(exponent) {}
   Need need() const override { return Need::kSum; }
-  // Late uploads fill the buffer too, so it may be larger than the cohort that is asked beside them.
+  // Late uploads fill the buffer too, so it may be larger than the cohort that is asked beside
+  // them.
   void prepare(RoundPlan& plan) const override {
     plan.sum.goal = buffer_;
     plan.sum.min_survivors = std::min(plan.sum.min_survivors, buffer_);

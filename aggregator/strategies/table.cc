@@ -15,12 +15,12 @@ struct Alias {
 };
 // Flower's classes, and names in common use.
 constexpr Alias kAliases[] = {
-    {"FedAvg", "fedavg"},    {"FedIT", "fedavg"},      {"FedProx", "fedprox"},
-    {"FFA-LoRA", "ffa"},     {"RoLoRA", "rolora"},     {"FedNova", "fednova"},
-    {"QFedAvg", "qfedavg"},  {"FedDyn", "feddyn"},     {"SCAFFOLD", "scaffold"},
-    {"FedSA-LoRA", "fedsa"}, {"Fed-ALoRA", "share-b"}, {"FedEx-LoRA", "fedex"},
-    {"FedBuff", "fedbuff"},
-    {"FLoRA", "flora"},      {"HetLoRA", "hetlora"},   {"FlexLoRA", "flexlora"},
+    {"FedAvg", "fedavg"},     {"FedIT", "fedavg"},      {"FedProx", "fedprox"},
+    {"FFA-LoRA", "ffa"},      {"RoLoRA", "rolora"},     {"FedNova", "fednova"},
+    {"QFedAvg", "qfedavg"},   {"FedDyn", "feddyn"},     {"SCAFFOLD", "scaffold"},
+    {"FedSA-LoRA", "fedsa"},  {"Fed-ALoRA", "share-b"}, {"FedEx-LoRA", "fedex"},
+    {"FedBuff", "fedbuff"},   {"FLoRA", "flora"},       {"HetLoRA", "hetlora"},
+    {"FlexLoRA", "flexlora"},
 };
 
 std::span<const StrategyEntry> ours() {
@@ -33,8 +33,7 @@ std::span<const StrategyEntry> ours() {
                     "B in one round, A in the next", "", rolora},
       StrategyEntry{"fedprox", Need::kSum, "Li et al. 2020",
                     "fedavg, with devices held near the received adapter", "", fedprox},
-      StrategyEntry{"fedbuff", Need::kSum, "Nguyen et al. 2022",
-                    "a release from each K uploads, late ones weighed by their staleness",
+      StrategyEntry{"fedbuff", Need::kSum, "Nguyen et al. 2022", "a release from each K uploads",
                     "buffer|max_staleness|staleness_exponent", fedbuff},
       StrategyEntry{"fednova", Need::kSum, "Wang et al. 2020",
                     "deltas count by step, whoever took more", "", fednova},

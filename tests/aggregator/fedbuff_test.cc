@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The buffer's step against its closed form, and late sums decoded by the plans they were made under.
+// The buffer's step against its closed form, and late sums decoded by the plans they were made
+// under.
 #include <gmock/gmock.h>
 
 #include <cmath>
@@ -58,7 +59,8 @@ TEST(FedBuff, AnUploadCountsByTheInverseRootOfItsStalenessOverTheWholeBuffer) {
   const std::vector<RoundSum> own{sum_of(2.0, 3)};
   const std::vector<RoundSum> late{sum_of(8.0, 1, 3), sum_of(-1.0, 2, 1)};
   const auto step =
-      strategy->step({.plan = plan, .groups = own, .current = current, .late = late}, state).value();
+      strategy->step({.plan = plan, .groups = own, .current = current, .late = late}, state)
+          .value();
   const double wanted = (2.0 + 8.0 / std::sqrt(4.0) - 1.0 / std::sqrt(2.0)) / (3 + 1 + 2);
   for (const double value : step) ASSERT_DOUBLE_EQ(value, wanted);
 }
@@ -120,9 +122,9 @@ TEST(FedBuff, EachSumIsDecodedByItsOwnPlanAndStaleByTheVersionsBetween) {
   EXPECT_EQ(outcome.participants, 5U);
   const double wanted = (2 * 0.25 - 3 * 0.125 / std::sqrt(4.0)) / 5; // three releases late
   for (std::size_t i = 0; i < current.values().size(); ++i) {
-    ASSERT_NEAR(static_cast<double>(outcome.adapter.values()[i]) -
-                    static_cast<double>(current.values()[i]),
-                wanted, 2e-3);
+    ASSERT_NEAR(
+        static_cast<double>(outcome.adapter.values()[i]) - static_cast<double>(current.values()[i]),
+        wanted, 2e-3);
   }
   const std::vector<LateSum> from_the_future{{&plan, own, 2}};
   EXPECT_EQ(finish_round(before, *strategy, {late_elements, participants, from_the_future}, current,
