@@ -56,10 +56,12 @@ std::string Cohort::waiting_for() const {
 }
 
 std::vector<ClientId> Cohort::sample(const std::function<std::uint64_t(std::uint64_t)>& below,
-                                     std::span<const ClientId> resting) const {
+                                     std::span<const ClientId> resting,
+                                     std::span<const ClientId> under_way) const {
   std::vector<ClientId> candidates;
   for (const auto& [client, presence] : present_) {
-    const bool rests = std::ranges::binary_search(resting, client);
+    const bool rests = std::ranges::binary_search(resting, client) ||
+                       std::ranges::binary_search(under_way, client);
     if (presence.ready && !rests) candidates.push_back(client);
   }
   if (settings_.poisson) {
@@ -68,7 +70,9 @@ std::vector<ClientId> Cohort::sample(const std::function<std::uint64_t(std::uint
     std::erase_if(candidates, [&](const ClientId&) { return below(kGrain) >= rate; });
     return candidates; // sorted, as the map is
   }
-  const std::size_t wanted = cohort_size(settings_, candidates.size());
+  const std::size_t busy = under_way.size();
+  const std::size_t at_once = cohort_size(settings_, candidates.size() + busy);
+  const std::size_t wanted = std::min(candidates.size(), at_once - std::min(at_once, busy));
   for (std::size_t i = 0; i < wanted; ++i) { // the first steps of a Fisher-Yates shuffle
     std::swap(candidates[i],
               candidates[i + static_cast<std::size_t>(below(candidates.size() - i))]);

@@ -61,9 +61,12 @@ class Cohort {
   // Why no round can start now, with counts; empty if one can.
   std::string waiting_for() const;
   // Draws without replacement, or each by itself, from those who are ready and not among `resting`
-  // (sorted). `below(n)` is uniform in [0, n): SecretRandom in a program.
+  // or `under_way` (sorted). The latter train for earlier rounds: they are as good as asked, and
+  // with them no more are drawn than without. `below(n)` is uniform in [0, n): SecretRandom in a
+  // program.
   std::vector<ClientId> sample(const std::function<std::uint64_t(std::uint64_t)>& below,
-                               std::span<const ClientId> resting = {}) const;
+                               std::span<const ClientId> resting = {},
+                               std::span<const ClientId> under_way = {}) const;
 
  private:
   CohortSettings settings_;

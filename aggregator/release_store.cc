@@ -38,6 +38,7 @@ Result<void> StateStore::commit_revert(const ReleaseContent& release) {
   auto transaction = COPPICE_TRY(database_.begin());
   COPPICE_TRY(insert_release(release));
   COPPICE_TRY(database_.execute("DELETE FROM strategy")); // it was about releases that are no more
+  COPPICE_TRY(drop_late());                               // likewise
   crash_point("aggregator.revert.before");
   return transaction.commit();
 }
@@ -53,6 +54,10 @@ Result<void> StateStore::commit_release(const ReleaseContent& release, const Rou
                   .bind(4, end.round.value)
                   .run());
   COPPICE_TRY(drop_working_state(end.round));
+  auto late =
+      COPPICE_TRY(database_.prepare("UPDATE uploads SET counted_in = ? WHERE counted_in = 0"));
+  COPPICE_TRY(late.bind(1, end.round.value).run());
+  COPPICE_TRY(database_.execute("DELETE FROM late_sums"));
   if (end.spend) COPPICE_TRY(insert_spend(*end.spend));
   if (!end.noise_state.empty()) {
     auto noise = COPPICE_TRY(database_.prepare("INSERT OR REPLACE INTO noise VALUES (1, ?)"));

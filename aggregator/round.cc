@@ -208,6 +208,9 @@ AggregatorRound::Actions AggregatorRound::on(UploadArrived&& event, Millis) {
     if (running->uncommitted.contains(event.client)) return {}; // its commit is under way
   }
   auto* const collecting = std::get_if<Collecting>(&phase_);
+  if (collecting == nullptr && plan_.sum.max_staleness > 0 && !over()) {
+    return {}; // it is offered again, and counts in the next release
+  }
   if (collecting == nullptr) return {RefuseUpload{event.client, "the round takes no more uploads"}};
   if (secagg_ && !secagg_->machine_of(event.client).may_upload(event.client)) {
     return {RefuseUpload{event.client, "this device has agreed on no masks in this round"}};
@@ -281,6 +284,12 @@ AggregatorRound::Actions AggregatorRound::on(const Tick&, Millis now) {
   return close_if_done(now);
 }
 
+AggregatorRound::Actions AggregatorRound::on(const LateUploadsChanged& event, Millis now) {
+  if (plan_.sum.max_staleness == 0) return {};
+  late_ = event;
+  return close_if_done(now);
+}
+
 // While a roster is gathered or uploads are collected; then secure aggregation's machine knows.
 bool AggregatorRound::awaits(const ClientId& client, MemberState state) const {
   if (!is_awaited(state) || !secagg_) return is_awaited(state);
@@ -310,16 +319,19 @@ std::vector<ClientId> AggregatorRound::awaited() const {
 
 // Closes at the goal, when nobody is left to wait for, or at the deadline. Uploads whose commit is
 // under way are waited for: their bytes are here. With secure aggregation never at the goal: who is
-// left out after sharing is a drop-out that must be recovered.
+// left out after sharing is a drop-out that must be recovered. Uploads of earlier rounds count like
+// its own.
 AggregatorRound::Actions AggregatorRound::close_if_done(Millis now) {
   if (secagg_ && (secagg_->agreeing() || !std::holds_alternative<Collecting>(phase_))) {
     return advance(now);
   }
   auto* const collecting = std::get_if<Collecting>(&phase_);
   if (collecting == nullptr || !collecting->sum.uncommitted.empty()) return {};
-  const std::size_t counted = collecting->sum.counted.size();
-  const bool waiting = std::ranges::any_of(
-      members_, [&](const auto& member) { return awaits(member.first, member.second); });
+  const std::size_t counted = collecting->sum.counted.size() + late_.counted;
+  const bool waiting =
+      late_.under_way > 0 || std::ranges::any_of(members_, [&](const auto& member) {
+        return awaits(member.first, member.second);
+      });
   const bool late = now >= deadline_ - plan_.deadline + round_schedule(plan_).uploads;
   if (waiting && !late && (secagg_ || counted < plan_.sum.goal)) return {};
   if (counted < plan_.sum.min_survivors) {

@@ -129,10 +129,14 @@ struct AbortRequested {
   std::string reason;
 };
 struct Tick {};
+struct LateUploadsChanged {    // those of earlier rounds (aggregator/late_uploads.h)
+  std::uint32_t counted = 0;   // committed, and in no release yet: this round's takes them
+  std::uint32_t under_way = 0; // devices that may still send theirs
+};
 using RoundEvent =
     std::variant<PlanCommitted, MemberConnected, MemberAnswered, MemberLost, UploadArrived,
                  UploadRejected, SecAggArrived, SumUnmasked, SumCommitted, CloseCommitted,
-                 ReleaseCommitted, FinalizeFailed, AbortRequested, Tick>;
+                 ReleaseCommitted, FinalizeFailed, AbortRequested, Tick, LateUploadsChanged>;
 
 // ---- actions ----
 
@@ -232,6 +236,7 @@ class AggregatorRound {
   Actions on(const FinalizeFailed&, Millis now);
   Actions on(const AbortRequested&, Millis now);
   Actions on(const Tick&, Millis now);
+  Actions on(const LateUploadsChanged&, Millis now);
 
   void assign_groups();
   Actions close_if_done(Millis now);
@@ -255,6 +260,7 @@ class AggregatorRound {
   Millis deadline_;
   std::map<ClientId, MemberState> members_;
   GroupOf group_of_; // with several groups
+  LateUploadsChanged late_;
   RoundPhase phase_ = Planned{};
   const SecAggPrimitives* primitives_;
   std::optional<SecAggGroups> secagg_; // from the plan's commit on, where the plan has it

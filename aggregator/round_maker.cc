@@ -113,6 +113,8 @@ struct MetricSums {
   std::vector<MetricMean> means;
   double reports = 1; // divides
   void add(std::size_t place, const Slot& slot, double sum) {
+    // Late uploads' plans may have other metrics, if the settings changed since.
+    if (place < means.size() && means[place].name != slot.name) return;
     if (place == means.size()) means.push_back({slot.name, slot.lowest});
     means[place].mean += sum / reports;
   }
@@ -149,14 +151,30 @@ Result<RoundSum> decode_group(const RoundPlan& plan, const Adapter& current,
   return sum;
 }
 
+// How stale they are follows from the versions that the plans start from.
+Result<std::vector<RoundSum>> decode_late(const RoundPlan& plan, const AdapterSpec& spec,
+                                          std::span<const LateSum> late, MetricSums& metrics) {
+  std::vector<RoundSum> sums;
+  for (const LateSum& from : late) {
+    if (from.plan->parent > plan.parent) {
+      return Error{ErrorCode::kInternal, "a late upload started from a later release"};
+    }
+    sums.push_back(COPPICE_TRY(decode_group(*from.plan, spec, from.elements, metrics)));
+    sums.back().participants = from.participants;
+    sums.back().staleness = static_cast<std::uint32_t>(plan.parent.value - from.plan->parent.value);
+  }
+  return sums;
+}
+
 } // namespace
 
 Result<RoundOutcome> finish_round(const RoundPlan& plan, const Strategy& strategy,
                                   const CountedSums& sums, const Adapter& current,
                                   StrategyState& state) {
   const bool noise = plan.privacy.noise != NoiseKind::kNone;
-  const std::uint32_t participants =
+  std::uint32_t participants =
       std::accumulate(sums.participants.begin(), sums.participants.end(), 0U);
+  for (const LateSum& late : sums.late) participants += late.participants;
   MetricSums metrics;
   metrics.reports = noise ? plan.privacy.expected_cohort : std::max(1U, participants);
   std::vector<RoundSum> groups;
@@ -169,13 +187,15 @@ Result<RoundOutcome> finish_round(const RoundPlan& plan, const Strategy& strateg
     // With noise the divisors are the expected cohort, never who came.
     if (noise) groups.back().weight = plan.privacy.expected_cohort;
   }
+  auto late = COPPICE_TRY(decode_late(plan, current.spec(), sums.late, metrics));
   StrategyState next_state = state;
   next_state.rounds += 1;
   StepEncoder encoder(current.spec());
-  COPPICE_TRY(strategy.step_by_slot({plan, groups, current, &metrics.means}, next_state,
+  COPPICE_TRY(strategy.step_by_slot({plan, groups, current, &metrics.means, late}, next_state,
                                     [&](auto slot) { return encoder.add(slot); }));
   EncodedStep encoded = COPPICE_TRY(std::move(encoder).finish());
   groups.clear(); // the largest of all this
+  late.clear();
   Adapter next = current;
   COPPICE_TRY(apply_step(next, encoded));
   Bytes control = control_content(plan.recipe, current, next_state);

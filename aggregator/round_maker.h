@@ -56,10 +56,11 @@ struct RoundOutcome {
 };
 
 // What a round ended with: a ring sum for each of its plan's groups, one after another, and how
-// many devices are in each.
+// many devices are in each; and the sums of late uploads, each by its own plan.
 struct CountedSums {
   std::span<const std::uint32_t> elements;
   std::span<const std::uint32_t> participants;
+  std::span<const LateSum> late{};
 };
 
 // Decodes the sums, lets the strategy make its step, encodes it and applies the encoded step.

@@ -135,6 +135,7 @@ Result<void> AggregatorService::housekeeping() {
     COPPICE_TRY(pause_if_full(device_gone(client)));
   }
   grant(intake_.expire(now()));
+  if (!late_.rounds().empty() && !disk_full_) COPPICE_TRY(pause_if_full(late_changed()));
   if (round_ && !round_->over() && !disk_full_) { // parts of its schedule may be over
     COPPICE_TRY(pause_if_full(feed(Tick{})));
   }
@@ -187,6 +188,10 @@ void AggregatorService::write_status() {
     for (const ClientId& client : round_->awaited()) {
       status["round"]["awaited"].push_back(client.hex());
     }
+  }
+  if (!late_.rounds().empty()) {
+    const LateUploadsChanged late = late_.counts();
+    status["late"] = {{"under_way", late.under_way}, {"waiting", late.counted}};
   }
   status["clients"] = Json::array();
   for (const auto& [client, presence] : cohort_.present()) {

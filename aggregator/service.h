@@ -4,7 +4,7 @@
 // One thread: poll, verify, decode, feed the round, carry out its actions, answer. Every wait is
 // bounded by the next deadline. Requests of the command line (pause, abort, revert, revoke) come
 // through the state database. Parts: service.cc (loop), service_control.cc, service_bulk.cc,
-// service_round.cc, service_privacy.cc, service_disk.cc.
+// service_round.cc, service_late.cc, service_privacy.cc, service_disk.cc.
 #pragma once
 
 #include <atomic>
@@ -17,6 +17,7 @@
 #include "aggregator/cohort.h"
 #include "aggregator/fetch_queue.h"
 #include "aggregator/fleet_folder.h"
+#include "aggregator/late_uploads.h"
 #include "aggregator/privacy_ledger.h"
 #include "aggregator/round.h"
 #include "aggregator/round_maker.h"
@@ -113,7 +114,9 @@ class AggregatorService {
                                const UploadOffer& offer);
   Result<void> on_upload_chunk(const ClientId& client, const PeerAddress& from,
                                const Sha256& plan_hash, const UploadChunk& chunk);
-  Result<void> on_upload_finished(const ClientId& client, const Bytes& bytes);
+  Result<void> on_upload_finished(const ClientId& client, const Sha256& plan_hash,
+                                  const Bytes& bytes);
+  const RoundPlan* plan_of(const Sha256& plan_hash) const;
   Result<void> on_secagg(const ClientId& client, const SecAggPiece& piece);
   void send_secagg(const ClientId& client, const SecAggMessage& message);
   void serve(const std::vector<FetchQueue::Turn>& turns);
@@ -132,6 +135,17 @@ class AggregatorService {
   Result<void> revert_to(AdapterVersion version);
   Result<void> load_current_release();
   AdapterVersion next_version() const;
+
+  // service_late.cc
+  Result<void> resume_late();
+  Result<void> late_changed();
+  Result<void> forget_late();
+  void offer_late(const ClientId& client);
+  Result<void> on_late_upload(const ClientId& client, const Sha256& plan_hash, const Sha256& upload,
+                              std::span<const std::uint32_t> elements);
+  Result<void> commit_late();
+  void acknowledge(const ClientId& client, RoundId round, const Sha256& plan_hash,
+                   const Sha256& upload);
 
   // service_privacy.cc
   Result<void> open_privacy();
@@ -171,6 +185,7 @@ class AggregatorService {
   std::unique_ptr<Strategy> strategy_;
   StrategyState strategy_state_;
   std::optional<AggregatorRound> round_;
+  LateUploads late_; // of rounds before it
   SignedPlan signed_plan_;
   Millis round_started_;
   std::uint64_t upload_bytes_max_ = 0;

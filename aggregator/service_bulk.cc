@@ -16,20 +16,31 @@ std::uint64_t largest_upload(const RoundPlan& plan) { return 1024 + packed_slots
 
 } // namespace
 
+// The running round's, or that of an earlier one whose uploads still come; null: neither.
+const RoundPlan* AggregatorService::plan_of(const Sha256& plan_hash) const {
+  if (round_ && plan_hash == round_->plan_hash()) return &round_->plan();
+  const EarlierRound* const earlier = late_.find(plan_hash);
+  return earlier == nullptr ? nullptr : &earlier->plan;
+}
+
 Result<void> AggregatorService::on_upload_offer(const ClientId& client, const PeerAddress& from,
                                                 const UploadOffer& offer) {
-  if (!round_ || offer.plan_hash != round_->plan_hash()) {
+  const bool running = round_ && offer.plan_hash == round_->plan_hash();
+  const EarlierRound* const earlier = running ? nullptr : late_.find(offer.plan_hash);
+  if (!running) {
     // Perhaps counted in a round that has ended since: then the acknowledgement was lost.
     const auto counted = COPPICE_TRY(store_.counted(offer.round));
     const auto mine = counted.find(client);
     if (mine != counted.end() && mine->second == offer.upload) {
-      send(from, UploadAck{offer.round, offer.upload});
+      send(from, UploadAck{offer.round, offer.upload}, offer.plan_hash);
       return {};
     }
-    refuse(from, {ErrorCode::kFailedPrecondition, "that round is over"}, offer.plan_hash);
-    return {};
+    if (earlier == nullptr) {
+      refuse(from, {ErrorCode::kFailedPrecondition, "that round is over"}, offer.plan_hash);
+      return {};
+    }
   }
-  const RunningSum* const sum = round_->sum();
+  const RunningSum* const sum = running ? round_->sum() : &earlier->sum;
   if (sum != nullptr) {
     const auto counted = sum->counted.find(client);
     if (counted != sum->counted.end() && counted->second == offer.upload) {
@@ -39,15 +50,16 @@ Result<void> AggregatorService::on_upload_offer(const ClientId& client, const Pe
     const auto added = sum->uncommitted.find(client); // its commit waits for space on the disk
     if (added != sum->uncommitted.end() && added->second == offer.upload) return {};
   }
-  if (!round_->members().contains(client)) {
-    refuse(from, {ErrorCode::kPermissionDenied, "this device was not asked in this round"},
+  if (!(running ? round_->members() : earlier->members).contains(client)) {
+    refuse(from,
+           {ErrorCode::kPermissionDenied,
+            running ? "this device was not asked in this round" : "that round is over"},
            offer.plan_hash);
     return {};
   }
-  if (offer.size == 0 || offer.size > largest_upload(round_->plan())) {
-    refuse(from,
-           {ErrorCode::kTooLarge,
-            cat("an upload of this plan has at most ", largest_upload(round_->plan()), " bytes")},
+  const std::uint64_t most = largest_upload(running ? round_->plan() : earlier->plan);
+  if (offer.size == 0 || offer.size > most) {
+    refuse(from, {ErrorCode::kTooLarge, cat("an upload of this plan has at most ", most, " bytes")},
            offer.plan_hash);
     return {};
   }
@@ -65,12 +77,14 @@ Result<void> AggregatorService::on_upload_chunk(const ClientId& client, const Pe
   }
   grant(progress->grants);
   if (!progress->finished) return {};
-  return on_upload_finished(client, *progress->finished);
+  return on_upload_finished(client, progress->plan_hash, *progress->finished);
 }
 
-Result<void> AggregatorService::on_upload_finished(const ClientId& client, const Bytes& bytes) {
-  if (!round_) return {};
-  const RoundPlan& plan = round_->plan();
+Result<void> AggregatorService::on_upload_finished(const ClientId& client, const Sha256& plan_hash,
+                                                   const Bytes& bytes) {
+  const RoundPlan* const plan = plan_of(plan_hash);
+  if (plan == nullptr) return {};
+  const bool running = round_ && plan == &round_->plan();
   auto elements = [&]() -> Result<std::vector<std::uint32_t>> {
     const EnvelopeHeader header = COPPICE_TRY(peek_header(bytes));
     const AggregatorKeys* const keys = folder_.keys(header.key_set); // it may have rotated since
@@ -78,19 +92,26 @@ Result<void> AggregatorService::on_upload_finished(const ClientId& client, const
       return Error{ErrorCode::kUnauthenticated, "the upload is sealed to an unknown key set"};
     }
     const VerifyKey key = COPPICE_TRY(registry_->allows(client));
-    const Upload upload =
-        COPPICE_TRY(open_upload(bytes, key, client, keys->seal, round_->plan_hash()));
-    if (upload.round != plan.round) {
+    const Upload upload = COPPICE_TRY(open_upload(bytes, key, client, keys->seal, plan_hash));
+    if (upload.round != plan->round) {
       return Error{ErrorCode::kCorrupt, "the upload is for another round"};
     }
-    return unpack_slots(plan.slots, upload.packed);
+    return unpack_slots(plan->slots, upload.packed);
   }();
   if (!elements.ok()) {
-    log::warning("device ", client, ": upload refused: ", elements.error().message);
-    return feed(UploadRejected{client, elements.error().message});
+    const std::string& fault = elements.error().message;
+    log::warning("device ", client, ": upload refused: ", fault);
+    if (running) return feed(UploadRejected{client, fault});
+    late_.rejected(plan_hash, client);
+    send_control(client,
+                 Refusal{static_cast<std::uint32_t>(ErrorCode::kInvalidArgument), fault, {0}},
+                 plan_hash);
+    return late_changed();
   }
   upload_bytes_max_ = std::max<std::uint64_t>(upload_bytes_max_, bytes.size());
-  return feed(UploadArrived{client, sha256(bytes), std::move(elements).value()});
+  const Sha256 name = sha256(bytes);
+  if (!running) return on_late_upload(client, plan_hash, name, *elements);
+  return feed(UploadArrived{client, name, std::move(elements).value()});
 }
 
 // A device's messages are one piece each: nothing is kept for senders that never end.

@@ -117,8 +117,11 @@ Result<void> AggregatorService::dispatch(const ClientId& client, const PeerAddre
       return on_check_in(client, from, header.key_set, std::move(*check_in));
     }
     if (auto* answer = std::get_if<PlanAnswer>(&message)) {
-      if (!round_ || answer->plan_hash != round_->plan_hash()) return {};
-      return feed(MemberAnswered{client, answer->accepted});
+      if (round_ && answer->plan_hash == round_->plan_hash()) {
+        return feed(MemberAnswered{client, answer->accepted});
+      }
+      late_.answered(answer->plan_hash, client, answer->accepted);
+      return late_changed();
     }
     if (auto* ping = std::get_if<Ping>(&message)) {
       if (cohort_.find(client) == nullptr) {
@@ -156,8 +159,9 @@ Result<void> AggregatorService::on_check_in(const ClientId& client, const PeerAd
   // It says so when it has fetched, and asks again after a reconnect.
   serve(fetches_.done(client, now()));
   welcome(from, known);
-  if (round_) return feed(MemberConnected{client});
-  return {};
+  if (round_) COPPICE_TRY(feed(MemberConnected{client}));
+  offer_late(client);
+  return late_changed();
 }
 
 // Nothing proves what a device says it has seen. Numbers go up from there, so that one device must
@@ -210,8 +214,9 @@ Result<void> AggregatorService::device_gone(const ClientId& client) {
   sessions_.erase(client);
   grant(intake_.drop(client, now()));
   serve(fetches_.drop(client, now()));
-  if (round_) return feed(MemberLost{client});
-  return {};
+  late_.lost(client);
+  if (round_) COPPICE_TRY(feed(MemberLost{client}));
+  return late_changed();
 }
 
 Welcome AggregatorService::make_welcome() const {

@@ -67,6 +67,12 @@ Result<void> AggregatorService::resume_agreement() {
 
 // All uploads since the last commit are in one.
 Result<void> AggregatorService::commit_uploads() {
+  if (disk_full_) return {};
+  if (!late_.uncommitted().empty()) {
+    auto committed = commit_late();
+    if (committed.ok()) committed = late_changed();
+    COPPICE_TRY(pause_if_full(std::move(committed)));
+  }
   const RunningSum* const sum = round_ ? round_->sum() : nullptr;
   if (disk_full_ || sum == nullptr || sum->uncommitted.empty()) return {};
   auto committed = store_.commit_sum(round_->plan().round, *sum);

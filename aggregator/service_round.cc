@@ -73,6 +73,7 @@ Result<void> AggregatorService::load_current_release() {
 }
 
 Result<void> AggregatorService::resume_round() {
+  COPPICE_TRY(resume_late());
   StoredPlan stored_plan;
   auto stored = COPPICE_TRY(store_.running_round(&stored_plan));
   if (!stored) return {};
@@ -85,6 +86,7 @@ Result<void> AggregatorService::resume_round() {
           " uploads are counted"));
   round_.emplace(COPPICE_TRY(AggregatorRound::resume(std::move(*stored), now() + (limit - gone))));
   round_started_ = now() - gone;
+  COPPICE_TRY(late_changed());
   return feed(Tick{});
 }
 
@@ -103,10 +105,13 @@ Result<void> AggregatorService::maybe_start_round() {
     COPPICE_TRY(revert_to(release_facts_.version));
   }
   std::vector<ClientId> members = COPPICE_TRY(draw_members());
-  if (members.size() < settings_.round.min_survivors) { // Poisson sampling, or many must rest
+  const std::size_t under_way = late_.under_way().size(); // their uploads count too
+  const bool enough = members.size() + under_way >= settings_.round.min_survivors;
+  if (members.empty() || !enough) { // Poisson sampling, or many must rest
     next_round_at_ = now() + std::max(settings_.round.pause, Millis{1'000});
-    wait_because(cat(members.size(), " devices were drawn, a round needs ",
-                     settings_.round.min_survivors, "; drawing again"));
+    wait_because(cat(members.size(), " devices were drawn, ",
+                     under_way > 0 ? cat(under_way, " are under way from earlier rounds, ") : "",
+                     "a round needs ", settings_.round.min_survivors, "; drawing again"));
     return {};
   }
   PlanInputs inputs{.round = COPPICE_TRY(store_.next_round()),
@@ -127,6 +132,7 @@ Result<void> AggregatorService::maybe_start_round() {
   }
   RoundPlan plan = std::move(made).value();
   if (!COPPICE_TRY(afford(plan))) return {};
+  if (plan.sum.max_staleness == 0) COPPICE_TRY(forget_late());
   last_said_.clear();
   signed_plan_ = sign_plan(folder_.keys().signing, plan);
   say(cat("round ", plan.round, ": asking ", members.size(), " devices"));
@@ -143,10 +149,11 @@ Result<void> AggregatorService::maybe_start_round() {
     }
     for (RoundEvent& event : events) COPPICE_TRY(feed(std::move(event)));
   }
-  return {};
+  return late_changed();
 }
 
-// With banded noise a device rests for as many rounds as there are bands.
+// With banded noise a device rests for as many rounds as there are bands; one that is under way
+// from an earlier round isn't asked, and counts among those that may be asked at once.
 Result<std::vector<ClientId>> AggregatorService::draw_members() {
   const SecretRandom random;
   std::vector<ClientId> resting;
@@ -155,7 +162,9 @@ Result<std::vector<ClientId>> AggregatorService::draw_members() {
     const std::uint64_t rest = std::min<std::uint64_t>(next, settings_.privacy.bands);
     resting = COPPICE_TRY(store_.participants_after(RoundId{next - rest}));
   }
-  return cohort_.sample([&](std::uint64_t bound) { return random.below(bound); }, resting);
+  late_.advance(release_facts_.version, release_facts_.last_revert, now());
+  return cohort_.sample([&](std::uint64_t bound) { return random.below(bound); }, resting,
+                        late_.under_way());
 }
 
 void AggregatorService::wait_because(std::string reason) {
@@ -197,13 +206,7 @@ Result<void> AggregatorService::carry_out(const RoundAction& action,
   } else if (std::holds_alternative<CommitSum>(action)) {
     // turn() commits all its uploads together.
   } else if (const auto* ack = std::get_if<AcknowledgeUpload>(&action)) {
-    const auto session = sessions_.find(ack->client);
-    if (session == sessions_.end()) return {};
-    for (const auto& [channel, link] : session->second.links) {
-      if (channel == Channel::kBulk) {
-        send(link.address, UploadAck{plan.round, ack->upload}, round_->plan_hash());
-      }
-    }
+    acknowledge(ack->client, plan.round, round_->plan_hash(), ack->upload);
   } else if (const auto* refusal = std::get_if<RefuseUpload>(&action)) {
     send_control(
         refusal->client,
@@ -240,6 +243,7 @@ Result<void> AggregatorService::carry_out(const RoundAction& action,
 }
 
 Result<RoundEvent> AggregatorService::make_release_now() {
+  COPPICE_TRY(commit_late()); // what is here, is in this release
   const RoundPlan& plan = round_->plan();
   const RunningSum& sum = *round_->sum();
   std::vector<std::uint32_t> elements = sum.elements;
@@ -250,7 +254,8 @@ Result<RoundEvent> AggregatorService::make_release_now() {
       COPPICE_TRY(add_noise_to_sum(ledger_, settings_.privacy, plan, stored, source, elements));
   const auto participants = round_->counted_by_group();
   StrategyState kept = strategy_state_;
-  auto outcome = finish_round(plan, *strategy_, {elements, participants}, *adapter_, kept);
+  const auto late = late_.sums();
+  auto outcome = finish_round(plan, *strategy_, {elements, participants, late}, *adapter_, kept);
   if (!outcome.ok()) return RoundEvent{FinalizeFailed{outcome.error().message}};
   const ReleaseInputs inputs{.facts = folder_.facts(),
                              .epoch = store_.epoch(),
@@ -279,6 +284,7 @@ Result<RoundEvent> AggregatorService::make_release_now() {
     end.spend = spend_of(ledger_, settings_.privacy, plan, clock_.wall());
   }
   COPPICE_TRY(store_.commit_release(content, end));
+  late_.released();
   strategy_state_ = std::move(kept);
   if (end.spend) ledger_ = COPPICE_TRY(PrivacyLedger::of(COPPICE_TRY(store_.spends())));
   metrics_ = std::move(outcome->metrics);
@@ -321,14 +327,20 @@ Result<void> AggregatorService::end_round(bool released, const std::string& reas
     observer_.on_round({records.at(0), upload_bytes_max_,
                         static_cast<double>((now() - round_started_).count) / 1000.0, metrics_});
   }
+  late_.add(*round_); // its devices may go on
   round_.reset();
-  intake_.clear();
+  COPPICE_TRY(late_changed());
+  grant(intake_.keep([&](const Sha256& plan) { return late_.find(plan) != nullptr; }, now()));
   // What made a round fail is seldom gone at once: wait 1 s, 2 s, 4 s, ... up to a minute or so.
   const Millis after_failure{released ? 0 : std::int64_t{500} << abandoned_in_a_row_};
   next_round_at_ = now() + std::max(settings_.round.pause, after_failure);
   write_status();
   COPPICE_TRY(apply_requests()); // a revert that waited
-  return store_.prune(settings_.retention.releases, settings_.retention.rounds);
+  std::uint64_t rounds = settings_.retention.rounds;
+  if (!late_.rounds().empty()) {
+    rounds = std::max(rounds, id.value - late_.rounds().front().plan.round.value + 1);
+  }
+  return store_.prune(settings_.retention.releases, rounds);
 }
 
 Result<void> AggregatorService::revert_to(AdapterVersion version) {
@@ -338,6 +350,7 @@ Result<void> AggregatorService::revert_to(AdapterVersion version) {
   }
   COPPICE_TRY(revert_release(folder_, store_, version, clock_.wall(), highest_seen_version_));
   COPPICE_TRY(load_current_release());
+  COPPICE_TRY(late_changed()); // what started from a release that is no more, counts nowhere
   say(cat("release ", release_facts_.version, " has the content of release ", version));
   for (const auto& [client, presence] : cohort_.present()) {
     send_control(client, ReleaseNotice{release_});

@@ -266,6 +266,40 @@ Result<void> check_codec(const AggregatorSettings& settings) {
   return {};
 }
 
+// Late uploads are decoded after the round that they were made for: nothing that holds for a whole
+// round, or from one round to the next, can be had with them.
+Result<void> check_late(const AggregatorSettings& settings) {
+  const RoundSettings& round = settings.round;
+  const auto refuse = [&](auto&&... words) -> Result<void> {
+    return Error{ErrorCode::kInvalidArgument,
+                 cat("round.strategy = ", settings.strategy.name, words...)};
+  };
+  RoundPlan first;
+  first.sum.cohort = std::max(1U, settings.cohort.min_train);
+  COPPICE_TRY(make_strategy(settings.strategy, false))->prepare(first);
+  if (first.sum.max_staleness == 0) return {};
+  if (settings.privacy.noise != NoiseKind::kNone) {
+    return refuse(
+        " can't be combined with privacy.noise: noise is calibrated and accounted for the uploads "
+        "of one round; set privacy.noise = none");
+  }
+  if (round.codec == UploadCodec::kTopK) {
+    return refuse(
+        " can't be combined with round.codec = top-k: values take turns by round, and late uploads "
+        "bring those of a turn that is over");
+  }
+  if (round.keeps_feedback()) {
+    return refuse(
+        " can't be combined with round.error_feedback: what an upload lost waits for the next "
+        "round, and a late upload counts when that has begun; set round.error_feedback = false");
+  }
+  if (settings.round.min_survivors > first.sum.goal) {
+    return refuse(" makes a release from ", first.sum.goal,
+                  " uploads, and round.min_survivors is above that; raise strategy.buffer");
+  }
+  return {};
+}
+
 Result<void> check(const AggregatorSettings& settings) {
   const auto refuse = [](std::string why) -> Result<void> {
     return Error{ErrorCode::kInvalidArgument, std::move(why)};
@@ -278,6 +312,7 @@ Result<void> check(const AggregatorSettings& settings) {
         cat("round.secure_aggregation needs at least ", kMinMembers,
             " devices in a sum: set round.min_survivors and round.min_train_nodes to that"));
   }
+  COPPICE_TRY(check_late(settings));
   const bool noise = settings.privacy.noise != NoiseKind::kNone;
   if (noise && !settings.round.secure_aggregation) {
     return refuse(

@@ -8,7 +8,7 @@
 namespace coppice {
 namespace {
 
-constexpr std::int64_t kSchemaVersion = 3;
+constexpr std::int64_t kSchemaVersion = 4;
 constexpr const char* kSchema = R"sql(
 CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
 CREATE TABLE rounds (
@@ -55,6 +55,15 @@ CREATE TABLE sums (
 INSERT INTO sums SELECT round, 0, sum, epoch FROM sums_2;
 DROP TABLE sums_2;
 CREATE TABLE strategy (id INTEGER PRIMARY KEY CHECK (id = 1), state BLOB NOT NULL);
+)sql";
+// Version 4: uploads that came after their round. `counted_in` is the round whose release they are
+// in, 0 while they wait for one; null: their own round's.
+constexpr const char* kSchema4 = R"sql(
+ALTER TABLE uploads ADD COLUMN counted_in INTEGER;
+CREATE INDEX late_uploads ON uploads (counted_in) WHERE counted_in IS NOT NULL;
+CREATE TABLE late_sums (
+  round INTEGER PRIMARY KEY REFERENCES rounds ON DELETE CASCADE, sum BLOB NOT NULL,
+  epoch INTEGER NOT NULL);
 )sql";
 
 Result<std::uint64_t> parse_number(std::string_view text, std::string_view what) {
@@ -118,6 +127,7 @@ Result<void> StateStore::migrate(const fs::path& directory) {
   if (version < 1) COPPICE_TRY(database_.execute(kSchema));
   if (version < 2) COPPICE_TRY(database_.execute(kSchema2));
   if (version < 3) COPPICE_TRY(database_.execute(kSchema3));
+  if (version < 4) COPPICE_TRY(database_.execute(kSchema4));
   COPPICE_TRY(database_.execute(cat("PRAGMA user_version = ", kSchemaVersion).c_str()));
   return transaction.commit();
 }
@@ -211,13 +221,19 @@ Result<void> StateStore::write_sum(RoundId round, const RunningSum& sum) {
                     .bind(4, epoch_.value)
                     .run());
   }
+  return write_uploads(round, sum, false);
+}
+
+Result<void> StateStore::write_uploads(RoundId round, const RunningSum& sum, bool late) {
   for (const auto& [client, upload] : sum.uncommitted) {
-    auto add = COPPICE_TRY(database_.prepare("INSERT INTO uploads VALUES (?, ?, ?, ?)"));
-    COPPICE_TRY(add.bind(1, round.value)
-                    .bind(2, client.span())
-                    .bind(3, upload.span())
-                    .bind(4, epoch_.value)
-                    .run());
+    auto add = COPPICE_TRY(database_.prepare("INSERT INTO uploads VALUES (?, ?, ?, ?, ?)"));
+    add.bind(1, round.value).bind(2, client.span()).bind(3, upload.span()).bind(4, epoch_.value);
+    if (late) {
+      add.bind(5, std::uint64_t{0});
+    } else {
+      add.bind_null(5);
+    }
+    COPPICE_TRY(add.run());
   }
   return {};
 }
@@ -287,11 +303,7 @@ Result<std::optional<StoredRound>> StateStore::running_round(StoredPlan* signed_
   signed_plan->plan.signature = COPPICE_TRY(Signature::from_span(read.blob(1), "plan signature"));
   signed_plan->started_wall = Millis{read.integer(3)};
 
-  auto members = COPPICE_TRY(database_.prepare("SELECT client FROM members WHERE round = ?"));
-  members.bind(1, stored.plan.round.value);
-  while (COPPICE_TRY(members.step())) {
-    stored.members.push_back(COPPICE_TRY(ClientId::from_span(members.blob(0), "member")));
-  }
+  stored.members = COPPICE_TRY(members(stored.plan.round));
   auto sum = COPPICE_TRY(database_.prepare("SELECT part, sum FROM sums WHERE round = ?"));
   sum.bind(1, stored.plan.round.value);
   const std::uint32_t groups = stored.plan.sum.groups;
@@ -314,6 +326,16 @@ Result<std::optional<StoredRound>> StateStore::running_round(StoredPlan* signed_
   return std::optional<StoredRound>{std::move(stored)};
 }
 
+Result<std::vector<ClientId>> StateStore::members(RoundId round) {
+  std::vector<ClientId> ids;
+  auto read = COPPICE_TRY(database_.prepare("SELECT client FROM members WHERE round = ?"));
+  read.bind(1, round.value);
+  while (COPPICE_TRY(read.step())) {
+    ids.push_back(COPPICE_TRY(ClientId::from_span(read.blob(0), "member")));
+  }
+  return ids;
+}
+
 Result<std::map<ClientId, Sha256>> StateStore::counted(RoundId round) {
   std::map<ClientId, Sha256> ids;
   auto read = COPPICE_TRY(database_.prepare("SELECT client, upload FROM uploads WHERE round = ?"));
@@ -329,7 +351,9 @@ Result<std::vector<RoundRecord>> StateStore::rounds(std::size_t newest) {
   auto read = COPPICE_TRY(
       database_.prepare("SELECT round, status, started, ended, reason, version, metrics,"
                         " (SELECT count(*) FROM members m WHERE m.round = r.round),"
-                        " (SELECT count(*) FROM uploads u WHERE u.round = r.round)"
+                        " (SELECT count(*) FROM uploads u WHERE u.round = r.round AND"
+                        "   u.counted_in IS NULL) +"
+                        " (SELECT count(*) FROM uploads u WHERE u.counted_in = r.round)"
                         " FROM rounds r ORDER BY round DESC LIMIT ?"));
   read.bind(1, static_cast<std::uint64_t>(newest));
   std::vector<RoundRecord> records;

@@ -3,7 +3,7 @@
 //
 // Each commit_*() is one transaction, durable on return, and fails (kFailedPrecondition) if another
 // process has opened the state since (the epoch moved on). Nothing is written outside a
-// transaction. Retention is bounded by prune(). Schema version 3; newer is refused, older is
+// transaction. Retention is bounded by prune(). Schema version 4; newer is refused, older is
 // migrated after an automatic copy beside it. For one thread.
 #pragma once
 
@@ -12,6 +12,7 @@
 #include <string>
 #include <vector>
 
+#include "aggregator/late_uploads.h"
 #include "aggregator/privacy_ledger.h"
 #include "aggregator/round.h"
 #include "aggregator/sqlite_database.h"
@@ -29,7 +30,7 @@ struct RoundRecord {
   Millis started_wall;
   Millis ended_wall;
   std::uint32_t members = 0;
-  std::uint32_t counted = 0;
+  std::uint32_t counted = 0;             // late ones of earlier rounds included
   std::string reason;                    // of an abandoned round
   std::optional<AdapterVersion> version; // of a released one
   std::string metrics;                   // JSON: means of the metric slots
@@ -77,6 +78,8 @@ class StateStore {
                            const std::vector<ClientId>& members, Millis wall);
   // The running sum and the ids in it, together.
   Result<void> commit_sum(RoundId round, const RunningSum& sum);
+  // The same of uploads that came after their round (`round`): they wait for the next release.
+  Result<void> commit_late(RoundId round, const RunningSum& sum);
   // Secure aggregation's state, for a restart: who is in, what was sent.
   Result<void> commit_secagg(RoundId round, ByteSpan state);
   // The survivors' list; with distributed noise the spend too, since the aggregator may see the sum
@@ -85,7 +88,8 @@ class StateStore {
                             const std::optional<SpendRecord>& spend = std::nullopt);
   Result<void> commit_abandon(RoundId round, std::string_view reason, Millis wall);
   // The release's row, contents, what it spends of the privacy budget, the state of correlated
-  // noise, and the round's end together; the sum is dropped.
+  // noise, and the round's end together; the sum is dropped, and so are the late sums, which the
+  // release took: their uploads are in it from here on.
   struct RoundEnd {
     RoundId round;
     std::string metrics; // JSON
@@ -104,8 +108,16 @@ class StateStore {
   Result<std::vector<ClientId>> participants_after(RoundId round);
   // The round that was running when the process ended, if any.
   Result<std::optional<StoredRound>> running_round(StoredPlan* signed_plan);
+  // The newest released rounds whose devices may go on, oldest first, and what of theirs waits for
+  // a release. Deadlines are on the wall's clock.
+  Result<std::vector<EarlierRound>> earlier_rounds();
+  // Late uploads that wait for a release count in none: rounds have no use for them any more.
+  Result<void> forget_late();
   Result<std::vector<RoundRecord>> rounds(std::size_t newest);
+  // Uploads under that round's plan, in its own release or a later one.
   Result<std::map<ClientId, Sha256>> counted(RoundId round);
+  // Devices whose uploads are in that round's release or running sum, late ones included.
+  Result<std::vector<ClientId>> taking_part(RoundId round);
 
   // ---- releases ----
   Result<void> commit_initial(const ReleaseContent& release);
@@ -129,6 +141,10 @@ class StateStore {
   Result<void> migrate(const fs::path& directory);
   Result<void> take_epoch();
   Result<void> write_sum(RoundId round, const RunningSum& sum);
+  Result<void> write_uploads(RoundId round, const RunningSum& sum, bool late);
+  Result<void> drop_late();
+  Result<std::vector<ClientId>> members(RoundId round);
+  Result<void> read_late(EarlierRound& round);
   Result<void> drop_working_state(RoundId round);
   Result<void> insert_spend(const SpendRecord& spend);
   Result<void> insert_release(const ReleaseContent& content);

@@ -61,6 +61,7 @@ struct RoundSum {
   std::vector<double> cluster_weights{}; // of each cluster, with Recipe::clusters; their sum is
                                          // the weight's
   std::uint32_t participants = 0;
+  std::uint32_t staleness = 0; // of late uploads: releases made since what they started from
 };
 
 // A figure of a round: a metric slot's mean over the survivors, or what the strategy says of its
@@ -77,6 +78,8 @@ struct RoundInput {
   std::span<const RoundSum> groups; // those that somebody came to; one for Need::kSum
   const Adapter& current;
   std::vector<MetricMean>* metrics = nullptr; // where the strategy puts its own, if anywhere
+  // Uploads of earlier rounds, a sum for each of these: under plans with SumTerms::max_staleness.
+  std::span<const RoundSum> late{};
 };
 
 // How many buckets of so many devices, or a few more, the cohort makes.

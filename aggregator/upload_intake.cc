@@ -79,6 +79,7 @@ Result<UploadIntake::Progress> UploadIntake::chunk(const ClientId& client, const
     return Error{ErrorCode::kCorrupt, "the upload's bytes don't hash to its name"};
   }
   progress.finished = std::move(active.bytes);
+  progress.plan_hash = active.offer.plan_hash;
   active_.erase(found);
   progress.grants = fill(now);
   return progress;
@@ -92,6 +93,13 @@ std::vector<UploadIntake::Grant> UploadIntake::drop(const ClientId& client, Mill
 
 std::vector<UploadIntake::Grant> UploadIntake::expire(Millis now) {
   std::erase_if(active_, [&](const auto& entry) { return now - entry.second.last > patience_; });
+  return fill(now);
+}
+
+std::vector<UploadIntake::Grant> UploadIntake::keep(
+    const std::function<bool(const Sha256&)>& goes_on, Millis now) {
+  std::erase_if(active_, [&](const auto& entry) { return !goes_on(entry.second.offer.plan_hash); });
+  std::erase_if(waiting_, [&](const auto& waiting) { return !goes_on(waiting.second.plan_hash); });
   return fill(now);
 }
 

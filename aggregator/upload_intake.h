@@ -7,6 +7,7 @@
 #pragma once
 
 #include <deque>
+#include <functional>
 #include <map>
 #include <optional>
 #include <vector>
@@ -32,6 +33,7 @@ class UploadIntake {
   struct Progress {
     std::vector<Grant> grants;
     std::optional<Bytes> finished; // all bytes; their hash equals the offer's
+    Sha256 plan_hash{};            // of that offer
   };
   // kUnavailable: no such upload, or chunks before it are missing; what is here stays, and the
   // credit that answers the next offer says where to go on. kCorrupt: wrong length, or another hash
@@ -42,7 +44,9 @@ class UploadIntake {
   std::vector<Grant> drop(const ClientId& client, Millis now);
   // Drops uploads without a chunk for `patience`; they may be offered again.
   std::vector<Grant> expire(Millis now);
-  void clear(); // the round ended
+  // A round ended: drops uploads of plans that `goes_on` denies.
+  std::vector<Grant> keep(const std::function<bool(const Sha256& plan_hash)>& goes_on, Millis now);
+  void clear();
 
   std::size_t active() const { return active_.size(); }
   std::size_t waiting() const { return waiting_.size(); }

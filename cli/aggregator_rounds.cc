@@ -78,7 +78,7 @@ Result<ExitCode> show_round(Context& context, const RoundOptions& options) {
     if (!record.metrics.empty()) console.print(cat("means     ", record.metrics));
     Json fields = record_json(record);
     fields["counted"] = Json::array();
-    for (const auto& [client, upload] : COPPICE_TRY(store.counted(record.round))) {
+    for (const ClientId& client : COPPICE_TRY(store.taking_part(record.round))) {
       console.print(cat("counted   ", client));
       fields["counted"].push_back(client.hex());
     }

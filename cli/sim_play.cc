@@ -66,9 +66,11 @@ Result<SimulationEnd> play_scenario(Console& console, Ranks& ranks, LoadedScenar
   if (first) progress.emplace(console, ProgressText{place.label, "rounds"}, rounds, clock);
   return simulation->run(&interrupted(), [&](const RoundNews& news) {
     if (!progress) return;
-    progress->update(news.round, news.loss_after > 0 ? cat("loss ", fixed(news.loss_before, 3),
-                                                           " -> ", fixed(news.loss_after, 3))
-                                                     : cat(news.played.counted.size(), " counted"));
+    progress->update(
+        news.round,
+        news.loss_after > 0
+            ? cat("loss ", fixed(news.loss_before, 3), " -> ", fixed(news.loss_after, 3))
+            : cat(news.played.counted.size() + news.played.late_counted.size(), " counted"));
   });
 }
 

@@ -126,6 +126,8 @@ class Agent {
   Millis offer_deadline_{0};
   double offered_epsilon_ = 0; // of the plan that was last considered
   std::optional<RoundTrainer::RoundDelta> trained_;
+  // What the round's training starts from: while it pauses, a later release may come.
+  std::shared_ptr<const SharedAdapter> start_;
   // Flags that stop the worker's jobs; null where none was begun.
   std::shared_ptr<std::atomic<bool>> training_;
   std::shared_ptr<std::atomic<bool>> serving_work_; // the gate or the personal adapter

@@ -38,6 +38,7 @@ Result<void> Agent::carry_out(const DeviceAction& action) {
   if (std::holds_alternative<StopTraining>(action)) {
     if (training_) training_->store(true);
   } else if (std::holds_alternative<ForgetTraining>(action)) {
+    start_.reset();
     // After a training that was just stopped has written what it had.
     worker_->add([path = folder_.training_path()](const std::atomic<bool>&) -> Worker::Outcome {
       forget_checkpoint(path);
@@ -66,13 +67,16 @@ Result<void> Agent::carry_out(const DeviceAction& action) {
 }
 
 Result<void> Agent::start_training(const StartTraining& order) {
-  if (keeper_->held()->release.adapter_hash != order.plan.adapter_hash) {
+  if (!start_ || start_->release.adapter_hash != order.plan.adapter_hash) {
+    start_ = std::make_shared<const SharedAdapter>(*keeper_->held());
+  }
+  if (start_->release.adapter_hash != order.plan.adapter_hash) {
     return feed(TrainingFailed{order.plan_hash, "another release came while training paused"});
   }
   say(cat("round ", order.plan.round, ": training"));
   auto job = std::make_shared<RoundTrainer::Job>(
-      RoundTrainer::Job{order.plan, std::make_shared<const Adapter>(keeper_->held()->adapter),
-                        order.deadline, nullptr, keeper_->held()->control});
+      RoundTrainer::Job{order.plan, std::shared_ptr<const Adapter>(start_, &start_->adapter),
+                        order.deadline, nullptr, start_->control});
   const Sha256 plan_hash = order.plan_hash;
   training_ =
       worker_->add([this, job, plan_hash](const std::atomic<bool>& stop) -> Worker::Outcome {

@@ -138,6 +138,9 @@ Result<DeviceMarks> DeviceFolder::marks() const {
     marks.round.min_survivors =
         static_cast<std::uint32_t>(COPPICE_TRY(json_uint(json, "min_survivors")));
   }
+  if (json.contains("may_be_late")) { // likewise
+    marks.round.may_be_late = COPPICE_TRY(json_bool(json, "may_be_late"));
+  }
   if (json.contains("cumulative_epsilon")) { // likewise
     marks.cumulative_epsilon = COPPICE_TRY(json_double(json, "cumulative_epsilon"));
   }
@@ -156,6 +159,7 @@ Result<void> DeviceFolder::store_marks(const DeviceMarks& marks) const {
   json["upload_bytes"] = marks.round.upload_bytes;
   json["acknowledged"] = marks.round.acknowledged;
   json["min_survivors"] = marks.round.min_survivors;
+  json["may_be_late"] = marks.round.may_be_late;
   json["cumulative_epsilon"] = marks.cumulative_epsilon;
   json["epoch"] = marks.epoch.value;
   json["last_round_ms"] = marks.last_round_wall.count;

@@ -113,7 +113,10 @@ DeviceRound::Actions DeviceRound::on(PlanVerified&& event, Millis now) {
   Actions actions;
   if (busy()) actions = rest(); // a newer round: what is under way belongs to one that is over
   const Millis deadline = training_deadline(event.plan, now, event.time_left);
-  marks_ = RoundMarks{.highest_round = round, .plan_hash = event.plan_hash, .upload = {}};
+  marks_ = RoundMarks{.highest_round = round,
+                      .plan_hash = event.plan_hash,
+                      .upload = {},
+                      .may_be_late = event.plan.sum.max_staleness > 0};
   phase_ = Training{event.plan, event.plan_hash, now + event.time_left, deadline};
   actions.emplace_back(PersistMarks{marks_});
   actions.emplace_back(SendAnswer{{round, event.plan_hash, true}});
@@ -235,6 +238,8 @@ DeviceRound::Actions DeviceRound::on(const AckReceived& event, Millis) {
 DeviceRound::Actions DeviceRound::on(const RoundOverReceived& event, Millis) {
   if (event.over.round < marks_.highest_round) return {};
   if (!busy()) return {ForgetTraining{}}; // of a process that was killed in the round
+  const bool counted = std::holds_alternative<AwaitingRelease>(phase_);
+  if (event.over.released && marks_.may_be_late && !counted) return {}; // counts in a later one
   Actions actions = rest();
   if (!event.over.released) {
     actions.emplace_back(Note{cat("round ", event.over.round, " was abandoned")});

@@ -10,7 +10,8 @@
 //
 // With secure aggregation a machine of its own (protocol/secagg_client.h) runs inside: it begins
 // when training has ended, so that a device that leaves while it trains costs nobody anything, and
-// lives until the round's end, since the survivors' list comes after the upload. Thread-compatible.
+// lives until the round's end, since the survivors' list comes after the upload. Under plans that
+// take late uploads a round that is released ends nothing that is under way. Thread-compatible.
 #pragma once
 
 #include <optional>
@@ -34,6 +35,9 @@ struct RoundMarks {
   std::uint64_t upload_bytes = 0;
   bool acknowledged = false;
   std::uint32_t min_survivors = 0; // with secure aggregation: no sum over fewer is unmasked
+  // The plan takes uploads after its round was released (SumTerms::max_staleness): until its
+  // deadline, or a refusal, what is under way goes on.
+  bool may_be_late = false;
   bool operator==(const RoundMarks&) const = default;
 };
 

@@ -106,8 +106,11 @@ Result<void> check_sum_terms(const SumTerms& sum) {
   if (sum.cohort == 0 || sum.cohort > limits::kClients) {
     return refused("sum.cohort", "is ", sum.cohort, "; it must be from 1 to ", limits::kClients);
   }
-  if (sum.goal == 0 || sum.goal > sum.cohort) {
-    return refused("sum.goal", "is ", sum.goal, "; it must be from 1 to the cohort's ", sum.cohort);
+  // With late uploads of earlier rounds more can come than are asked.
+  const std::uint32_t most = sum.max_staleness > 0 ? limits::kClients : sum.cohort;
+  if (sum.goal == 0 || sum.goal > most) {
+    return refused("sum.goal", "is ", sum.goal, "; it must be from 1 to ",
+                   sum.max_staleness > 0 ? "" : "the cohort's ", most);
   }
   if (sum.min_survivors == 0 || sum.min_survivors > sum.goal) {
     return refused("sum.min_survivors", "is ", sum.min_survivors,

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 
+#include "base/append.h"
 #include "base/text.h"
 #include "protocol/secagg_masking.h"
 #include "protocol/slot_noise.h"
@@ -14,8 +15,6 @@
 
 namespace coppice {
 namespace {
-
-constexpr std::uint64_t kAggregator = ~std::uint64_t{0}; // as a device in the queue
 
 RoundPlan without_masks(RoundPlan plan) {
   plan.sum.secure_aggregation = false;
@@ -93,9 +92,11 @@ void RoundPlay::schedule_ticks() {
 Result<PlayedRound> RoundPlay::run(const std::atomic<bool>* stop) {
   learner_.begin(setting_.plan, *setting_.start, setting_.control);
   schedule_ticks();
+  expect_late();
   std::deque<RoundEvent> events;
   for (const RoundAction& action : round_->start()) COPPICE_TRY(carry_out(action, events));
   for (RoundEvent& event : events) COPPICE_TRY(feed(std::move(event)));
+  COPPICE_TRY(feed(late_.counts()));
   while (!round_->over()) {
     COPPICE_CHECK(!queue_.empty(), "a round waits for nothing");
     if (stop != nullptr && stop->load()) {
@@ -104,14 +105,20 @@ Result<PlayedRound> RoundPlay::run(const std::atomic<bool>* stop) {
     }
     COPPICE_TRY(play(queue_.pop()));
   }
+  const bool goes_on = played_.released && machine_plan_.sum.max_staleness > 0;
+  auto ran_on = goes_on ? run_on(stop) : Result<void>{};
   learner_.end();
+  COPPICE_TRY(std::move(ran_on));
   std::ranges::sort(played_.counted);
   return std::move(played_);
 }
 
 Result<void> RoundPlay::play(const Queue::Event& event) {
   played_.traffic.events += 1;
-  if (event.key.device == kAggregator) return feed(Tick{});
+  if (event.key.device == kAggregator) {
+    const bool late = event.payload.kind == Kind::kLateArrives;
+    return late ? late_arrives(event.payload.number) : feed(Tick{});
+  }
   Member& member = *std::ranges::lower_bound(members_, event.key.device, {}, &Member::device);
   const Payload& payload = event.payload;
   switch (payload.kind) {
@@ -175,8 +182,12 @@ Result<void> RoundPlay::carry_out(const RoundAction& action, std::deque<RoundEve
       played_.counted.push_back(member_of(client)->device);
     }
     const auto participants = round_->counted_by_group();
-    const auto version = finish_({sum.elements, participants});
+    const auto late = late_.sums();
+    const auto version = finish_({sum.elements, participants, late});
     if (version.ok()) {
+      played_.late_counted = late_here_;
+      append(played_.late_over, std::move(late_here_));
+      late_.released();
       events.emplace_back(ReleaseCommitted{*version});
     } else {
       events.emplace_back(FinalizeFailed{version.error().message});

@@ -4,9 +4,11 @@
 //
 // The glue does what aggregator/service_*.cc and client/agent_*.cc do, action for action; commits
 // succeed at once. A device that vanishes is silent, and the aggregator learns of it when its lease
-// runs out. With SimulatedSum::kExact the machines run without masks, and their cost is that of the
-// devices' uploads; with kFull every key, share and mask of secure aggregation is made. Both give
-// the same sum. Everything follows from (seed, round, members). For one thread.
+// runs out. Where the plan takes late uploads, devices are played on after its round is over, and
+// what they bring arrives in a later one (sim/late_round.h). With SimulatedSum::kExact the machines
+// run without masks, and their cost is that of the devices' uploads; with kFull every key, share
+// and mask of secure aggregation is made. Both give the same sum. Everything follows from (seed,
+// round, members). For one thread.
 #pragma once
 
 #include <array>
@@ -18,10 +20,12 @@
 #include <string>
 #include <vector>
 
+#include "aggregator/late_uploads.h"
 #include "aggregator/round.h"
 #include "aggregator/round_maker.h"
 #include "client/round.h"
 #include "sim/event_queue.h"
+#include "sim/late_round.h"
 #include "sim/learner.h"
 #include "sim/population.h"
 #include "sim/scenario.h"
@@ -48,7 +52,10 @@ struct PlayedRound {
   std::uint32_t accepted = 0;
   std::uint32_t declined = 0;
   std::uint32_t trained = 0;
-  std::vector<DeviceNumber> counted; // sorted
+  std::vector<DeviceNumber> counted;  // sorted; of its own members
+  std::vector<LateName> late_counted; // uploads of earlier rounds that its release took
+  std::vector<LateName> late_over;    // these, and those that came to nothing
+  LateRound leaves;                   // what it leaves under way
   RoundTraffic traffic;
 };
 
@@ -70,6 +77,7 @@ struct RoundSetting {
   std::vector<DeviceNumber> members;         // sorted
   std::span<const ClientId> identities = {}; // of all devices; empty: virtual ones
   Nanos starts;
+  std::span<const LateRound> late = {}; // what earlier rounds left; must outlive the round
 };
 
 Sha256 upload_name(RoundId round, DeviceNumber device);
@@ -97,16 +105,23 @@ class RoundPlay {
     kAckArrives,
     kSecAggToServer,
     kSecAggToDevice,
-    kRoundOverArrives,
+    kLateArrives,
     kLeaseRunsOut,
     kTick,
   };
   struct Payload {
     Kind kind = Kind::kTick;
     bool accepted = false;
-    std::uint32_t number = 0; // chunks, or a letter
+    std::uint32_t number = 0; // chunks, or a letter, or of late_devices_
   };
   struct Member;
+  struct LateArrival { // of an earlier round's device
+    LateName name;
+    const LateDevice* brings = nullptr;
+    Sha256 plan_hash;
+    ClientId id;
+  };
+  static constexpr std::uint64_t kAggregator = ~std::uint64_t{0}; // as a device in the queue
   using Queue = EventQueue<Payload>;
 
   // round_play.cc
@@ -124,6 +139,12 @@ class RoundPlay {
                                    std::vector<std::uint32_t>& elements) const;
   std::uint32_t put_letter(SecAggMessage message);
   SecAggMessage take_letter(std::uint32_t number);
+
+  // round_play_late.cc
+  void expect_late();
+  Result<void> late_arrives(std::uint32_t number);
+  Result<void> run_on(const std::atomic<bool>* stop);
+  Result<void> play_on(const Queue::Event& event, LateDevice& late);
 
   // round_play_device.cc
   Millis clock_of(const Member& member) const; // shows virtual time and its skew
@@ -149,6 +170,9 @@ class RoundPlay {
   std::vector<SecAggMessage> letters_;   // under way
   std::vector<std::uint32_t> free_letters_;
   std::optional<AggregatorRound> round_;
+  LateUploads late_;
+  std::vector<LateArrival> late_devices_;
+  std::vector<LateName> late_here_; // in the sums that the next release takes
   Sha256 plan_hash_;
   PlayedRound played_;
   std::uint64_t ticks_ = 0;

@@ -11,7 +11,7 @@ namespace {
 
 constexpr std::size_t kMaxManifestBytes = std::size_t{4} << 20U;
 constexpr std::size_t kMaxStateBytes = std::size_t{2} << 30U;
-constexpr std::uint32_t kStateMagic = 0x31534353; // "SCS1"
+constexpr std::uint32_t kStateMagic = 0x32534353; // "SCS2"
 constexpr std::size_t kMaxText = std::size_t{1} << 20U;
 
 fs::path state_path(const fs::path& folder) { return folder / "state"; }
@@ -100,6 +100,7 @@ Bytes encode_state(const RunState& state, const Population& population) {
   for (const Sha256& release : state.releases) writer.put_raw(release.span());
   writer.put(state.event_bytes);
   writer.put<std::uint8_t>(state.ended ? 1 : 0);
+  put_late(writer, state.late);
   put_rows(writer, population);
   const Sha256 hash = sha256(writer.bytes());
   writer.put_raw(hash.span());
@@ -138,6 +139,7 @@ Result<RunState> decode_state(ByteSpan bytes, Population& population) {
   }
   state.event_bytes = COPPICE_TRY(reader.take<std::uint64_t>("event bytes"));
   state.ended = COPPICE_TRY(reader.take<std::uint8_t>("ended")) != 0;
+  state.late = COPPICE_TRY(take_late(reader));
   COPPICE_TRY(take_rows(reader, population));
   COPPICE_TRY(reader.expect_end("the run's state"));
   return state;

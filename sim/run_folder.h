@@ -11,6 +11,7 @@
 #include "aggregator/privacy_ledger.h"
 #include "base/file.h"
 #include "formats/json.h"
+#include "sim/late_round.h"
 #include "sim/population.h"
 #include "sim/run_log.h"
 
@@ -33,6 +34,7 @@ struct RunState {
   std::vector<Sha256> releases;
   std::uint64_t event_bytes = 0; // of events.jsonl
   bool ended = false;
+  std::vector<LateRound> late; // uploads under way, or that wait for a release; oldest round first
 };
 
 // With the rows of the population that differ from a fresh one's; a SHA-256 stands at the end.

@@ -7,11 +7,13 @@
 //  "bytes_down", "bytes_up", "joules", "metrics":{NAME: MEAN}, "released", "reason", "version",
 //  "release_sha256", "epsilon", "noise_multiplier", "clip_norm", "clipped", "clamped",
 //  "cosine_mean", "cosine_p10", "cosine_p90", "product_gap", "tokens", "participants",
-//  "participation_gini"}
+//  "participation_gini", "late"?, "staleness"?, "stale"?, "under_way"?}
 //   bytes and joules are of this round alone; metrics are what the round's metric slots said, and
 //   the strategy of its step;
 //   "epsilon" is cumulative; "clipped" the share of deltas that the clip shortened; "cosine_*" of
 //   single deltas with their mean; "product_gap" |mean(BA) - mean(B) mean(A)| over |mean(BA)|;
+//   "late" of the counted uploads came after their own round, "staleness" releases late on average;
+//   "under_way" devices go on after this round, and "stale" ones are too late to;
 //   "noise_multiplier" of the cohort that is paid for; "participants" and "participation_gini" up
 //   to here (sim/participation.h).
 // {"event":"evaluation", "round", "time_s", "bytes_up", "bytes_down", "joules", "epsilon",

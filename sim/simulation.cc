@@ -22,10 +22,7 @@
 namespace coppice {
 namespace {
 
-constexpr std::uint32_t kKeptDeltas = 8;               // a round, for the figures of spread
-constexpr Nanos kWaitForDevices{60 * kNanosPerSecond}; // then the cohort is drawn again
-constexpr Nanos kLongestWait{14 * 24 * 3600 * kNanosPerSecond}; // without enough devices
-constexpr std::uint64_t kCohort = 0x636f686f7274;               // RandomKey::step of the cohort
+constexpr std::uint32_t kKeptDeltas = 8; // a round, for the figures of spread
 constexpr std::chrono::seconds kBetweenStates{5};
 constexpr const char* kKeptFolder = "kept"; // of KeptStates
 
@@ -251,48 +248,6 @@ Result<SimulationEnd> Simulation::run(const std::atomic<bool>* stop, const OnRou
   return end_;
 }
 
-// The cohort: drawn from who is available, later if there are too few. Empty: there never were.
-Result<std::vector<DeviceNumber>> Simulation::gather(const std::atomic<bool>* stop) {
-  const Scenario& scenario = parts_.scenario;
-  const CohortSettings& cohort = scenario.fleet.cohort;
-  const std::uint64_t bands =
-      scenario.fleet.privacy.noise == NoiseKind::kBanded ? scenario.fleet.privacy.bands : 0;
-  const std::uint64_t next = state_.rounds + 1;
-  const auto rests = [&](DeviceNumber device) {
-    const std::uint64_t last = population_->row(device).last_round;
-    if (bands > 0 && last > 0 && last + bands > next) return true;
-    return data_ != nullptr && data_->unseen(device % data_->clients());
-  };
-  const Nanos waited_from = state_.time;
-  for (std::uint64_t attempt = 0; state_.time - waited_from <= kLongestWait; ++attempt) {
-    if (stop != nullptr && stop->load()) {
-      return Error{ErrorCode::kCancelled, "the simulation was stopped"};
-    }
-    const RandomKey key{.experiment = scenario.seed,
-                        .round = next,
-                        .client = attempt,
-                        .purpose = RandomPurpose::kSimulation,
-                        .step = kCohort};
-    std::vector<DeviceNumber> drawn;
-    if (cohort.poisson) {
-      drawn = population_->draw_each(cohort.fraction_train, state_.time, key, rests);
-    } else {
-      // Counting who is ready takes a look at everybody; where all who are ready may be asked, the
-      // cohort's bound alone decides.
-      const std::uint64_t ready = cohort.fraction_train < 1
-                                      ? population_->count_available(state_.time)
-                                      : population_->size();
-      drawn = population_->draw(cohort_size(cohort, ready), state_.time, key, rests);
-    }
-    const std::uint32_t least = cohort.poisson ? scenario.fleet.round.min_survivors
-                                               : std::max({cohort.min_available, cohort.min_train,
-                                                           scenario.fleet.round.min_survivors});
-    if (drawn.size() >= least) return drawn;
-    state_.time = state_.time + kWaitForDevices;
-  }
-  return std::vector<DeviceNumber>{};
-}
-
 // None: the budget doesn't allow another round.
 Result<std::optional<RoundPlan>> Simulation::next_plan(std::uint32_t cohort) {
   AggregatorSettings& settings = parts_.scenario.fleet;
@@ -385,7 +340,8 @@ Result<void> Simulation::play_round(const std::atomic<bool>* stop, const OnRound
        .weights = COPPICE_TRY(weights_of(*plan)),
        .members = members_,
        .identities = parts_.identities,
-       .starts = began},
+       .starts = began,
+       .late = state_.late},
       *learner_, [&](const CountedSums& sums) { return finish(*plan, sums); },
       [&](DeviceNumber device, const Learned& learned) {
         if (learned.delta) deltas_.emplace_back(device, *learned.delta);
@@ -402,12 +358,8 @@ Result<void> Simulation::play_round(const std::atomic<bool>* stop, const OnRound
   state_.joules += played.traffic.joules;
   end_.trained += played.trained;
   end_.events += played.traffic.events;
-  for (const DeviceNumber device : played.counted) {
-    DeviceRow& row = population_->row(device);
-    row.last_round = static_cast<std::uint32_t>(state_.rounds);
-    participation_->add(row.rounds);
-    if (row.rounds < std::numeric_limits<std::uint16_t>::max()) row.rounds += 1;
-  }
+  for (const DeviceNumber device : played.counted) took_part(device);
+  settle_late(played);
   COPPICE_TRY(share_figures());
   state_.tokens += tokens_;
   end_.tokens += tokens_;
@@ -482,8 +434,8 @@ Result<AdapterVersion> Simulation::finish(const RoundPlan& plan, const CountedSu
   state_.noise = COPPICE_TRY(
       add_noise_to_sum(ledger_, settings.privacy, plan, state_.noise, source, elements));
   StrategyState kept = COPPICE_TRY(StrategyState::decode(state_.strategy));
-  outcome_ =
-      COPPICE_TRY(finish_round(plan, *strategy_, {elements, sums.participants}, *adapter_, kept));
+  outcome_ = COPPICE_TRY(
+      finish_round(plan, *strategy_, {elements, sums.participants, sums.late}, *adapter_, kept));
   state_.strategy = kept.encode();
   if (has_noise(settings)) {
     state_.spends.push_back(spend_of(ledger_, settings.privacy, priced_, millis(state_.time)));

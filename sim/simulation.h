@@ -10,6 +10,7 @@
 #pragma once
 
 #include <memory>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -87,6 +88,9 @@ class Simulation {
   Result<Adapter> first_adapter() const;
   bool more_rounds() const;
   Result<std::vector<DeviceNumber>> gather(const std::atomic<bool>* stop);
+  std::set<DeviceNumber> under_way() const; // from earlier rounds
+  void took_part(DeviceNumber device);
+  void settle_late(const PlayedRound& played);
   Result<std::optional<RoundPlan>> next_plan(std::uint32_t cohort);
   double stand_for_more(PlanInputs& inputs) const;
   Result<RoundWeights> weights_of(const RoundPlan& plan) const;
@@ -126,6 +130,8 @@ class Simulation {
   std::uint64_t tokens_ = 0;
   std::uint64_t clipped_ = 0;
   std::uint64_t clamped_ = 0;
+  std::uint64_t late_staleness_ = 0; // of late uploads in its release, together
+  std::uint64_t late_stale_ = 0;     // devices that are too far behind after it
   SimulationEnd end_;
 };
 

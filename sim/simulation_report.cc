@@ -60,7 +60,7 @@ Result<void> Simulation::write_round(const RoundPlan& plan, Nanos began,
              {"accepted", played.accepted},
              {"declined", played.declined},
              {"trained", played.trained},
-             {"counted", played.released ? played.counted.size() : 0},
+             {"counted", played.released ? played.counted.size() + played.late_counted.size() : 0},
              {"dropped", dropped(played.traffic)},
              {"bytes_down", played.traffic.bytes_down},
              {"bytes_up", played.traffic.bytes_up},
@@ -77,7 +77,14 @@ Result<void> Simulation::write_round(const RoundPlan& plan, Nanos began,
   const double gini = participation_->gini();
   if (std::isfinite(gini)) event["participation_gini"] = gini;
   event["clip_norm"] = plan.clip_norm;
-  const double counted = std::max<double>(1, static_cast<double>(played.counted.size()));
+  const auto late = static_cast<double>(played.late_counted.size());
+  if (plan.sum.max_staleness > 0) {
+    event["late"] = played.late_counted.size();
+    event["staleness"] = late == 0 ? 0 : static_cast<double>(late_staleness_) / late;
+    event["stale"] = late_stale_;
+    event["under_way"] = under_way().size();
+  }
+  const double counted = std::max<double>(1, static_cast<double>(played.counted.size()) + late);
   event["clipped"] = static_cast<double>(clipped_) / counted;
   event["clamped"] = clamped_;
   if (plan.privacy.noise != NoiseKind::kNone) {

@@ -35,6 +35,12 @@ Result<void> Simulation::prepare_strategy() {
   first.sum.cohort = std::max(1U, scenario.fleet.cohort.min_train);
   first.encoding.error_feedback = scenario.fleet.round.keeps_feedback();
   strategy_->prepare(first);
+  if (first.sum.max_staleness > 0 && ranks_.place().size > 1) {
+    return Error{ErrorCode::kInvalidArgument,
+                 cat("under strategy ", settings.name,
+                     " uploads of one round count in a later one, and several processes would each "
+                     "keep some of them; run it in one")};
+  }
   if (scenario.training == TrainingKind::kNone || !keeps_between_rounds(first)) return {};
   if (ranks_.place().size > 1) {
     return Error{ErrorCode::kInvalidArgument,

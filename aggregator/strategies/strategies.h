@@ -12,6 +12,7 @@ std::unique_ptr<Strategy> fedadagrad(const StrategySettings& settings);
 std::unique_ptr<Strategy> fedadam(const StrategySettings& settings);
 std::unique_ptr<Strategy> fedavg(const StrategySettings& settings);
 std::unique_ptr<Strategy> fedavgm(const StrategySettings& settings);
+std::unique_ptr<Strategy> fedbuff(const StrategySettings& settings);
 std::unique_ptr<Strategy> feddyn(const StrategySettings& settings);
 std::unique_ptr<Strategy> fedex(const StrategySettings& settings);
 std::unique_ptr<Strategy> fednova(const StrategySettings& settings);

@@ -19,8 +19,8 @@ constexpr Alias kAliases[] = {
     {"FFA-LoRA", "ffa"},     {"RoLoRA", "rolora"},     {"FedNova", "fednova"},
     {"QFedAvg", "qfedavg"},  {"FedDyn", "feddyn"},     {"SCAFFOLD", "scaffold"},
     {"FedSA-LoRA", "fedsa"}, {"Fed-ALoRA", "share-b"}, {"FedEx-LoRA", "fedex"},
-    {"Fed-SB", "fedsb"},     {"IFCA", "ifca"},         {"FLoRA", "flora"},
-    {"HetLoRA", "hetlora"},  {"FlexLoRA", "flexlora"},
+    {"Fed-SB", "fedsb"},     {"IFCA", "ifca"},         {"FedBuff", "fedbuff"},
+    {"FLoRA", "flora"},      {"HetLoRA", "hetlora"},   {"FlexLoRA", "flexlora"},
 };
 
 constexpr std::array kTable{
@@ -32,6 +32,8 @@ constexpr std::array kTable{
                   "", rolora},
     StrategyEntry{"fedprox", Need::kSum, "Li et al. 2020",
                   "fedavg, with devices held near the received adapter", "", fedprox},
+    StrategyEntry{"fedbuff", Need::kSum, "Nguyen et al. 2022", "a release from each K uploads",
+                  "buffer|max_staleness|staleness_exponent", fedbuff},
     StrategyEntry{"fednova", Need::kSum, "Wang et al. 2020",
                   "deltas count by step, whoever took more", "", fednova},
     StrategyEntry{"qfedavg", Need::kSum, "q-FFL: Li et al. 2020",
@@ -159,6 +161,17 @@ Result<std::unique_ptr<Strategy>> make_strategy(const StrategySettings& settings
                  cat("strategy.bucket is ", settings.bucket,
                      ", and secure aggregation hides a device among ", kMinMembers,
                      " at least; make it larger")};
+  }
+  if (RoundPlan asked; secure_aggregation) {
+    asked.sum.cohort = kMinMembers;
+    strategy->prepare(asked);
+    if (asked.sum.max_staleness > 0) {
+      return Error{ErrorCode::kFailedPrecondition,
+                   cat("strategy '", name,
+                       "' counts uploads after their round is over, and the masks of secure "
+                       "aggregation cancel among one round's devices alone; set "
+                       "round.secure_aggregation = false, or choose another strategy")};
+    }
   }
   if (entry->patch && settings.server_optimizer != ServerOptimizerKind::kNone) {
     return Error{ErrorCode::kInvalidArgument,

@@ -47,6 +47,20 @@ TEST(CohortTest, OnlyReadyDevicesAreAskedEachOnce) {
   for (const ClientId& client : asked) EXPECT_LE(client.bytes[0], 10);
 }
 
+TEST(CohortTest, WhoIsUnderWayIsNotAskedAndCountsAmongThoseWhoAre) {
+  KeyedRandom random({.experiment = 4});
+  const Cohort cohort = cohort_of(10, 0, {.max_cohort = 6});
+  const std::vector<ClientId> busy{client_number(2), client_number(5)};
+  const auto asked = cohort.sample(draws(random), {}, busy);
+  EXPECT_EQ(asked.size(), 4U);
+  for (const ClientId& client : busy) {
+    EXPECT_EQ(std::ranges::count(asked, client), 0);
+  }
+  std::vector<ClientId> six;
+  for (std::uint8_t i = 1; i <= 6; ++i) six.push_back(client_number(i));
+  EXPECT_THAT(cohort.sample(draws(random), {}, six), IsEmpty());
+}
+
 // For who draws from a population of its own, as the simulator does.
 TEST(CohortTest, ItsSizesAreKnownWithoutIt) {
   KeyedRandom random({.experiment = 3});

@@ -109,6 +109,8 @@ TEST(SpendStore, AStateOfSchemaOneIsCopiedAndMigrated) {
                              "DROP TABLE strategy; DROP TABLE sums; "
                              "CREATE TABLE sums (round INTEGER PRIMARY KEY REFERENCES rounds "
                              "ON DELETE CASCADE, sum BLOB NOT NULL, epoch INTEGER NOT NULL);"
+                             "DROP TABLE late_sums; DROP INDEX late_uploads; "
+                             "ALTER TABLE uploads DROP COLUMN counted_in; "
                              "PRAGMA user_version = 1")
                     .ok());
   }

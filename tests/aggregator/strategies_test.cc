@@ -61,8 +61,9 @@ TEST(Strategies, AWrongNameIsAnsweredWithTheNearest) {
 TEST(Strategies, WhatLooksAtSingleDeltasIsRefusedUnderSecureAggregationWithItsReason) {
   for (const StrategyEntry& entry : all_strategies()) {
     const auto made = make_strategy({.name = std::string(entry.name)}, true);
-    EXPECT_EQ(made.ok(), entry.need == Need::kSum) << entry.name;
-    if (made.ok()) continue;
+    const bool late = entry.name == "fedbuff"; // whose test says why
+    EXPECT_EQ(made.ok(), entry.need == Need::kSum && !late) << entry.name;
+    if (made.ok() || late) continue;
     EXPECT_THAT(made.error().message, HasSubstr("secure aggregation hides"));
   }
 }

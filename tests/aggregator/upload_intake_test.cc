@@ -171,5 +171,26 @@ TEST_F(UploadIntakeTest, AThousandOffersHoldTwoUploads) {
   EXPECT_EQ(intake_.active() + intake_.waiting(), 0U);
 }
 
+TEST_F(UploadIntakeTest, UploadsOfARoundThatIsOverAreDroppedAndLateOnesGoOn) {
+  const Bytes other = bytes_of(7, 2);
+  UploadOffer late = offer_of(other);
+  late.plan_hash = sha256(as_bytes("takes late uploads"));
+  offer(1, small_);
+  intake_.offer(client_number(2), late, now_);
+  UploadOffer waits = offer_of(other);
+  waits.plan_hash = late.plan_hash;
+  EXPECT_THAT(intake_.offer(client_number(3), waits, now_), IsEmpty());
+  EXPECT_TRUE(send(2, other, 0).ok());
+  const auto grants =
+      intake_.keep([&](const Sha256& plan) { return plan == late.plan_hash; }, now_);
+  ASSERT_THAT(grants, SizeIs(1)); // the third has the first one's place
+  EXPECT_EQ(grants[0].client, client_number(3));
+  EXPECT_EQ(send(1, small_, 0).error().code, ErrorCode::kUnavailable);
+  EXPECT_TRUE(send(2, other, 1).ok());
+  const auto last = send(2, other, 2);
+  ASSERT_TRUE(last->finished);
+  EXPECT_EQ(last->plan_hash, late.plan_hash);
+}
+
 } // namespace
 } // namespace coppice

@@ -59,7 +59,7 @@ TEST_F(DeviceFolderTest, AMembershipComesBackAndOneOfAnotherFleetsKeyDoesNot) {
 TEST_F(DeviceFolderTest, EveryMarkSurvivesARestart) {
   EXPECT_EQ(device_.marks()->round, RoundMarks{});
   DeviceMarks marks;
-  marks.round = {{9}, samples::hash(1), true, samples::hash(2), 1234, true};
+  marks.round = {{9}, samples::hash(1), true, samples::hash(2), 1234, true, 3, true};
   marks.epoch = {5};
   marks.last_round_wall = {1'700'000'000'000};
   ASSERT_TRUE(device_.store_marks(marks).ok());

@@ -243,6 +243,77 @@ TEST_F(DeviceRoundTest, TheEndOfARoundInWhichItWasKilledForgetsItsTraining) {
   EXPECT_EQ(then(RoundOverReceived{{RoundId{1}, true, ""}}), "forget training");
 }
 
+// Under plans that take late uploads (SumTerms::max_staleness).
+class LateDeviceRoundTest : public DeviceRoundTest {
+ protected:
+  static RoundPlan late_plan() {
+    RoundPlan made = plan(1);
+    made.sum.max_staleness = 3;
+    return made;
+  }
+  void accept() {
+    EXPECT_EQ(then(PlanVerified{late_plan(), late_plan().hash(), Millis{10'000}, std::nullopt}),
+              "persist, answer, train");
+  }
+  std::string released(std::uint64_t round) {
+    return then(RoundOverReceived{{RoundId{round}, true, ""}});
+  }
+  void upload() {
+    EXPECT_EQ(then(Trained{late_plan().hash()}), "persist, forget training, seal");
+    EXPECT_EQ(then(UploadStored{late_plan().hash(), kUpload, 300'000}), "persist, offer");
+  }
+};
+
+TEST_F(LateDeviceRoundTest, ADeviceThatStillTrainsWhenItsRoundIsReleasedGoesOnAndUploads) {
+  accept();
+  EXPECT_EQ(released(1), "");
+  EXPECT_EQ(released(2), "");
+  upload();
+  EXPECT_EQ(released(3), "");
+  EXPECT_EQ(credit(0, 2), "chunks");
+  EXPECT_EQ(then(AckReceived{{RoundId{1}, kUpload}}), "persist, forget");
+  EXPECT_EQ(released(4), "forget training, forget"); // which its upload counts in
+  EXPECT_FALSE(round_->busy());
+}
+
+TEST_F(LateDeviceRoundTest, ItsPlansDeadlineEndsTrainingAndARefusalTheUpload) {
+  accept();
+  released(1);
+  now_ = Millis{10'000};
+  EXPECT_EQ(then(DeviceTick{}), "");
+  now_ = Millis{10'001};
+  EXPECT_EQ(then(DeviceTick{}), "stop, forget training, note");
+  round_.emplace(identity(), RoundMarks{}, false, ByteSpan{});
+  accept();
+  upload();
+  released(1);
+  EXPECT_EQ(then(UploadRefused{late_plan().hash(), "that round is over"}),
+            "forget training, forget, note");
+  EXPECT_FALSE(round_->busy());
+}
+
+TEST_F(LateDeviceRoundTest, KilledWhileItUploadsItGoesOnThoughItsRoundIsOver) {
+  accept();
+  upload();
+  EXPECT_TRUE(round_->marks().may_be_late);
+  restart(true);
+  EXPECT_EQ(released(1), "");
+  EXPECT_EQ(then(Reconnected{}), "offer");
+}
+
+TEST_F(LateDeviceRoundTest, AnAbandonedRoundEndsWhatIsUnderWay) {
+  accept();
+  EXPECT_EQ(then(RoundOverReceived{{RoundId{1}, false, ""}}), "stop, forget training, note");
+}
+
+TEST_F(LateDeviceRoundTest, ANewerPlanEndsWhatIsUnderWayAsEver) {
+  accept();
+  released(1);
+  EXPECT_EQ(offered(2), "stop, forget training, persist, answer, train");
+  EXPECT_FALSE(round_->marks().may_be_late);
+  EXPECT_EQ(released(2), "stop, forget training"); // of a plan that takes none
+}
+
 TEST_F(DeviceRoundTest, FailedTrainingWithdraws) {
   offered(1);
   EXPECT_EQ(then(TrainingFailed{plan(1).hash(), "loss is not finite"}),

@@ -129,22 +129,10 @@ TEST(Simulation, SecureAggregationOfClustersAndCoresGivesTheBitsOfItsExactSum) {
   }
 }
 
-// Stopped after each round and opened again, by an object that knows only the folder.
 std::vector<Sha256> play_in_parts(const fs::path& out, const std::vector<Override>& more,
                                   const std::function<void()>& between = {}) {
-  { auto made = RunFolder::create(out, Json::object()); }
-  for (int part = 0; part < 10; ++part) {
-    if (part > 0 && between) between();
-    auto opened = RunFolder::open(out);
-    EXPECT_TRUE(opened.ok()) << opened.error().message;
-    auto simulation =
-        Simulation::open(parts_of(scenario_with(more)), alone(), std::move(opened).value()).value();
-    std::atomic<bool> stop{false};
-    const auto end = simulation->run(&stop, [&](const RoundNews&) { stop = true; });
-    if (end.ok()) return end->releases;
-    EXPECT_EQ(end.error().code, ErrorCode::kCancelled);
-  }
-  return {};
+  return play_in_parts(
+      out, [&] { return parts_of(scenario_with(more)); }, between);
 }
 
 TEST(Simulation, AStoppedRunGoesOnToTheSameBits) {

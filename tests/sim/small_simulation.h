@@ -72,4 +72,22 @@ inline Played play(const fs::path& out, SimulationParts parts) {
   return {end->releases, sha256_file(out / kEventsFile).value()};
 }
 
+// Stopped after each round and opened again, by an object that knows only the folder.
+inline std::vector<Sha256> play_in_parts(const fs::path& out,
+                                         const std::function<SimulationParts()>& make,
+                                         const std::function<void()>& between = {}) {
+  { auto made = RunFolder::create(out, Json::object()); }
+  for (int part = 0; part < 10; ++part) {
+    if (part > 0 && between) between();
+    auto opened = RunFolder::open(out);
+    EXPECT_TRUE(opened.ok()) << opened.error().message;
+    auto simulation = Simulation::open(make(), alone(), std::move(opened).value()).value();
+    std::atomic<bool> stop{false};
+    const auto end = simulation->run(&stop, [&](const RoundNews&) { stop = true; });
+    if (end.ok()) return end->releases;
+    EXPECT_EQ(end.error().code, ErrorCode::kCancelled);
+  }
+  return {};
+}
+
 } // namespace coppice
