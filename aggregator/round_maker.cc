@@ -152,14 +152,14 @@ Result<RoundSum> decode_group(const RoundPlan& plan, const Adapter& current,
 }
 
 // How stale they are follows from the versions that the plans start from.
-Result<std::vector<RoundSum>> decode_late(const RoundPlan& plan, const AdapterSpec& spec,
+Result<std::vector<RoundSum>> decode_late(const RoundPlan& plan, const Adapter& current,
                                           std::span<const LateSum> late, MetricSums& metrics) {
   std::vector<RoundSum> sums;
   for (const LateSum& from : late) {
     if (from.plan->parent > plan.parent) {
       return Error{ErrorCode::kInternal, "a late upload started from a later release"};
     }
-    sums.push_back(COPPICE_TRY(decode_group(*from.plan, spec, from.elements, metrics)));
+    sums.push_back(COPPICE_TRY(decode_group(*from.plan, current, from.elements, metrics)));
     sums.back().participants = from.participants;
     sums.back().staleness = static_cast<std::uint32_t>(plan.parent.value - from.plan->parent.value);
   }
@@ -187,7 +187,7 @@ Result<RoundOutcome> finish_round(const RoundPlan& plan, const Strategy& strateg
     // With noise the divisors are the expected cohort, never who came.
     if (noise) groups.back().weight = plan.privacy.expected_cohort;
   }
-  auto late = COPPICE_TRY(decode_late(plan, current.spec(), sums.late, metrics));
+  auto late = COPPICE_TRY(decode_late(plan, current, sums.late, metrics));
   StrategyState next_state = state;
   next_state.rounds += 1;
   StepEncoder encoder(current.spec());

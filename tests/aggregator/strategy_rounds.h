@@ -41,7 +41,10 @@ class StrategyRounds {
   // What they sent, one a client.
   void make(const RegressionRound& round, std::span<const std::vector<double>> deltas,
             RegressionServer& server) {
-    if (round.number == 0) state_ = {};
+    if (round.number == 0) {
+      state_ = {};
+      made_.clear();
+    }
     state_.rounds += 1;
     RoundPlan plan;
     plan.round = RoundId{round.number + 1};
@@ -53,12 +56,18 @@ class StrategyRounds {
     plan.sum.cohort = static_cast<std::uint32_t>(deltas.size());
     strategy_->prepare(plan);
     std::vector<RoundSum> groups(plan.sum.groups);
+    std::vector<RoundSum> late(plan.sum.max_staleness > 0 ? kLatest : 0);
+    made_.emplace_back(deltas.begin(), deltas.end());
     for (std::size_t i = 0; i < deltas.size(); ++i) {
-      RoundSum& sum = groups[i % groups.size()];
-      sum.delta.resize(deltas[i].size());
+      const std::size_t staleness = late.empty() ? 0 : i % (kLatest + 1);
+      if (staleness > round.number) continue; // its first is still under way
+      RoundSum& sum = staleness > 0 ? late[staleness - 1] : groups[i % groups.size()];
+      sum.staleness = static_cast<std::uint32_t>(staleness);
+      const std::vector<double>& delta = made_[round.number - staleness][i];
+      sum.delta.resize(delta.size());
       // As devices weigh by their loss under AdamW (client/local_trainer.cc).
       const double factor = std::pow(round.losses[i], static_cast<double>(plan.recipe.loss_power));
-      for (std::size_t k = 0; k < sum.delta.size(); ++k) sum.delta[k] += factor * deltas[i][k];
+      for (std::size_t k = 0; k < sum.delta.size(); ++k) sum.delta[k] += factor * delta[k];
       sum.weighted_curvature += factor;
       sum.weight += 1;
       sum.cluster_weights.resize(plan.recipe.clusters);
@@ -66,7 +75,8 @@ class StrategyRounds {
       sum.weighted_steps += 10;
       sum.participants += 1;
     }
-    const auto step = strategy_->step({plan, groups, server.shared}, state_).value();
+    std::erase_if(late, [](const RoundSum& sum) { return sum.participants == 0; });
+    const auto step = strategy_->step({plan, groups, server.shared, nullptr, late}, state_).value();
     for (std::size_t k = 0; k < step.size(); ++k) {
       server.shared.values()[k] += static_cast<float>(step[k]);
     }
@@ -74,6 +84,10 @@ class StrategyRounds {
   }
 
  private:
+  // Where late uploads count, of each three clients one is in time, and two come one and two rounds
+  // after theirs.
+  static constexpr std::size_t kLatest = 2;
+  std::vector<std::vector<std::vector<double>>> made_; // by round, and client
   std::shared_ptr<Strategy> strategy_;
   StrategyState state_;
   std::uint32_t trained_rank_;
