@@ -131,7 +131,7 @@ TEST(Simulation, SecureAggregationOfClustersAndCoresGivesTheBitsOfItsExactSum) {
 
 std::vector<Sha256> play_in_parts(const fs::path& out, const std::vector<Override>& more,
                                   const std::function<void()>& between = {}) {
-  return play_in_parts(
+  return coppice::play_in_parts(
       out, [&] { return parts_of(scenario_with(more)); }, between);
 }
 
