@@ -89,6 +89,7 @@ class Simulation {
   bool more_rounds() const;
   Result<std::vector<DeviceNumber>> gather(const std::atomic<bool>* stop);
   std::set<DeviceNumber> under_way() const; // from earlier rounds
+  Nanos wait_for_devices() const;
   void took_part(DeviceNumber device);
   void settle_late(const PlayedRound& played);
   Result<std::optional<RoundPlan>> next_plan(std::uint32_t cohort);

@@ -72,9 +72,20 @@ Result<std::vector<DeviceNumber>> Simulation::gather(const std::atomic<bool>* st
                                                : std::max({cohort.min_available, cohort.min_train,
                                                            scenario.fleet.round.min_survivors});
     if (!drawn.empty() && drawn.size() + busy.size() >= least) return drawn;
-    state_.time = state_.time + kWaitForDevices;
+    state_.time = state_.time + wait_for_devices();
   }
   return std::vector<DeviceNumber>{};
+}
+
+// Until somebody who is under way is free, or others may have come.
+Nanos Simulation::wait_for_devices() const {
+  Nanos wait = kWaitForDevices;
+  for (const LateRound& round : state_.late) {
+    for (const LateDevice& late : round.devices) {
+      if (late.at > state_.time) wait = std::min(wait, late.at - state_.time);
+    }
+  }
+  return wait;
 }
 
 void Simulation::took_part(DeviceNumber device) {
