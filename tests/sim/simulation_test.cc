@@ -152,6 +152,8 @@ TEST(Simulation, WhatDevicesKeepIsGoneOnWithAndForAnyNumberOfWorkers) {
                                     {"round.codec", codec, ""},
                                     {"training.optimizer", "sgd", ""},
                                     {"training.learning_rate", "0.1", ""},
+                                    // A correction that no rounding hides, of two devices twice.
+                                    {"training.proximal_mu", "5", ""},
                                     {"workers", "1", ""}};
     const Played whole = play(folder.path() / strategy, scenario_with(set));
     auto more_workers = set;
