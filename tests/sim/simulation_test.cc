@@ -143,29 +143,31 @@ TEST(Simulation, AStoppedRunGoesOnToTheSameBits) {
 }
 
 // Corrections and factors that devices keep between rounds are part of what a run goes on from.
-TEST(Simulation, WhatDevicesKeepIsGoneOnWithAndForAnyNumberOfWorkers) {
+class WhatDevicesKeep : public ::testing::TestWithParam<const char*> {};
+
+TEST_P(WhatDevicesKeep, IsGoneOnWithAndForAnyNumberOfWorkers) {
   const TemporaryFolder folder;
-  for (const char* strategy : {"feddyn", "fedsa", "scaffold", "fedavg"}) {
-    SCOPED_TRACE(strategy);
-    const std::string codec = std::string_view(strategy) == "fedavg" ? "int4" : "none";
-    const std::vector<Override> set{{"round.strategy", strategy, ""},
-                                    {"round.codec", codec, ""},
-                                    {"training.optimizer", "sgd", ""},
-                                    {"training.learning_rate", "0.1", ""},
-                                    // A correction that no rounding hides, of two devices twice.
-                                    {"training.proximal_mu", "5", ""},
-                                    {"workers", "1", ""}};
-    const Played whole = play(folder.path() / strategy, scenario_with(set));
-    auto more_workers = set;
-    more_workers.push_back({"workers", "3", ""});
-    const fs::path parts = folder.path() / cat(strategy, "-parts");
-    EXPECT_EQ(play_in_parts(parts, more_workers), whole.releases);
-    EXPECT_EQ(sha256_file(parts / kEventsFile).value(), whole.events);
-    const fs::path losing = folder.path() / cat(strategy, "-losing");
-    EXPECT_NE(play_in_parts(losing, set, [&] { fs::remove_all(losing / "kept"); }), whole.releases)
-        << "what devices keep changes nothing";
-  }
+  const std::string strategy = GetParam();
+  const std::vector<Override> set{{"round.strategy", strategy, ""},
+                                  {"round.codec", strategy == "fedavg" ? "int4" : "none", ""},
+                                  {"training.optimizer", "sgd", ""},
+                                  {"training.learning_rate", "0.1", ""},
+                                  // A correction that no rounding hides, of two devices twice.
+                                  {"training.proximal_mu", "5", ""},
+                                  {"workers", "1", ""}};
+  const Played whole = play(folder.path() / "whole", scenario_with(set));
+  auto more_workers = set;
+  more_workers.push_back({"workers", "3", ""});
+  const fs::path parts = folder.path() / "parts";
+  EXPECT_EQ(play_in_parts(parts, more_workers), whole.releases);
+  EXPECT_EQ(sha256_file(parts / kEventsFile).value(), whole.events);
+  const fs::path losing = folder.path() / "losing";
+  EXPECT_NE(play_in_parts(losing, set, [&] { fs::remove_all(losing / "kept"); }), whole.releases)
+      << "what devices keep changes nothing";
 }
+
+INSTANTIATE_TEST_SUITE_P(Strategies, WhatDevicesKeep,
+                         ::testing::Values("feddyn", "fedsa", "scaffold", "fedavg"));
 
 class TwoRanks final : public Ranks {
  public:
