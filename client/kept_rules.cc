@@ -45,13 +45,18 @@ bool keeps_between_rounds(const RoundPlan& plan) {
 
 std::shared_ptr<const Adapter> release_as_used(std::shared_ptr<const Adapter> release,
                                                const KeptVectors& kept) {
-  const AdapterSpec& spec = release->spec();
   if (const auto* const cluster = find(kept, kKeptCluster, 2)) {
     const auto clusters = number_in((*cluster)[0]);
     const auto own = number_in((*cluster)[1]);
-    if (own >= clusters || !can_be_sliced(spec, clusters)) return release;
+    if (own >= clusters || !can_be_sliced(release->spec(), clusters)) return release;
     return std::make_shared<const Adapter>(slice_of(*release, clusters, own));
   }
+  return with_own_factors(std::move(release), kept);
+}
+
+std::shared_ptr<const Adapter> with_own_factors(std::shared_ptr<const Adapter> release,
+                                                const KeptVectors& kept) {
+  const AdapterSpec& spec = release->spec();
   const auto* const a = find(kept, kKeptOwnA, chosen_count(spec, kAllA));
   const auto* const b = find(kept, kKeptOwnB, chosen_count(spec, kAllB));
   if (a == nullptr && b == nullptr) return release;

@@ -63,8 +63,10 @@ void move_control_variate(T rates, std::span<const T> received, std::span<const 
 // Whether devices keep anything between rounds of such plans.
 bool keeps_between_rounds(const RoundPlan& plan);
 
-// What of a release the device uses: its cluster's adapter, or all of it with the device's own
-// factors in place of its; the same object where it keeps neither.
+// `release` with the device's own factors in place of its; the same object where there are none.
+std::shared_ptr<const Adapter> with_own_factors(std::shared_ptr<const Adapter> release,
+                                                const KeptVectors& kept);
+// What of a release serves on the device: its cluster's adapter, or that.
 std::shared_ptr<const Adapter> release_as_used(std::shared_ptr<const Adapter> release,
                                                const KeptVectors& kept);
 // TrainJob::gradient_offset for an adapter of so many values; null where nothing is added.
@@ -75,7 +77,7 @@ std::shared_ptr<const std::vector<float>> gradient_offset_of(const Recipe& recip
                                                              std::size_t values);
 
 struct KeptTraining {
-  const Adapter& start; // what of the release was used
+  const Adapter& start; // with_own_factors(), or the cluster's
   const Adapter& trained;
   std::uint64_t steps = 0;
   std::span<const float> control{}; // as above

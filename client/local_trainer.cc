@@ -33,7 +33,7 @@ Result<Start> start_of(Engine& engine, const RoundPlan& plan,
                        const std::shared_ptr<const Adapter>& release, const RoundMember& member) {
   const std::uint32_t clusters = plan.recipe.clusters;
   if (clusters == 1) {
-    return Start{member.kept != nullptr ? release_as_used(release, *member.kept) : release, {}};
+    return Start{member.kept != nullptr ? with_own_factors(release, *member.kept) : release, {}};
   }
   const std::uint32_t cluster =
       COPPICE_TRY(choose_cluster(engine, *member.examples, *release, clusters,

@@ -198,7 +198,7 @@ Outcome toy(std::string_view strategy, ToyTask task, const ToyRegime& regime, do
     const auto release = std::make_shared<const Adapter>(server.shared);
     std::vector<std::vector<double>> sent;
     for (std::size_t c = 0; c < kClients; ++c) {
-      const auto start = release_as_used(release, kept[c]);
+      const auto start = with_own_factors(release, kept[c]);
       const Adapter trained = train(model, world.clients[c], *start, recipe, rate, regime);
       if (!trained.finite()) {
         outcome.accuracy = kChance;
@@ -217,7 +217,7 @@ Outcome toy(std::string_view strategy, ToyTask task, const ToyRegime& regime, do
   }
   const auto release = std::make_shared<const Adapter>(server.shared);
   for (std::size_t c = 0; c < kClients; ++c) {
-    outcome.accuracy += accuracy_of(model, world.clients[c], *release_as_used(release, kept[c])) /
+    outcome.accuracy += accuracy_of(model, world.clients[c], *with_own_factors(release, kept[c])) /
                         static_cast<double>(kClients);
   }
   return outcome;

@@ -175,9 +175,9 @@ TEST_F(KeptRulesTest, AFactorThatIsTrainedAndNotSharedStaysInItsPlaces) {
   recipe.share_b = false;
   EXPECT_TRUE(keeps_between_rounds(plan));
   const auto release = std::make_shared<const Adapter>(counting(0));
-  EXPECT_EQ(release_as_used(release, {}), release);
+  EXPECT_EQ(with_own_factors(release, {}), release);
   const KeptVectors kept = after(recipe, {}, *release, counting(100));
-  const auto begins = release_as_used(release, kept);
+  const auto begins = with_own_factors(release, kept);
   for (std::size_t target = 0; target < 2; ++target) {
     EXPECT_TRUE(std::ranges::equal(begins->a(target), release->a(target)));
     EXPECT_TRUE(std::ranges::equal(begins->b(target), counting(100).b(target)));
@@ -209,7 +209,7 @@ TEST_F(KeptRulesTest, WhatWasLostOfAFactorWaitsForTheRoundThatSharesIt) {
 
 TEST_F(KeptRulesTest, WhatIsOfAnotherLengthCountsAsNone) {
   const auto release = std::make_shared<const Adapter>(counting(0));
-  EXPECT_EQ(release_as_used(release, {{kKeptOwnA, {1, 2, 3}}}), release);
+  EXPECT_EQ(with_own_factors(release, {{kKeptOwnA, {1, 2, 3}}}), release);
   Recipe recipe;
   recipe.correction = DriftCorrection::kDynamic;
   EXPECT_EQ(gradient_offset_of(recipe, {{kKeptCorrection, {1, 2}}}, {}, 28), nullptr);

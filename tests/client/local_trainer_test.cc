@@ -186,6 +186,10 @@ TEST_F(ClusterTest, WhatServesIsItsClusterOnceTheRoundCounts) {
   ASSERT_TRUE(kept_.count(of_clusters(1).hash()).ok());
   EXPECT_EQ(used().values()[0], 0.9F);
   EXPECT_EQ(used().spec(), slice_spec(release_.spec(), 2));
+  // Another strategy has no clusters: all of the release is trained, as one adapter.
+  const auto whole = train_from(release_, plan_of(2), kept_).value();
+  EXPECT_EQ(whole.delta.size(), release_.values().size());
+  EXPECT_FALSE(whole.cluster);
 }
 
 // As in version 0: by nothing but the round and the device.
