@@ -32,7 +32,7 @@ class ARoundOfProgramsInC(fleet.FleetTest):
                 stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace"))
             self.addCleanup(children[-1].kill)
         for child in children:
-            output = child.communicate(timeout=240)[0]
+            output = child.communicate(timeout=480)[0]
             self.assertEqual(0, child.returncode, output)
             self.assertIn("enrolled", output)
             self.assertIn("holds release 1", output)

@@ -44,19 +44,19 @@ class PlayedTwice:
                           ["client", "run", self.device(number),
                            f"--set=client.data={self.home / 'texts' / f'device{number}'}",
                            "--set=personal.enabled=false", "--until-release", ROUNDS,
-                           "--timeout", "120s"], crash_at)
+                           "--timeout", "240s"], crash_at)
         self.processes.append(process)
         return process
 
     def test_release_the_same_bits(self):
-        service = self.serve("--rounds", ROUNDS, "--timeout", "120s", "--leave-when-fetched")
+        service = self.serve("--rounds", ROUNDS, "--timeout", "240s", "--leave-when-fetched")
         self.enroll_all()
         devices = [self.run_trainer(number, self.dies.get(number)) for number in range(DEVICES)]
         for number in self.dies:
-            self.assertEqual(devices[number].wait(180), KILLED, devices[number].output())
+            self.assertEqual(devices[number].wait(300), KILLED, devices[number].output())
             devices[number] = self.run_trainer(number)
         for device in devices:
-            self.assertEqual(device.wait(180), 0)
+            self.assertEqual(device.wait(300), 0)
         self.assertEqual(service.wait(), 0)
         for number in range(1, ROUNDS + 1):
             self.assertEqual(len(self.counted(number)), DEVICES)
