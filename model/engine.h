@@ -78,8 +78,7 @@ struct TrainJob {
   // the order of Adapter::values() (SCAFFOLD, FedDyn). Null: nothing.
   std::shared_ptr<const std::vector<float>> gradient_offset{};
   // Of B only its core moves, as by an optimizer of the core alone: it has the moments, decay and
-  // clip (Note [Square core]); A is frozen. Null: whole factors. A session's clients have all or
-  // none.
+  // clip (Note [Square core]); A is frozen. Null: whole factors. A session's clients share one.
   std::shared_ptr<const CoreBasis> core{};
 };
 
