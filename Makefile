@@ -10,7 +10,9 @@ export CCACHE_SLOPPINESS := pch_defines,time_macros
 
 # What a configuration adds to the preset. In CI warnings are errors from the first build on, so that
 # the program's objects are compiled once for both `make demo` and `make test`.
-CONFIGURE := cmake --preset release --log-level=WARNING
+# UNITY=OFF: one compilation a source, which is slower at first and faster after a change.
+UNITY ?= ON
+CONFIGURE := cmake --preset release --log-level=WARNING -DCOPPICE_UNITY=$(UNITY)
 ifdef COPPICE_GRAPH
   CONFIGURE += -DCOPPICE_GRAPH=$(COPPICE_GRAPH)
 endif
@@ -25,7 +27,7 @@ help: ## this list
 	@echo 'coppice: make TARGET'
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9-]+):.*## (.*)/  \1|\2/' | awk -F '|' '{ printf "%-13s%s\n", $$1, $$2 }'
 	@echo 'Variables: JOBS=N (compilers at once, now $(JOBS)); TEST=name (make test: only those tests);'
-	@echo '  SKIP_SETUP=1 (install nothing); LIBTORCH=DIR (this LibTorch); COPPICE_GRAPH=OFF (without LibTorch)'
+	@echo '  UNITY=OFF (compile each source by itself); SKIP_SETUP=1 (install nothing); LIBTORCH=DIR (this LibTorch); COPPICE_GRAPH=OFF (without LibTorch)'
 
 setup:
 	@tools/setup.sh program

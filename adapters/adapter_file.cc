@@ -15,8 +15,6 @@ constexpr std::uint32_t kVersion = 1;
 constexpr std::uint8_t kZeroSlot = 0;
 constexpr std::uint8_t kFullSlot = 1;
 
-Error corrupt(std::string message) { return {ErrorCode::kCorrupt, std::move(message)}; }
-
 // Bits, not values: -0 would come back as +0.
 bool is_all_zero(std::span<const float> values) {
   return std::ranges::all_of(as_bytes(values), [](std::uint8_t byte) { return byte == 0; });
@@ -37,16 +35,17 @@ void append_slot(Bytes& out, std::span<const float> values) {
 Result<ByteSpan> take_slot(ByteReader& reader, std::size_t elements) {
   const auto kind = COPPICE_TRY(reader.take<std::uint8_t>("a slot's kind"));
   if (kind == kZeroSlot) return ByteSpan{};
-  if (kind != kFullSlot) return corrupt(cat("the adapter has a slot of kind ", int{kind}));
+  if (kind != kFullSlot) return corrupt_data(cat("the adapter has a slot of kind ", int{kind}));
   return reader.take_raw(elements * sizeof(float), "a slot's values");
 }
 
 Result<void> fill_slot(ByteSpan raw, std::span<float> values) {
   if (raw.empty()) return {}; // an Adapter starts as zeros
   std::memcpy(values.data(), raw.data(), raw.size());
-  if (is_all_zero(values)) return corrupt("the adapter has a slot of zeros that is written out");
+  if (is_all_zero(values))
+    return corrupt_data("the adapter has a slot of zeros that is written out");
   if (!std::ranges::all_of(values, [](float value) { return std::isfinite(value); })) {
-    return corrupt("the adapter holds NaN or infinity; it must not be used");
+    return corrupt_data("the adapter holds NaN or infinity; it must not be used");
   }
   return {};
 }
@@ -74,7 +73,7 @@ Result<Adapter> parse_adapter(ByteSpan bytes, std::size_t max_parameters) {
   ByteReader reader(bytes);
   const auto magic = COPPICE_TRY(reader.take<std::uint32_t>("the adapter's magic"));
   if (magic != kMagic) {
-    return corrupt(
+    return corrupt_data(
         "these bytes are not an adapter of coppice; convert the file with `coppice "
         "adapter convert`, or get it again");
   }

@@ -15,8 +15,6 @@ constexpr std::uint16_t kSpecVersion = 1;
 // A target with a name of one letter: name, in, out, rank, alpha, rope_heads.
 constexpr std::size_t kMinTargetBytes = 4 + 1 + 4 + 4 + 4 + 4 + 4;
 
-Error invalid(std::string message) { return {ErrorCode::kInvalidArgument, std::move(message)}; }
-
 // Names are printed, become slot names and keys of files: nothing that a terminal or a parser could
 // take for something else.
 bool is_plain_name(std::string_view name) {
@@ -32,7 +30,7 @@ Result<void> check_name(std::string_view name, std::size_t limit, std::string_vi
                  cat(what, " has ", name.size(), " characters, the most is ", limit)};
   }
   if (!is_plain_name(name)) {
-    return invalid(cat(what, " must be made of letters, digits, '.', '_' and '-'"));
+    return invalid_argument(cat(what, " must be made of letters, digits, '.', '_' and '-'"));
   }
   return {};
 }
@@ -41,16 +39,17 @@ Result<void> check_target(const AdapterTarget& target, std::size_t parameters_be
   COPPICE_TRY(check_name(target.tensor, kMaxTargetNameBytes, "the name of an adapter's target"));
   const std::uint32_t narrow = std::min(target.in, target.out);
   if (target.rank == 0 || target.rank > narrow) {
-    return invalid(cat(target.tensor, ": rank ", target.rank, " is not between 1 and ", narrow,
-                       ", the smaller side of a layer of ", target.out, " x ", target.in));
+    return invalid_argument(cat(target.tensor, ": rank ", target.rank, " is not between 1 and ",
+                                narrow, ", the smaller side of a layer of ", target.out, " x ",
+                                target.in));
   }
   if (!std::isfinite(target.alpha) || target.alpha <= 0) {
-    return invalid(cat(target.tensor, ": alpha must be a positive number"));
+    return invalid_argument(cat(target.tensor, ": alpha must be a positive number"));
   }
   if (target.rope_heads != 0 &&
       (target.out % target.rope_heads != 0 || target.out / target.rope_heads % 2 != 0)) {
-    return invalid(cat(target.tensor, ": ", target.out, " rows can't be cut into ",
-                       target.rope_heads, " heads of even width"));
+    return invalid_argument(cat(target.tensor, ": ", target.out, " rows can't be cut into ",
+                                target.rope_heads, " heads of even width"));
   }
   const std::size_t sides = std::size_t{target.in} + target.out;
   if (sides > (kMaxAdapterParameters - parameters_before) / target.rank) {
@@ -80,6 +79,15 @@ float AdapterSpec::scale(std::size_t target) const {
   return chosen.alpha / (scaling == LoraScaling::kStandard ? rank : std::sqrt(rank));
 }
 
+void AdapterSpec::change_rank(std::size_t target, std::uint32_t rank, double times) {
+  AdapterTarget& changed = targets[target];
+  const double grown = static_cast<double>(rank) / changed.rank;
+  changed.alpha =
+      static_cast<float>(static_cast<double>(changed.alpha) *
+                         (scaling == LoraScaling::kStandard ? grown : std::sqrt(grown)) * times);
+  changed.rank = rank;
+}
+
 std::size_t AdapterSpec::parameters() const {
   std::size_t sum = 0;
   for (const AdapterTarget& target : targets) sum += target.a_elements() + target.b_elements();
@@ -89,9 +97,10 @@ std::size_t AdapterSpec::parameters() const {
 Result<void> AdapterSpec::validate() const {
   COPPICE_TRY(check_name(architecture, kMaxArchitectureBytes, "the adapter's architecture"));
   if (scaling != LoraScaling::kStandard && scaling != LoraScaling::kRankStabilized) {
-    return invalid("the adapter's scaling is neither standard nor rank-stabilized");
+    return invalid_argument("the adapter's scaling is neither standard nor rank-stabilized");
   }
-  if (targets.empty()) return invalid("the adapter has no targets; name at least one module");
+  if (targets.empty())
+    return invalid_argument("the adapter has no targets; name at least one module");
   if (targets.size() > kMaxAdapterTargets) {
     return Error{ErrorCode::kTooLarge, cat("the adapter has ", targets.size(),
                                            " targets, the most is ", kMaxAdapterTargets)};
@@ -102,7 +111,7 @@ Result<void> AdapterSpec::validate() const {
     COPPICE_TRY(check_target(target, total));
     total += target.a_elements() + target.b_elements();
     if (!names.insert(target.tensor).second) {
-      return invalid(cat("the adapter has two targets named ", target.tensor));
+      return invalid_argument(cat("the adapter has two targets named ", target.tensor));
     }
   }
   return {};

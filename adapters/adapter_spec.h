@@ -50,6 +50,8 @@ struct AdapterSpec {
   std::vector<AdapterTarget> targets;
 
   float scale(std::size_t target) const;
+  // Gives a target another rank, and the alpha with which its scale is `times` what it was.
+  void change_rank(std::size_t target, std::uint32_t rank, double times = 1);
   std::size_t parameters() const; // elements of all A and B together
   // kInvalidArgument, with the target's name: no or duplicate targets, names of other characters
   // than letters, digits, '.', '_' and '-', ranks of 0 or above min(in, out), rows that

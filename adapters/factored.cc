@@ -9,8 +9,6 @@
 namespace coppice {
 namespace {
 
-Error invalid(std::string message) { return {ErrorCode::kInvalidArgument, std::move(message)}; }
-
 bool all_finite(std::span<const float> values) {
   return std::ranges::all_of(values, [](float value) { return std::isfinite(value); });
 }
@@ -32,22 +30,24 @@ ProductView product_of(const Adapter& adapter, std::size_t target, double weight
 }
 
 Result<void> validate_parts(std::span<const ProductView> parts) {
-  if (parts.empty()) return invalid("a sum of no products has no shape; give at least one");
+  if (parts.empty())
+    return invalid_argument("a sum of no products has no shape; give at least one");
   const ProductView& first = parts.front();
-  if (first.out == 0 || first.in == 0) return invalid("a product needs rows and columns");
+  if (first.out == 0 || first.in == 0) return invalid_argument("a product needs rows and columns");
   for (std::size_t i = 0; i < parts.size(); ++i) {
     const ProductView& part = parts[i];
     if (part.out != first.out || part.in != first.in) {
-      return invalid(cat("product ", i, " is ", part.out, " x ", part.in, ", the first is ",
-                         first.out, " x ", first.in, ": only updates of one layer have a sum"));
+      return invalid_argument(cat("product ", i, " is ", part.out, " x ", part.in,
+                                  ", the first is ", first.out, " x ", first.in,
+                                  ": only updates of one layer have a sum"));
     }
     if (part.b.size() != part.out * part.rank || part.a.size() != part.rank * part.in) {
-      return invalid(cat("the factors of product ", i, " have ", part.b.size(), " and ",
-                         part.a.size(), " values, which isn't rank ", part.rank, " of ", part.out,
-                         " x ", part.in));
+      return invalid_argument(cat("the factors of product ", i, " have ", part.b.size(), " and ",
+                                  part.a.size(), " values, which isn't rank ", part.rank, " of ",
+                                  part.out, " x ", part.in));
     }
     if (!std::isfinite(part.scale) || !all_finite(part.b) || !all_finite(part.a)) {
-      return invalid(cat("product ", i, " holds a value that isn't finite; leave it out"));
+      return invalid_argument(cat("product ", i, " holds a value that isn't finite; leave it out"));
     }
   }
   return {};

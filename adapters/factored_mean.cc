@@ -11,23 +11,23 @@
 namespace coppice {
 namespace {
 
-Error invalid(std::string message) { return {ErrorCode::kInvalidArgument, std::move(message)}; }
-
 Result<std::vector<double>> shares(std::span<const ProductView> clients,
                                    std::span<const double> weights) {
   if (weights.size() != clients.size()) {
-    return invalid(cat(clients.size(), " clients have ", weights.size(),
-                       " weights; give one weight a client"));
+    return invalid_argument(cat(clients.size(), " clients have ", weights.size(),
+                                " weights; give one weight a client"));
   }
   double sum = 0;
   for (const double weight : weights) {
     if (!std::isfinite(weight) || weight < 0) {
-      return invalid(cat("a client's weight is ", weight, "; weights are finite and at least 0"));
+      return invalid_argument(
+          cat("a client's weight is ", weight, "; weights are finite and at least 0"));
     }
     sum += weight;
   }
   if (!(sum > 0) || !std::isfinite(sum)) {
-    return invalid(cat("the clients' weights sum to ", sum, ": there is nothing to average"));
+    return invalid_argument(
+        cat("the clients' weights sum to ", sum, ": there is nothing to average"));
   }
   std::vector<double> result(weights.begin(), weights.end());
   for (double& weight : result) weight /= sum;
@@ -75,7 +75,7 @@ Result<Product> padded_mean(std::span<const ProductView> clients, std::span<cons
   COPPICE_TRY(validate_parts(clients));
   const std::vector<double> share = COPPICE_TRY(shares(clients, weights));
   if (!std::isfinite(scale) || !(scale > 0)) {
-    return invalid(cat("an adapter's scale of ", scale, " can't carry an average"));
+    return invalid_argument(cat("an adapter's scale of ", scale, " can't carry an average"));
   }
   const std::size_t out = clients.front().out;
   const std::size_t in = clients.front().in;
@@ -103,10 +103,11 @@ Result<FedexUpdate> fedex_update(std::span<const ProductView> clients,
   const ProductView& first = clients.front();
   for (const ProductView& client : clients) {
     if (client.rank != first.rank || client.scale != first.scale) {
-      return invalid(cat("a client of rank ", client.rank, " and scale ", client.scale,
-                         " beside one of ", first.rank, " and ", first.scale,
-                         ": factors of one rank and scale have an average with a residual; "
-                         "use stacking or a recompressed sum for mixed ranks"));
+      return invalid_argument(
+          cat("a client of rank ", client.rank, " and scale ", client.scale, " beside one of ",
+              first.rank, " and ", first.scale,
+              ": factors of one rank and scale have an average with a residual; "
+              "use stacking or a recompressed sum for mixed ranks"));
     }
   }
   const std::vector<double> share = COPPICE_TRY(shares(clients, weights));

@@ -19,29 +19,28 @@ constexpr std::string_view kSuffixB = ".weight.lora_b";
 constexpr const char* kAlphaKey = "adapter.lora.alpha";
 constexpr std::uint32_t kFileTypeF32 = 0; // general.file_type: all F32
 
-Error invalid(std::string message) { return {ErrorCode::kInvalidArgument, std::move(message)}; }
-Error unsupported(std::string message) { return {ErrorCode::kUnsupported, std::move(message)}; }
-
 Result<void> check_head(const GgufFile& file, const std::string& architecture) {
   const auto kind = COPPICE_TRY(file.get_string_or("general.type", "model"));
   if (kind != "adapter") {
-    return invalid(cat(file.name(), " holds a ", printable(kind),
-                       ", not an adapter; give it as the base, or give an adapter's file"));
+    return invalid_argument(
+        cat(file.name(), " holds a ", printable(kind),
+            ", not an adapter; give it as the base, or give an adapter's file"));
   }
   const auto type = COPPICE_TRY(file.get_string("adapter.type"));
   if (type != "lora") {
-    return unsupported(cat(file.name(), ": adapter.type is ", printable(type),
-                           ", and only lora adapters are read"));
+    return not_supported(cat(file.name(), ": adapter.type is ", printable(type),
+                             ", and only lora adapters are read"));
   }
   if (file.has("adapter.alora.invocation_tokens")) {
-    return unsupported(cat(file.name(),
-                           " acts only after certain tokens (aLoRA), and coppice "
-                           "reads plain LoRA only"));
+    return not_supported(cat(file.name(),
+                             " acts only after certain tokens (aLoRA), and coppice "
+                             "reads plain LoRA only"));
   }
   const auto made_for = COPPICE_TRY(file.get_string("general.architecture"));
   if (made_for != architecture) {
-    return invalid(cat(file.name(), " was made for a base of architecture ", printable(made_for),
-                       ", and this base is ", architecture, "; give the base it was trained on"));
+    return invalid_argument(cat(file.name(), " was made for a base of architecture ",
+                                printable(made_for), ", and this base is ", architecture,
+                                "; give the base it was trained on"));
   }
   return {};
 }
@@ -54,12 +53,13 @@ Result<FactorTensor> factor_tensor(const GgufTensor& tensor) {
     case BlockType::kBF16: factor.type = FactorType::kBF16; break;
     case BlockType::kQ8_0: factor.type = FactorType::kQ8_0; break;
     default:
-      return unsupported(cat(factor.name, " holds ", block_type_name(tensor.type),
-                             ", and F32, F16, BF16 and Q8_0 are read; convert the adapter to one"));
+      return not_supported(
+          cat(factor.name, " holds ", block_type_name(tensor.type),
+              ", and F32, F16, BF16 and Q8_0 are read; convert the adapter to one"));
   }
   const auto& dims = tensor.dims;
   if (dims.size() > 2) {
-    return invalid(cat(factor.name, " has ", dims.size(), " dimensions, and needs 2"));
+    return invalid_argument(cat(factor.name, " has ", dims.size(), " dimensions, and needs 2"));
   }
   factor.columns = dims[0];
   factor.rows = dims.size() == 2 ? dims[1] : 1; // trailing ones may be left out
@@ -70,16 +70,17 @@ Result<void> place_tensor(const GgufTensor& tensor, const AdaptableModules& modu
                           std::vector<ModuleFactors>& factors) {
   const bool is_a = tensor.name.ends_with(kSuffixA);
   if (!is_a && !tensor.name.ends_with(kSuffixB)) {
-    return unsupported(cat(printable(tensor.name), " is no LoRA factor (NAME", kSuffixA, " or NAME",
-                           kSuffixB, ")"));
+    return not_supported(cat(printable(tensor.name), " is no LoRA factor (NAME", kSuffixA,
+                             " or NAME", kSuffixB, ")"));
   }
   std::string_view module = tensor.name;
   module.remove_suffix(kSuffixA.size());
   const auto index = find_module(modules, module);
   if (!index) {
-    return invalid(cat(printable(module),
-                       ": this base model has no such layer to adapt: the "
-                       "adapter was made for another base; give the base it was trained on"));
+    return invalid_argument(
+        cat(printable(module),
+            ": this base model has no such layer to adapt: the "
+            "adapter was made for another base; give the base it was trained on"));
   }
   const FactorTensor factor = COPPICE_TRY(factor_tensor(tensor));
   (is_a ? factors[*index].a : factors[*index].b) = factor;
@@ -119,7 +120,7 @@ Result<Adapter> read_gguf_adapter(const fs::path& path, const std::string& archi
   COPPICE_TRY(check_head(file, architecture));
   const auto alpha = static_cast<float>(COPPICE_TRY(file.get_float(kAlphaKey)));
   if (!std::isfinite(alpha) || alpha < 0) {
-    return invalid(cat(file.name(), ": ", kAlphaKey, " must be a number from zero up"));
+    return invalid_argument(cat(file.name(), ": ", kAlphaKey, " must be a number from zero up"));
   }
   FactorFile found{.name = file.name(),
                    .architecture = architecture,

@@ -22,12 +22,9 @@ constexpr const char* kConfigName = "adapter_config.json";
 constexpr const char* kTensorsName = "adapter_model.safetensors";
 constexpr std::size_t kConfigBytes = std::size_t{1} << 20U;
 constexpr std::string_view kPrefix = "base_model.model.";
-constexpr std::string_view kSuffixA = ".lora_A.weight";
-constexpr std::string_view kSuffixB = ".lora_B.weight";
+constexpr std::string_view kPeftA = ".lora_A.weight";
+constexpr std::string_view kPeftB = ".lora_B.weight";
 constexpr std::string_view kSuffixMagnitude = ".lora_magnitude_vector";
-
-Error invalid(std::string message) { return {ErrorCode::kInvalidArgument, std::move(message)}; }
-Error unsupported(std::string message) { return {ErrorCode::kUnsupported, std::move(message)}; }
 
 // Tensors that PEFT writes for things that coppice doesn't read.
 Error unknown_tensor(const std::string& name) {
@@ -39,14 +36,14 @@ Error unknown_tensor(const std::string& name) {
   }};
   for (const auto& [part, meaning] : kKnown) {
     if (name.find(part) != std::string::npos) {
-      return unsupported(cat(printable(name), " is ", meaning,
-                             ", and coppice reads plain LoRA only; train without it"));
+      return not_supported(cat(printable(name), " is ", meaning,
+                               ", and coppice reads plain LoRA only; train without it"));
     }
   }
-  return unsupported(cat(printable(name),
-                         " is no LoRA factor of a linear layer that coppice knows; only q_proj, "
-                         "k_proj, v_proj, qkv_proj, o_proj, gate_proj, up_proj, gate_up_proj and "
-                         "down_proj are read"));
+  return not_supported(cat(printable(name),
+                           " is no LoRA factor of a linear layer that coppice knows; only q_proj, "
+                           "k_proj, v_proj, qkv_proj, o_proj, gate_proj, up_proj, gate_up_proj and "
+                           "down_proj are read"));
 }
 
 // A vector is a matrix of one column.
@@ -57,11 +54,12 @@ Result<FactorTensor> factor_tensor(const SafeTensor& tensor, std::size_t dimensi
     case Dtype::kF16: factor.type = FactorType::kF16; break;
     case Dtype::kBF16: factor.type = FactorType::kBF16; break;
     default:
-      return unsupported(cat(factor.name, " holds ", dtype_name(tensor.dtype),
-                             ", and F32, F16 and BF16 are read; save the adapter as one of them"));
+      return not_supported(
+          cat(factor.name, " holds ", dtype_name(tensor.dtype),
+              ", and F32, F16 and BF16 are read; save the adapter as one of them"));
   }
   if (tensor.shape.size() != dimensions) {
-    return invalid(
+    return invalid_argument(
         cat(factor.name, " has ", tensor.shape.size(), " dimensions, and needs ", dimensions));
   }
   factor.rows = tensor.shape[0];
@@ -84,30 +82,31 @@ Result<std::size_t> module_of(std::string_view tensor, std::string_view suffix,
   const bool exists = module_from_gguf(base_name, architecture) == name;
   const auto index = exists ? find_module(modules, base_name) : std::nullopt;
   if (index) return *index;
-  return invalid(cat(path,
-                     ": this base model has no such layer: the adapter was made for "
-                     "another base; give the base it was trained on"));
+  return invalid_argument(cat(path,
+                              ": this base model has no such layer: the adapter was made for "
+                              "another base; give the base it was trained on"));
 }
 
 // Puts one tensor where its name says, and checks it against the configuration.
 Result<void> place_tensor(const SafeTensor& tensor, const PeftConfig& config,
                           const AdaptableModules& modules, FactorFile& file) {
-  const bool is_a = tensor.name.ends_with(kSuffixA);
-  if (!is_a && !tensor.name.ends_with(kSuffixB)) return unknown_tensor(tensor.name);
-  const std::size_t index =
-      COPPICE_TRY(module_of(tensor.name, kSuffixA, file.architecture, modules));
+  const bool is_a = tensor.name.ends_with(kPeftA);
+  if (!is_a && !tensor.name.ends_with(kPeftB)) return unknown_tensor(tensor.name);
+  const std::size_t index = COPPICE_TRY(module_of(tensor.name, kPeftA, file.architecture, modules));
   std::string_view path = tensor.name;
   path.remove_prefix(kPrefix.size());
-  path.remove_suffix(kSuffixA.size());
+  path.remove_suffix(kPeftA.size());
   if (!config.targets(path)) {
-    return invalid(cat(path, " has tensors, but ", kConfigName,
-                       " doesn't name it in target_modules; the two files don't belong together"));
+    return invalid_argument(
+        cat(path, " has tensors, but ", kConfigName,
+            " doesn't name it in target_modules; the two files don't belong together"));
   }
   const FactorTensor factor = COPPICE_TRY(factor_tensor(tensor, 2));
   const std::uint64_t rank = is_a ? factor.rows : factor.columns;
   if (rank != config.rank(path)) {
-    return invalid(cat(factor.name, " has rank ", rank, ", but ", kConfigName, " gives it rank ",
-                       config.rank(path), "; the two files don't belong together"));
+    return invalid_argument(cat(factor.name, " has rank ", rank, ", but ", kConfigName,
+                                " gives it rank ", config.rank(path),
+                                "; the two files don't belong together"));
   }
   ModuleFactors& module = file.factors[index];
   (is_a ? module.a : module.b) = factor;
@@ -141,9 +140,9 @@ Result<SafetensorsFile> open_tensors(const fs::path& folder) {
   std::error_code ignored;
   if (!fs::exists(folder / kTensorsName, ignored) &&
       fs::exists(folder / "adapter_model.bin", ignored)) {
-    return unsupported(cat(folder.string(),
-                           " holds adapter_model.bin, a pickle, which can run any "
-                           "program and is not read; save the adapter as safetensors"));
+    return not_supported(cat(folder.string(),
+                             " holds adapter_model.bin, a pickle, which can run any "
+                             "program and is not read; save the adapter as safetensors"));
   }
   return SafetensorsFile::open(folder / kTensorsName);
 }
@@ -154,13 +153,13 @@ using Magnitudes = std::vector<std::optional<FactorTensor>>;
 Result<std::vector<float>> target_magnitudes(const std::optional<FactorTensor>& tensor,
                                              const AdapterTarget& target, PeftRows rows) {
   if (!tensor || tensor->rows != target.out) {
-    return invalid(cat(target.tensor, " needs ", target.out, " magnitudes, and has ",
-                       tensor ? tensor->rows : 0, "; get the adapter again"));
+    return invalid_argument(cat(target.tensor, " needs ", target.out, " magnitudes, and has ",
+                                tensor ? tensor->rows : 0, "; get the adapter again"));
   }
   std::vector<float> values(target.out);
   widen_factor(tensor->type, tensor->data, values);
   if (!std::ranges::all_of(values, [](float value) { return std::isfinite(value); })) {
-    return invalid(cat(tensor->name, " holds NaN or infinity; the training diverged"));
+    return invalid_argument(cat(tensor->name, " holds NaN or infinity; the training diverged"));
   }
   if (rows == PeftRows::kHuggingFace && target.rope_heads != 0) {
     std::vector<float> turned(values.size());
@@ -218,9 +217,9 @@ Result<bool> is_peft_dora(const fs::path& folder) {
 Result<Adapter> read_peft_adapter(const fs::path& folder, const std::string& architecture,
                                   const AdaptableModules& modules, PeftRows rows) {
   if (COPPICE_TRY(is_peft_dora(folder))) {
-    return unsupported(cat((folder / kConfigName).string(),
-                           ": use_dora is set, and a DoRA adapter can only be merged into its "
-                           "base: `coppice adapter merge`"));
+    return not_supported(cat((folder / kConfigName).string(),
+                             ": use_dora is set, and a DoRA adapter can only be merged into its "
+                             "base: `coppice adapter merge`"));
   }
   return COPPICE_TRY(read_folder(folder, architecture, modules, rows, false)).adapter;
 }
@@ -250,8 +249,8 @@ Result<void> write_peft_adapter(const fs::path& folder, const Adapter& adapter,
         peft_module_path(module_from_gguf(target.tensor, adapter.spec().architecture).value());
     const std::span<const float> b =
         turned[t].empty() ? adapter.b(t) : std::span<const float>(turned[t]);
-    entries.push_back({cat(kPrefix, path, kSuffixA), {target.rank, target.in}, adapter.a(t)});
-    entries.push_back({cat(kPrefix, path, kSuffixB), {target.out, target.rank}, b});
+    entries.push_back({cat(kPrefix, path, kPeftA), {target.rank, target.in}, adapter.a(t)});
+    entries.push_back({cat(kPrefix, path, kPeftB), {target.out, target.rank}, b});
   }
   // The reference library lays tensors of one dtype out by name.
   std::ranges::sort(entries, {}, &Entry::name);

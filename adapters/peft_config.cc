@@ -37,9 +37,6 @@ constexpr std::array<std::string_view, 14> kMustBeOff = {
 // change it, and without that change the factors mean nothing.
 constexpr std::array<std::string_view, 3> kPlainStarts = {"gaussian", "eva", "orthogonal"};
 
-Error unsupported(std::string message) { return {ErrorCode::kUnsupported, std::move(message)}; }
-Error invalid(std::string message) { return {ErrorCode::kInvalidArgument, std::move(message)}; }
-
 bool is_off(const Json& value) {
   return value.is_null() || (value.is_boolean() && !value.get<bool>()) ||
          (value.is_structured() && value.empty());
@@ -48,17 +45,18 @@ bool is_off(const Json& value) {
 Result<void> refuse_other_methods(const Json& config) {
   const std::string type = COPPICE_TRY(json_string(config, "peft_type"));
   if (type != "LORA") {
-    return unsupported(cat("peft_type is ", printable(type), ", and only LORA adapters are read"));
+    return not_supported(
+        cat("peft_type is ", printable(type), ", and only LORA adapters are read"));
   }
   const auto bias = COPPICE_TRY(json_string_if(config, "bias"));
   if (bias && *bias != "none") {
-    return unsupported(cat("bias is \"", printable(*bias),
-                           "\", and trained biases are not read; train with bias=\"none\""));
+    return not_supported(cat("bias is \"", printable(*bias),
+                             "\", and trained biases are not read; train with bias=\"none\""));
   }
   for (const std::string_view field : kMustBeOff) {
     const auto found = config.find(field);
     if (found != config.end() && !is_off(*found)) {
-      return unsupported(
+      return not_supported(
           cat(field, " is set, and coppice reads plain LoRA only; train without it"));
     }
   }
@@ -66,9 +64,9 @@ Result<void> refuse_other_methods(const Json& config) {
   if (start != config.end() && start->is_string()) {
     const std::string name = COPPICE_TRY(json_string(config, "init_lora_weights"));
     if (std::ranges::find(kPlainStarts, name) == kPlainStarts.end()) {
-      return unsupported(cat("init_lora_weights is \"", printable(name),
-                             "\", which changes the base model; save the adapter converted to "
-                             "plain LoRA (path_initial_model_for_weight_conversion)"));
+      return not_supported(cat("init_lora_weights is \"", printable(name),
+                               "\", which changes the base model; save the adapter converted to "
+                               "plain LoRA (path_initial_model_for_weight_conversion)"));
     }
   }
   return {};
@@ -76,7 +74,7 @@ Result<void> refuse_other_methods(const Json& config) {
 
 Result<std::uint32_t> checked_rank(std::uint64_t rank, std::string_view field) {
   if (rank == 0 || rank > std::numeric_limits<std::uint32_t>::max()) {
-    return invalid(cat(field, ": rank ", rank, " is out of range"));
+    return invalid_argument(cat(field, ": rank ", rank, " is out of range"));
   }
   return static_cast<std::uint32_t>(rank);
 }
@@ -84,7 +82,7 @@ Result<std::uint32_t> checked_rank(std::uint64_t rank, std::string_view field) {
 Result<float> checked_alpha(double alpha, std::string_view field) {
   const auto narrow = static_cast<float>(alpha);
   if (!std::isfinite(narrow) || narrow <= 0) {
-    return invalid(cat(field, ": alpha must be a positive number"));
+    return invalid_argument(cat(field, ": alpha must be a positive number"));
   }
   return narrow;
 }
@@ -109,13 +107,13 @@ Result<ModulePattern> ModulePattern::parse(std::string_view key) {
   for (std::size_t i = 0; i < rest.size(); ++i) {
     if (rest.substr(i).starts_with("\\.")) ++i; // an escaped dot is a dot
     if (std::string_view(R"(\^$*+?()[]{}|)").find(rest[i]) != std::string_view::npos) {
-      return unsupported(cat("the pattern \"", printable(key),
-                             "\" is a regular expression, and only names of modules are read; "
-                             "write one entry for each module"));
+      return not_supported(cat("the pattern \"", printable(key),
+                               "\" is a regular expression, and only names of modules are read; "
+                               "write one entry for each module"));
     }
     pattern.name_ += rest[i];
   }
-  if (pattern.name_.empty()) return invalid("the name of a module is empty");
+  if (pattern.name_.empty()) return invalid_argument("the name of a module is empty");
   return pattern;
 }
 
@@ -127,7 +125,7 @@ bool ModulePattern::matches(std::string_view path) const {
 
 Result<PeftConfig> PeftConfig::parse(ByteSpan json) {
   const Json config = COPPICE_TRY(parse_json(json, kLimits));
-  if (!config.is_object()) return invalid("the file holds no JSON object");
+  if (!config.is_object()) return invalid_argument("the file holds no JSON object");
   COPPICE_TRY(refuse_other_methods(config));
 
   PeftConfig parsed;

@@ -2,22 +2,11 @@
 #include "adapters/rank_slices.h"
 
 #include <algorithm>
-#include <cmath>
 #include <memory>
 
 #include "base/check.h"
 
 namespace coppice {
-namespace {
-
-// The alpha that makes the scale of a target of `rank` times `ranks` that of it times `scale`.
-float alpha_for(const AdapterTarget& target, LoraScaling scaling, double ranks, double scale) {
-  const double grown = scaling == LoraScaling::kRankStabilized ? std::sqrt(ranks) : ranks;
-  return static_cast<float>(static_cast<double>(target.alpha) * grown * scale);
-}
-
-} // namespace
-
 bool can_be_sliced(const AdapterSpec& spec, std::uint32_t slices) {
   return slices > 0 && std::ranges::all_of(spec.targets, [&](const AdapterTarget& target) {
            return target.rank % slices == 0;
@@ -27,9 +16,8 @@ bool can_be_sliced(const AdapterSpec& spec, std::uint32_t slices) {
 AdapterSpec slice_spec(const AdapterSpec& whole, std::uint32_t slices) {
   COPPICE_CHECK(can_be_sliced(whole, slices));
   AdapterSpec spec = whole;
-  for (AdapterTarget& target : spec.targets) {
-    target.alpha = alpha_for(target, spec.scaling, 1.0 / slices, slices);
-    target.rank /= slices;
+  for (std::size_t t = 0; t < spec.targets.size(); ++t) {
+    spec.change_rank(t, spec.targets[t].rank / slices, slices);
   }
   return spec;
 }
@@ -59,9 +47,8 @@ std::vector<float> slice_in_place(const AdapterSpec& whole, std::uint32_t slices
 
 AdapterSpec sliced_spec(const AdapterSpec& slice, std::uint32_t slices) {
   AdapterSpec spec = slice;
-  for (AdapterTarget& target : spec.targets) {
-    target.alpha = alpha_for(target, spec.scaling, slices, 1.0 / slices);
-    target.rank *= slices;
+  for (std::size_t t = 0; t < spec.targets.size(); ++t) {
+    spec.change_rank(t, spec.targets[t].rank * slices, 1.0 / slices);
   }
   return spec;
 }

@@ -24,14 +24,12 @@ struct TargetKey {
 };
 using Parts = std::map<TargetKey, std::vector<Part>>;
 
-Error invalid(std::string message) { return {ErrorCode::kInvalidArgument, std::move(message)}; }
-
 Result<Parts> collect_parts(std::span<const Adapter* const> adapters) {
   Parts parts;
   for (const Adapter* adapter : adapters) {
     if (adapter->spec().architecture != adapters[0]->spec().architecture) {
-      return invalid(cat("adapters for ", adapters[0]->spec().architecture, " and for ",
-                         adapter->spec().architecture, " can't be one adapter"));
+      return invalid_argument(cat("adapters for ", adapters[0]->spec().architecture, " and for ",
+                                  adapter->spec().architecture, " can't be one adapter"));
     }
     for (std::size_t t = 0; t < adapter->targets(); ++t) {
       const AdapterTarget& target = adapter->spec().targets[t];
@@ -41,9 +39,9 @@ Result<Parts> collect_parts(std::span<const Adapter* const> adapters) {
         const AdapterTarget& first = same.front().shape();
         if (first.in != target.in || first.out != target.out ||
             first.rope_heads != target.rope_heads) {
-          return invalid(cat(target.tensor, " has ", first.out, " x ", first.in,
-                             " weights for one adapter and ", target.out, " x ", target.in,
-                             " for another: they were made for different bases"));
+          return invalid_argument(cat(target.tensor, " has ", first.out, " x ", first.in,
+                                      " weights for one adapter and ", target.out, " x ", target.in,
+                                      " for another: they were made for different bases"));
         }
       }
       same.push_back({adapter, t});
@@ -81,7 +79,7 @@ void stack_parts(const std::vector<Part>& parts, std::span<float> a, std::span<f
 } // namespace
 
 Result<Adapter> stack_adapters(std::span<const Adapter* const> adapters) {
-  if (adapters.empty()) return invalid("there are no adapters to make one of");
+  if (adapters.empty()) return invalid_argument("there are no adapters to make one of");
   const Parts parts = COPPICE_TRY(collect_parts(adapters));
   AdapterSpec spec{.architecture = adapters[0]->spec().architecture, .targets = {}};
   for (const auto& [key, same] : parts) spec.targets.push_back(stacked_target(same));

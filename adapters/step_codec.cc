@@ -10,12 +10,9 @@
 namespace coppice {
 namespace {
 
-constexpr std::uint32_t kMagic = 0x54535043; // "CPST"
-constexpr std::uint32_t kVersion = 1;
+constexpr std::uint32_t kStepMagic = 0x54535043; // "CPST"
+constexpr std::uint32_t kStepVersion = 1;
 constexpr int kLargest = 32767;
-
-Error invalid(std::string message) { return {ErrorCode::kInvalidArgument, std::move(message)}; }
-Error corrupt(std::string message) { return {ErrorCode::kCorrupt, std::move(message)}; }
 
 // Elements of each slot in ring order: A and B of each target.
 std::vector<std::size_t> slot_sizes(const AdapterSpec& spec) {
@@ -31,9 +28,9 @@ std::vector<std::size_t> slot_sizes(const AdapterSpec& spec) {
 Result<void> check_shape(const EncodedStep& step, const std::vector<std::size_t>& sizes,
                          std::size_t parameters) {
   if (step.scales.size() != sizes.size() || step.integers.size() != parameters) {
-    return invalid(cat("a step of ", step.scales.size(), " slots and ", step.integers.size(),
-                       " parameters doesn't fit an adapter of ", sizes.size(), " slots and ",
-                       parameters, " parameters"));
+    return invalid_argument(cat("a step of ", step.scales.size(), " slots and ",
+                                step.integers.size(), " parameters doesn't fit an adapter of ",
+                                sizes.size(), " slots and ", parameters, " parameters"));
   }
   return {};
 }
@@ -41,7 +38,8 @@ Result<void> check_shape(const EncodedStep& step, const std::vector<std::size_t>
 Result<float> slot_scale(std::span<const double> step) {
   double largest = 0;
   for (const double value : step) {
-    if (!std::isfinite(value)) return invalid("a step with NaN or infinity can't be encoded");
+    if (!std::isfinite(value))
+      return invalid_argument("a step with NaN or infinity can't be encoded");
     largest = std::max(largest, std::abs(value));
   }
   if (largest == 0) return 0.0F;
@@ -51,7 +49,7 @@ Result<float> slot_scale(std::span<const double> step) {
     scale = std::nextafter(scale, std::numeric_limits<float>::infinity());
   }
   if (!std::isfinite(scale * static_cast<float>(kLargest))) {
-    return invalid(cat("a step of ", largest, " is beyond what a parameter can hold"));
+    return invalid_argument(cat("a step of ", largest, " is beyond what a parameter can hold"));
   }
   return scale;
 }
@@ -69,7 +67,7 @@ void for_each_slot(const EncodedStep& step, const std::vector<std::size_t>& size
 Result<void> check_values(const EncodedStep& step, const std::vector<std::size_t>& sizes) {
   for (const float scale : step.scales) {
     if (!std::isfinite(scale) || std::signbit(scale)) {
-      return corrupt("a step's scale is not a number from zero up; get the release again");
+      return corrupt_data("a step's scale is not a number from zero up; get the release again");
     }
   }
   bool fits = true;
@@ -78,7 +76,7 @@ Result<void> check_values(const EncodedStep& step, const std::vector<std::size_t
     fits = fits && std::ranges::all_of(integers,
                                        [most](std::int16_t q) { return q >= -most && q <= most; });
   });
-  if (!fits) return corrupt("a step's integer is outside its range; get the release again");
+  if (!fits) return corrupt_data("a step's integer is outside its range; get the release again");
   return {};
 }
 
@@ -92,8 +90,9 @@ StepEncoder::StepEncoder(const AdapterSpec& spec) : sizes_(slot_sizes(spec)) {
 Result<void> StepEncoder::add(std::span<const double> slot) {
   const std::size_t place = encoded_.scales.size();
   if (place == sizes_.size() || slot.size() != sizes_[place]) {
-    return invalid(cat("slot ", place, " of a step has ", slot.size(),
-                       " values, which doesn't fit an adapter of ", sizes_.size(), " slots"));
+    return invalid_argument(cat("slot ", place, " of a step has ", slot.size(),
+                                " values, which doesn't fit an adapter of ", sizes_.size(),
+                                " slots"));
   }
   const float scale = COPPICE_TRY(slot_scale(slot));
   encoded_.scales.push_back(scale);
@@ -107,16 +106,16 @@ Result<void> StepEncoder::add(std::span<const double> slot) {
 
 Result<EncodedStep> StepEncoder::finish() && {
   if (encoded_.scales.size() != sizes_.size()) {
-    return invalid(cat("a step of ", encoded_.scales.size(), " slots doesn't fit an adapter of ",
-                       sizes_.size()));
+    return invalid_argument(cat("a step of ", encoded_.scales.size(),
+                                " slots doesn't fit an adapter of ", sizes_.size()));
   }
   return std::move(encoded_);
 }
 
 Result<EncodedStep> encode_step(const AdapterSpec& spec, std::span<const double> step) {
   if (step.size() != spec.parameters()) {
-    return invalid(cat("a step of ", step.size(), " values doesn't fit an adapter of ",
-                       spec.parameters(), " parameters"));
+    return invalid_argument(cat("a step of ", step.size(), " values doesn't fit an adapter of ",
+                                spec.parameters(), " parameters"));
   }
   StepEncoder encoder(spec);
   std::size_t at = 0;
@@ -143,7 +142,8 @@ Result<void> apply_step(Adapter& adapter, const EncodedStep& step) {
     }
   });
   if (!finite) {
-    return invalid("a step would take a parameter beyond what float32 holds; it is not applied");
+    return invalid_argument(
+        "a step would take a parameter beyond what float32 holds; it is not applied");
   }
   for_each_slot(step, sizes, [&](float scale, auto integers, std::size_t start) {
     for (std::size_t i = 0; i < integers.size(); ++i) {
@@ -155,8 +155,8 @@ Result<void> apply_step(Adapter& adapter, const EncodedStep& step) {
 
 Bytes serialize_step(const EncodedStep& step) {
   ByteWriter writer;
-  writer.put(kMagic);
-  writer.put(kVersion);
+  writer.put(kStepMagic);
+  writer.put(kStepVersion);
   writer.put(static_cast<std::uint32_t>(step.scales.size()));
   writer.put(static_cast<std::uint64_t>(step.integers.size()));
   writer.put_raw(as_bytes(std::span<const float>(step.scales)));
@@ -167,20 +167,20 @@ Bytes serialize_step(const EncodedStep& step) {
 Result<EncodedStep> parse_step(ByteSpan bytes, const AdapterSpec& spec) {
   ByteReader reader(bytes);
   const auto magic = COPPICE_TRY(reader.take<std::uint32_t>("the step's magic"));
-  if (magic != kMagic) return corrupt("these bytes are not a step; get the release again");
+  if (magic != kStepMagic) return corrupt_data("these bytes are not a step; get the release again");
   const auto version = COPPICE_TRY(reader.take<std::uint32_t>("the step's version"));
-  if (version != kVersion) {
+  if (version != kStepVersion) {
     return Error{ErrorCode::kUnsupported,
-                 cat("the step has version ", version, ", this program reads version ", kVersion,
-                     "; update coppice")};
+                 cat("the step has version ", version, ", this program reads version ",
+                     kStepVersion, "; update coppice")};
   }
   const auto slots = COPPICE_TRY(reader.take<std::uint32_t>("the number of slots"));
   const auto parameters = COPPICE_TRY(reader.take<std::uint64_t>("the number of parameters"));
   const auto sizes = slot_sizes(spec);
   if (slots != sizes.size() || parameters != spec.parameters()) {
-    return corrupt(cat("the step is for ", slots, " slots and ", parameters, " parameters, not ",
-                       sizes.size(), " and ", spec.parameters(),
-                       "; it belongs to another adapter"));
+    return corrupt_data(cat("the step is for ", slots, " slots and ", parameters,
+                            " parameters, not ", sizes.size(), " and ", spec.parameters(),
+                            "; it belongs to another adapter"));
   }
   const auto scales = COPPICE_TRY(reader.take_raw(slots * sizeof(float), "the step's scales"));
   const auto integers =

@@ -2,7 +2,6 @@
 #include "aggregator/patch.h"
 
 #include <algorithm>
-#include <cmath>
 
 #include "base/text.h"
 
@@ -17,12 +16,8 @@ std::uint32_t patch_rank(const AggregatorSettings& settings) {
 Result<Adapter> with_patch(const Adapter& adapter, std::uint32_t patch_rank) {
   if (patch_rank == 0) return adapter;
   AdapterSpec spec = adapter.spec();
-  for (AdapterTarget& target : spec.targets) {
-    const double grown = static_cast<double>(target.rank + patch_rank) / target.rank;
-    target.rank += patch_rank;
-    target.alpha = static_cast<float>(
-        static_cast<double>(target.alpha) *
-        (spec.scaling == LoraScaling::kRankStabilized ? std::sqrt(grown) : grown));
+  for (std::size_t t = 0; t < spec.targets.size(); ++t) {
+    spec.change_rank(t, spec.targets[t].rank + patch_rank);
   }
   auto fits = spec.validate();
   if (!fits.ok()) {

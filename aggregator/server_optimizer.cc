@@ -8,7 +8,7 @@
 namespace coppice {
 namespace {
 
-Result<void> check_positive(double value, const char* name) {
+Result<void> check_rate(double value, const char* name) {
   if (value > 0 && std::isfinite(value)) return {};
   return Error{ErrorCode::kInvalidArgument,
                cat("server optimizer: ", name, " is ", value, "; it is a positive finite number")};
@@ -57,8 +57,8 @@ Result<void> check_state(const ServerOptimizerSettings& settings, const ServerOp
 } // namespace
 
 Result<void> ServerOptimizerSettings::validate() const {
-  COPPICE_TRY(check_positive(learning_rate, "learning_rate"));
-  COPPICE_TRY(check_positive(tau, "tau"));
+  COPPICE_TRY(check_rate(learning_rate, "learning_rate"));
+  COPPICE_TRY(check_rate(tau, "tau"));
   COPPICE_TRY(check_share(momentum, "momentum"));
   COPPICE_TRY(check_share(beta1, "beta1"));
   COPPICE_TRY(check_share(beta2, "beta2"));

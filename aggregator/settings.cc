@@ -224,8 +224,8 @@ UploadCodec codec_of(const std::string& name) {
   return name == "top-k" ? UploadCodec::kTopK : UploadCodec::kNone;
 }
 
-// The strategy is one that can be made.
-Result<void> check_codec(const AggregatorSettings& settings) {
+// `first` is a plan as the strategy prepares it.
+Result<void> check_codec(const AggregatorSettings& settings, const RoundPlan& first) {
   const RoundSettings& round = settings.round;
   const std::string& strategy = settings.strategy.name;
   const auto refuse = [](auto&&... words) -> Result<void> {
@@ -243,10 +243,6 @@ Result<void> check_codec(const AggregatorSettings& settings) {
         "round.codec = int8 and int4 bound each value by itself, and round.rotate spreads "
         "values over all places, where only their norm is bounded: choose one of them");
   }
-  RoundPlan first;
-  first.recipe = settings.training;
-  first.sum.cohort = std::max(1U, settings.cohort.min_train);
-  COPPICE_TRY(make_strategy(settings.strategy, round.secure_aggregation))->prepare(first);
   if (first.recipe.correction != DriftCorrection::kNone) {
     return refuse("round.codec can't be combined with round.strategy = ", strategy,
                   ": its devices and the aggregator move their corrections by the same deltas, and "
@@ -268,15 +264,12 @@ Result<void> check_codec(const AggregatorSettings& settings) {
 
 // Late uploads are decoded after the round that they were made for: nothing that holds for a whole
 // round, or from one round to the next, can be had with them.
-Result<void> check_late(const AggregatorSettings& settings) {
+Result<void> check_late(const AggregatorSettings& settings, const RoundPlan& first) {
   const RoundSettings& round = settings.round;
   const auto refuse = [&](auto&&... words) -> Result<void> {
     return Error{ErrorCode::kInvalidArgument,
                  cat("round.strategy = ", settings.strategy.name, words...)};
   };
-  RoundPlan first;
-  first.sum.cohort = std::max(1U, settings.cohort.min_train);
-  COPPICE_TRY(make_strategy(settings.strategy, false))->prepare(first);
   if (first.sum.max_staleness == 0) return {};
   if (settings.privacy.noise != NoiseKind::kNone) {
     return refuse(
@@ -312,7 +305,11 @@ Result<void> check(const AggregatorSettings& settings) {
         cat("round.secure_aggregation needs at least ", kMinMembers,
             " devices in a sum: set round.min_survivors and round.min_train_nodes to that"));
   }
-  COPPICE_TRY(check_late(settings));
+  RoundPlan first;
+  first.recipe = settings.training;
+  first.sum.cohort = std::max(1U, settings.cohort.min_train);
+  COPPICE_TRY(make_strategy(settings.strategy, settings.round.secure_aggregation))->prepare(first);
+  COPPICE_TRY(check_late(settings, first));
   const bool noise = settings.privacy.noise != NoiseKind::kNone;
   if (noise && !settings.round.secure_aggregation) {
     return refuse(
@@ -352,8 +349,7 @@ Result<void> check(const AggregatorSettings& settings) {
         "cluster would have to be noised, and divided by");
   }
   COPPICE_TRY(RingBits::make(settings.round.ring_bits));
-  COPPICE_TRY(make_strategy(settings.strategy, settings.round.secure_aggregation));
-  return check_codec(settings);
+  return check_codec(settings, first);
 }
 
 // AdamW moves an element by about the learning rate a step, so the sum of the rates bounds what

@@ -13,26 +13,26 @@
 namespace coppice {
 namespace {
 
-constexpr std::size_t kLanes = 16;
-using Floats = float __attribute__((vector_size(kLanes * sizeof(float))));
-using Integers = std::int32_t __attribute__((vector_size(kLanes * sizeof(std::int32_t))));
+constexpr std::size_t kRowLanes = 16;
+using Floats = float __attribute__((vector_size(kRowLanes * sizeof(float))));
+using RowIntegers = std::int32_t __attribute__((vector_size(kRowLanes * sizeof(std::int32_t))));
 constexpr std::size_t kWideLanes = 8; // of double
 using HalfFloats = float __attribute__((vector_size(kWideLanes * sizeof(float))));
 using Doubles = double __attribute__((vector_size(kWideLanes * sizeof(double))));
 
-constexpr std::size_t kColumns = 1024;         // of a block that stays in the cache
+constexpr std::size_t kBlockColumns = 1024;    // of a block that stays in the cache
 constexpr std::size_t kTile = 4;               // rows against as many rows, or added at once
 constexpr std::int32_t kExponent = 0x7F800000; // all ones in NaN and infinity alone
 
 COPPICE_LEVELS bool all_finite(const float* values, std::size_t n) {
-  Integers found = {};
+  RowIntegers found = {};
   std::size_t i = 0;
-  for (; i + kLanes <= n; i += kLanes) {
-    Integers bits;
+  for (; i + kRowLanes <= n; i += kRowLanes) {
+    RowIntegers bits;
     std::memcpy(&bits, values + i, sizeof bits);
     found |= (bits & kExponent) == kExponent;
   }
-  std::int32_t any[kLanes];
+  std::int32_t any[kRowLanes];
   std::memcpy(any, &found, sizeof found);
   for (; i < n; ++i) any[0] |= std::isfinite(values[i]) ? 0 : 1;
   return std::all_of(std::begin(any), std::end(any), [](std::int32_t lane) { return lane == 0; });
@@ -101,12 +101,12 @@ COPPICE_LEVELS double distance_to_centre(const float* row, const double* centre,
   return sum;
 }
 
-// The squared distances of four rows from four others over `n` columns, a multiple of kLanes, added
-// to `sums` (4, 4).
+// The squared distances of four rows from four others over `n` columns, a multiple of kRowLanes,
+// added to `sums` (4, 4).
 COPPICE_LEVELS void add_tile_distances(const float* const* a, const float* const* b, std::size_t n,
                                        double* sums) {
   Floats squares[kTile][kTile] = {};
-  for (std::size_t column = 0; column < n; column += kLanes) {
+  for (std::size_t column = 0; column < n; column += kRowLanes) {
     Floats x[kTile], y[kTile];
 #pragma GCC unroll 4
     for (std::size_t i = 0; i < kTile; ++i) {
@@ -201,8 +201,8 @@ Result<AdmittedRows> admit_rows(UpdateRows rows, std::span<const double> weights
 }
 
 void add_weighted(UpdateRows rows, std::span<const double> weights, std::span<double> sum) {
-  for (std::size_t first = 0; first < sum.size(); first += kColumns) {
-    const std::size_t columns = std::min(kColumns, sum.size() - first);
+  for (std::size_t first = 0; first < sum.size(); first += kBlockColumns) {
+    const std::size_t columns = std::min(kBlockColumns, sum.size() - first);
     std::size_t row = 0;
     for (; row + kTile <= rows.size(); row += kTile) {
       const float* four[kTile];
@@ -223,9 +223,9 @@ std::vector<double> squared_distances(UpdateRows rows) {
   const std::size_t n = rows.size();
   const std::size_t tiles = (n + kTile - 1) / kTile;
   const std::size_t parameters = rows.front().size();
-  const std::size_t whole = parameters / kLanes * kLanes;
+  const std::size_t whole = parameters / kRowLanes * kRowLanes;
   // The last columns, filled up with zeros, and the last rows, filled up with the very last one.
-  std::vector<float> rest(tiles * kTile * kLanes, 0.0F);
+  std::vector<float> rest(tiles * kTile * kRowLanes, 0.0F);
   std::vector<const float*> block(tiles * kTile);
   std::vector<double> sums(tiles * tiles * kTile * kTile, 0.0);
   const auto add_block = [&](std::size_t columns) {
@@ -236,17 +236,18 @@ std::vector<double> squared_distances(UpdateRows rows) {
       }
     }
   };
-  for (std::size_t first = 0; first < whole; first += kColumns) {
+  for (std::size_t first = 0; first < whole; first += kBlockColumns) {
     for (std::size_t row = 0; row < block.size(); ++row) {
       block[row] = rows[std::min(row, n - 1)].data() + first;
     }
-    add_block(std::min(kColumns, whole - first));
+    add_block(std::min(kBlockColumns, whole - first));
   }
   for (std::size_t row = 0; row < block.size(); ++row) {
-    block[row] = &rest[row * kLanes];
-    std::copy_n(rows[std::min(row, n - 1)].data() + whole, parameters - whole, &rest[row * kLanes]);
+    block[row] = &rest[row * kRowLanes];
+    std::copy_n(rows[std::min(row, n - 1)].data() + whole, parameters - whole,
+                &rest[row * kRowLanes]);
   }
-  if (whole < parameters) add_block(kLanes);
+  if (whole < parameters) add_block(kRowLanes);
 
   std::vector<double> distances(n * n, 0.0);
   for (std::size_t i = 0; i < n; ++i) {

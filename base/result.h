@@ -44,6 +44,15 @@ struct Error {
   Error with_context(std::string_view context) &&;
 };
 
+// What checks and readers return most.
+inline Error invalid_argument(std::string message) {
+  return {ErrorCode::kInvalidArgument, std::move(message)};
+}
+inline Error corrupt_data(std::string message) { return {ErrorCode::kCorrupt, std::move(message)}; }
+inline Error not_supported(std::string message) {
+  return {ErrorCode::kUnsupported, std::move(message)};
+}
+
 template <typename T>
 class [[nodiscard]] Result {
  public:

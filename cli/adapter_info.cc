@@ -13,7 +13,7 @@
 namespace coppice {
 namespace {
 
-struct InfoOptions {
+struct AdapterInfoOptions {
   ModelOptions model;
   std::string adapter;
   std::string other; // of diff
@@ -43,7 +43,7 @@ Json module_json(const AdapterTarget& target, const TargetNorms& norms) {
           {"norm_b", norms.b},       {"norm_product", norms.product}};
 }
 
-Result<ExitCode> info(Context& context, const InfoOptions& options) {
+Result<ExitCode> show_adapter(Context& context, const AdapterInfoOptions& options) {
   const auto base = COPPICE_TRY(base_if_named(options.model));
   const PeftRows rows = COPPICE_TRY(parse_rows(options.model.rows));
   const LoadedAdapter loaded = COPPICE_TRY(load_adapter(options.adapter, base.get(), rows));
@@ -94,7 +94,7 @@ Result<ExitCode> info(Context& context, const InfoOptions& options) {
   return ExitCode::kOk;
 }
 
-Result<ExitCode> diff(Context& context, const InfoOptions& options) {
+Result<ExitCode> diff(Context& context, const AdapterInfoOptions& options) {
   const auto base = COPPICE_TRY(base_if_named(options.model));
   const PeftRows rows = COPPICE_TRY(parse_rows(options.model.rows));
   const LoadedAdapter left = COPPICE_TRY(load_adapter(options.adapter, base.get(), rows));
@@ -152,14 +152,14 @@ Result<ExitCode> diff(Context& context, const InfoOptions& options) {
 } // namespace
 
 void add_adapter_info_command(CommandOptions& parent, Context& context) {
-  auto options = std::make_shared<InfoOptions>();
+  auto options = std::make_shared<AdapterInfoOptions>();
   CommandOptions command =
       new_command(parent, context,
                   {.name = "info",
                    .summary = "Kind, rank, targets, parameters, and norms of each module",
                    .example = "coppice adapter info my-adapter\n"
                               "coppice adapter info my.gguf --model base.gguf"},
-                  [options](Context& at) { return info(at, *options); });
+                  [options](Context& at) { return show_adapter(at, *options); });
   command.add_option("PATH,--adapter", options->adapter, "A PEFT folder, a GGUF file or our own")
       .type_name("PATH")
       .required();
@@ -168,7 +168,7 @@ void add_adapter_info_command(CommandOptions& parent, Context& context) {
 }
 
 void add_adapter_diff_command(CommandOptions& parent, Context& context) {
-  auto options = std::make_shared<InfoOptions>();
+  auto options = std::make_shared<AdapterInfoOptions>();
   CommandOptions command =
       new_command(parent, context,
                   {.name = "diff",

@@ -12,7 +12,7 @@
 namespace coppice {
 namespace {
 
-struct InitOptions {
+struct AggregatorInitOptions {
   std::string directory;
   std::string model;
   std::string adapter;
@@ -22,7 +22,7 @@ struct InitOptions {
   std::vector<std::string> set;
 };
 
-Result<ExitCode> init(Context& context, const InitOptions& options) {
+Result<ExitCode> init_aggregator(Context& context, const AggregatorInitOptions& options) {
   FleetInit request{.directory = options.directory,
                     .model = options.model,
                     .adapter = {},
@@ -115,14 +115,14 @@ Result<ExitCode> invite(Context& context, const InviteOptions& options) {
 } // namespace
 
 void add_aggregator_init_command(CommandOptions& parent, Context& context) {
-  auto options = std::make_shared<InitOptions>();
+  auto options = std::make_shared<AggregatorInitOptions>();
   CommandOptions command = new_command(
       parent, context,
       {.name = "init",
        .summary = "Make a fleet: keys, the adapter's shape, release 0 and aggregator.toml",
        .example = "coppice aggregator init fleet --model base.gguf --rank 8 --alpha 16\n"
                   "coppice aggregator init fleet --model base.gguf --adapter my-peft-folder"},
-      [options](Context& at) { return init(at, *options); });
+      [options](Context& at) { return init_aggregator(at, *options); });
   command.add_option("DIR", options->directory, "Folder to make").required();
   command.add_option("-m,--model", options->model, "Base model, a GGUF file")
       .required()

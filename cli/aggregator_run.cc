@@ -17,7 +17,7 @@
 namespace coppice {
 namespace {
 
-struct RunOptions {
+struct AggregatorRunOptions {
   std::string directory;
   std::uint64_t rounds = 0;
   std::string timeout = "0";
@@ -72,7 +72,7 @@ Json round_json(const RoundReport& report) {
   return json;
 }
 
-Result<ExitCode> run(Context& context, const RunOptions& options) {
+Result<ExitCode> run_aggregator(Context& context, const AggregatorRunOptions& options) {
   give_memory_back_early();
   FleetFolder folder = COPPICE_TRY(FleetFolder::open(options.directory));
   const auto overrides = COPPICE_TRY(parse_overrides(options.set));
@@ -114,14 +114,14 @@ Result<ExitCode> run(Context& context, const RunOptions& options) {
 } // namespace
 
 void add_aggregator_run_command(CommandOptions& parent, Context& context) {
-  auto options = std::make_shared<RunOptions>();
+  auto options = std::make_shared<AggregatorRunOptions>();
   CommandOptions command =
       new_command(parent, context,
                   {.name = "run",
                    .summary = "Serve a fleet: ask devices, sum what they send, release adapters",
                    .example = "coppice aggregator run fleet\n"
                               "coppice aggregator run fleet --rounds 10 --timeout 2h"},
-                  [options](Context& at) { return run(at, *options); });
+                  [options](Context& at) { return run_aggregator(at, *options); });
   command.add_option("DIR", options->directory, "The fleet's folder").required();
   command.add_option("--rounds", options->rounds, "End after this many releases (0: never)")
       .capture_default_str();

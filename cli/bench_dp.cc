@@ -2,9 +2,9 @@
 // `coppice bench dp`: what accounting and noise take on this machine.
 #include <algorithm>
 #include <array>
-#include <chrono>
 
 #include "base/text.h"
+#include "cli/bench_timing.h"
 #include "cli/commands.h"
 #include "cli/table.h"
 #include "crypto/secret_random.h"
@@ -18,7 +18,7 @@
 namespace coppice {
 namespace {
 
-constexpr unsigned kCeilingTries = 12; // before the work, and again after
+constexpr unsigned kThreadCeilingTries = 12; // before the work, and again after
 constexpr int kPldTimes = 11;
 constexpr int kSamplerTimes = 3;
 
@@ -31,12 +31,7 @@ struct DpOptions {
   std::uint64_t draws = 1'000'000;
 };
 
-double seconds_now() {
-  using std::chrono::duration;
-  return duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
-}
-
-struct Ceiling {
+struct ThreadCeiling {
   LinearCeiling gflops; // bf16 is 0 where it isn't measured
   const char* of = "at::linear, 512 x 2048 x 2048, one thread";
 };
@@ -49,22 +44,22 @@ double register_gflops() {
   std::array<float, kLanes> sums{};
   volatile float factor = 0.999F; // unknown to the compiler
   const float multiplier = factor;
-  const double begin = seconds_now();
+  const double begin = wall_seconds();
   for (int step = 0; step < kSteps; ++step) {
     for (float& sum : sums) sum = sum * multiplier + 1.0F;
   }
-  const double seconds = seconds_now() - begin;
+  const double seconds = wall_seconds() - begin;
   volatile float used = 0;
   for (const float sum : sums) used = used + sum;
   return 2.0 * kLanes * kSteps / seconds / 1e9;
 }
 
-Ceiling measure_ceiling() {
-  const auto linear = measure_linear_ceiling(kCeilingTries);
+ThreadCeiling measure_thread_ceiling() {
+  const auto linear = measure_linear_ceiling(kThreadCeilingTries);
   if (linear.ok()) return {.gflops = *linear};
-  Ceiling ceiling{.gflops = {},
-                  .of = "a loop in registers, float32, one thread (no LibTorch here)"};
-  for (unsigned i = 0; i < kCeilingTries; ++i) {
+  ThreadCeiling ceiling{.gflops = {},
+                        .of = "a loop in registers, float32, one thread (no LibTorch here)"};
+  for (unsigned i = 0; i < kThreadCeilingTries; ++i) {
     ceiling.gflops.f32_gflops = std::max(ceiling.gflops.f32_gflops, register_gflops());
   }
   return ceiling;
@@ -80,9 +75,9 @@ template <typename Work>
 Result<Timed> time_of(int times, Work work) {
   std::vector<double> seconds;
   for (int i = 0; i < times; ++i) {
-    const double begin = seconds_now();
+    const double begin = wall_seconds();
     COPPICE_TRY(work());
-    seconds.push_back(seconds_now() - begin);
+    seconds.push_back(wall_seconds() - begin);
   }
   std::ranges::sort(seconds);
   return Timed{seconds.front(), seconds[seconds.size() / 2]};
@@ -102,7 +97,7 @@ Result<Timed> time_sampler(const Sampler& sampler, std::uint64_t draws) {
   return Timed{timed.best * million, timed.middle * million};
 }
 
-struct Measured {
+struct DpFigures {
   double epsilon = 0;
   Timed pld;
   Timed calibration;
@@ -110,8 +105,8 @@ struct Measured {
   Timed skellam;
 };
 
-Result<Measured> measure(const DpOptions& options) {
-  Measured measured;
+Result<DpFigures> measure(const DpOptions& options) {
+  DpFigures measured;
   const SampledGaussian group{options.multiplier, options.rate, options.rounds};
   measured.pld = COPPICE_TRY(time_of(kPldTimes, [&]() -> Result<void> {
     measured.epsilon = COPPICE_TRY(pld_epsilon({&group, 1}, options.delta));
@@ -136,9 +131,9 @@ Json timed_json(const Timed& timed, double unit) {
 }
 
 Result<ExitCode> bench_dp(Context& context, const DpOptions& options) {
-  Ceiling ceiling = measure_ceiling();
-  const Measured measured = COPPICE_TRY(measure(options));
-  const Ceiling after = measure_ceiling();
+  ThreadCeiling ceiling = measure_thread_ceiling();
+  const DpFigures measured = COPPICE_TRY(measure(options));
+  const ThreadCeiling after = measure_thread_ceiling();
   LinearCeiling& gflops = ceiling.gflops;
   gflops.f32_gflops = std::max(gflops.f32_gflops, after.gflops.f32_gflops);
   gflops.bf16_gflops = std::max(gflops.bf16_gflops, after.gflops.bf16_gflops);

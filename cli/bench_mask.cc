@@ -11,7 +11,7 @@
 namespace coppice {
 namespace {
 
-struct BenchOptions {
+struct MaskBenchOptions {
   std::uint32_t elements = 1U << 20U;
   std::uint32_t tries = 51;
 };
@@ -22,7 +22,7 @@ struct MaskTimes {
   PairedTimes times;
 };
 
-MaskTimes time_mask(const BenchOptions& options, std::uint32_t bits) {
+MaskTimes time_mask(const MaskBenchOptions& options, std::uint32_t bits) {
   const auto seed = SecretRandom().secret<32>();
   std::vector<std::uint32_t> elements(options.elements);
   MaskTimes made{.bits = bits, .bytes = mask_bytes(options.elements, bits), .times = PairedTimes{}};
@@ -46,7 +46,7 @@ Json mask_json(const MaskTimes& mask) {
           {"ceiling_gb_per_s", ceiling_of(mask)}};
 }
 
-Result<ExitCode> bench_mask(Context& context, const BenchOptions& options) {
+Result<ExitCode> bench_mask(Context& context, const MaskBenchOptions& options) {
   std::vector<MaskTimes> masks;
   for (const std::uint32_t bits : {32U, 16U}) masks.push_back(time_mask(options, bits));
   Table table({{"ring"},
@@ -78,7 +78,7 @@ Result<ExitCode> bench_mask(Context& context, const BenchOptions& options) {
 } // namespace
 
 void add_bench_mask_command(CommandOptions& parent, Context& context) {
-  auto options = std::make_shared<BenchOptions>();
+  auto options = std::make_shared<MaskBenchOptions>();
   CommandOptions command =
       new_command(parent, context,
                   {.name = "mask",

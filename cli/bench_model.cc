@@ -18,7 +18,7 @@ constexpr std::uint32_t kWarmUpSteps = 2;
 constexpr std::uint32_t kDecodePrompt = 8;
 constexpr unsigned kBandwidthTries = 5;
 
-struct BenchOptions {
+struct ModelBenchOptions {
   ModelOptions model;
   std::uint32_t tokens = 512;
   std::uint32_t window = 512;
@@ -29,7 +29,7 @@ struct BenchOptions {
 };
 
 // `tokens` in sequences of at most `window`.
-Batch random_batch(const BaseModel& base, const BenchOptions& options, std::uint64_t step) {
+Batch random_batch(const BaseModel& base, const ModelBenchOptions& options, std::uint64_t step) {
   const std::size_t window = std::min<std::size_t>(options.window, base.config().context);
   const std::vector<TokenId> tokens = random_tokens(base, options.tokens, step);
   Batch batch;
@@ -47,7 +47,7 @@ Batch random_batch(const BaseModel& base, const BenchOptions& options, std::uint
 
 // Seconds of a step: the middle one, so that one interruption doesn't count.
 Result<double> time_steps(TrainSession& session, const BaseModel& base,
-                          const BenchOptions& options) {
+                          const ModelBenchOptions& options) {
   std::vector<double> seconds;
   for (std::uint32_t step = 0; step < kWarmUpSteps + options.steps; ++step) {
     if (interrupted()) return Error{ErrorCode::kCancelled, "the benchmark was stopped"};
@@ -60,7 +60,7 @@ Result<double> time_steps(TrainSession& session, const BaseModel& base,
   return seconds[seconds.size() / 2];
 }
 
-Result<ExitCode> bench_train_step(Context& context, const BenchOptions& options) {
+Result<ExitCode> bench_train_step(Context& context, const ModelBenchOptions& options) {
   OpenModel model = COPPICE_TRY(open_model(options.model));
   const std::vector<std::string> all{"all-linear"};
   AdapterSpec spec = COPPICE_TRY(model.base->make_spec(
@@ -132,7 +132,7 @@ struct GenerateTimes {
 };
 
 // The best of some runs: prefill of a long prompt, then decoding after a short one.
-Result<GenerateTimes> time_generation(const OpenModel& model, const BenchOptions& options) {
+Result<GenerateTimes> time_generation(const OpenModel& model, const ModelBenchOptions& options) {
   GenerateTimes times;
   const auto run = [&](std::uint32_t prompt, std::uint32_t tokens) {
     return model.engine->generate({.adapters = model.uses(),
@@ -154,7 +154,7 @@ Result<GenerateTimes> time_generation(const OpenModel& model, const BenchOptions
   return times;
 }
 
-Result<ExitCode> bench_generate(Context& context, const BenchOptions& options) {
+Result<ExitCode> bench_generate(Context& context, const ModelBenchOptions& options) {
   OpenModel model = COPPICE_TRY(open_model(options.model));
   const std::uint32_t room = model.base->config().context;
   if (options.prompt_tokens >= room || kDecodePrompt + options.tokens > room) {
@@ -194,7 +194,7 @@ Result<ExitCode> bench_generate(Context& context, const BenchOptions& options) {
 } // namespace
 
 void add_bench_train_step_command(CommandOptions& parent, Context& context) {
-  auto options = std::make_shared<BenchOptions>();
+  auto options = std::make_shared<ModelBenchOptions>();
   CommandOptions command =
       new_command(parent, context,
                   {.name = "train-step",
@@ -213,7 +213,7 @@ void add_bench_train_step_command(CommandOptions& parent, Context& context) {
 }
 
 void add_bench_generate_command(CommandOptions& parent, Context& context) {
-  auto options = std::make_shared<BenchOptions>();
+  auto options = std::make_shared<ModelBenchOptions>();
   options->tokens = 64;
   options->steps = 3;
   CommandOptions command =

@@ -2,10 +2,10 @@
 // `coppice bench pack`: how many clients' training an engine does in a second, packed and one at a
 // time.
 #include <algorithm>
-#include <chrono>
 
 #include "base/random.h"
 #include "base/text.h"
+#include "cli/bench_timing.h"
 #include "cli/commands.h"
 #include "cli/interrupt.h"
 #include "cli/model_options.h"
@@ -15,7 +15,7 @@
 namespace coppice {
 namespace {
 
-constexpr std::uint32_t kWarmUpSteps = 2;
+constexpr std::uint32_t kPackWarmUp = 2;
 constexpr std::uint32_t kRuns = 3; // of a client's steps; the fastest counts
 
 struct PackOptions {
@@ -25,11 +25,6 @@ struct PackOptions {
   std::uint32_t length = 128;
   std::uint32_t rank = 8;
 };
-
-double seconds_now() {
-  using std::chrono::duration;
-  return duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
-}
 
 // The same for a client in a pack and alone.
 Sequence random_sequence(const BaseModel& base, std::uint32_t length, std::uint64_t client,
@@ -75,23 +70,23 @@ Result<PackTimes> time_clients(const OpenModel& model, const PackOptions& option
   for (std::uint32_t run = 0; run < kRuns; ++run) {
     if (interrupted()) return Error{ErrorCode::kCancelled, "the benchmark was stopped"};
     std::vector<TrainJob> jobs(clients, TrainJob{.frozen = {}, .start = start, .optimizer = {}});
-    const double before = seconds_now();
+    const double before = wall_seconds();
     const auto session = COPPICE_TRY(model.engine->start_training(std::move(jobs)));
-    const double started = seconds_now() - before;
+    const double started = wall_seconds() - before;
     if (run == 0) {
-      for (std::uint32_t i = 0; i < kWarmUpSteps; ++i) COPPICE_TRY(session->step(steps[0]));
+      for (std::uint32_t i = 0; i < kPackWarmUp; ++i) COPPICE_TRY(session->step(steps[0]));
     }
     PackTimes times;
-    const double training = seconds_now();
+    const double training = wall_seconds();
     for (const std::vector<Batch>& step : steps) {
       times.loss = COPPICE_TRY(session->step(step))[0].loss;
     }
-    times.steps_seconds = seconds_now() - training;
+    times.steps_seconds = wall_seconds() - training;
     std::vector<Adapter> trained;
     for (std::uint32_t client = 0; client < clients; ++client) {
       trained.push_back(COPPICE_TRY(session->adapter(client)));
     }
-    times.whole_seconds = started + seconds_now() - training;
+    times.whole_seconds = started + wall_seconds() - training;
     if (run == 0 || times.steps_seconds < best.steps_seconds) best = times;
     best.loss = times.loss; // of a run without warm-up, in the end; likewise
     best.adapters = hash_of(trained);

@@ -16,7 +16,7 @@ namespace {
 constexpr std::uint32_t kSmallFleet = 10; // --in-process compares with a fleet this much smaller
 constexpr unsigned kPairs = 2;            // --secure-aggregation: without, with, without, with
 
-struct BenchOptions {
+struct RoundCommandOptions {
   std::uint32_t clients = 8;
   std::uint32_t rounds = 5;
   bool in_process = false;
@@ -25,7 +25,7 @@ struct BenchOptions {
   std::string keep;
 };
 
-RoundBenchOptions bench_options(Context& context, const BenchOptions& options,
+RoundBenchOptions bench_options(Context& context, const RoundCommandOptions& options,
                                 const fs::path& root) {
   RoundBenchOptions made;
   made.program = this_program();
@@ -37,7 +37,8 @@ RoundBenchOptions bench_options(Context& context, const BenchOptions& options,
   return made;
 }
 
-void print_processes(Console& console, const BenchOptions& options, const ProcessBench& bench) {
+void print_processes(Console& console, const RoundCommandOptions& options,
+                     const ProcessBench& bench) {
   console.print(cat(options.clients, " clients and an aggregator, a process each; ", options.rounds,
                     " rounds of ", bench.parameters, " parameters (lower is better):"));
   console.print(
@@ -55,8 +56,8 @@ Json round_seconds(const RoundTimes& times) {
   return rounds;
 }
 
-Result<ExitCode> processes(Context& context, const BenchOptions& options, const fs::path& model,
-                           const fs::path& root) {
+Result<ExitCode> processes(Context& context, const RoundCommandOptions& options,
+                           const fs::path& model, const fs::path& root) {
   RoundBenchOptions at = bench_options(context, options, root);
   at.model = model;
   at.on_line = {}; // nine processes' lines; they are in their logs
@@ -83,8 +84,8 @@ struct SecurePair {
   ProcessBench secure;
 };
 
-Result<SecurePair> run_pair(Context& context, const BenchOptions& options, const fs::path& model,
-                            const fs::path& root) {
+Result<SecurePair> run_pair(Context& context, const RoundCommandOptions& options,
+                            const fs::path& model, const fs::path& root) {
   SecurePair made;
   for (const bool secure : {false, true}) {
     RoundBenchOptions at = bench_options(context, options, root / (secure ? "secure" : "plain"));
@@ -115,7 +116,7 @@ Json pair_json(const SecurePair& pair) {
           {"rounds", round_seconds(pair.secure.times)}};
 }
 
-Result<ExitCode> secure_and_plain(Context& context, const BenchOptions& options,
+Result<ExitCode> secure_and_plain(Context& context, const RoundCommandOptions& options,
                                   const fs::path& model, const fs::path& root) {
   std::vector<SecurePair> pairs;
   for (unsigned pair = 0; pair < kPairs; ++pair) {
@@ -173,8 +174,8 @@ void print_memory(Console& console, const FleetMemory& memory) {
                     fixed(memory.times.seconds_per_round, 2), " s a round"));
 }
 
-Result<ExitCode> in_process(Context& context, const BenchOptions& options, const fs::path& model,
-                            const fs::path& root) {
+Result<ExitCode> in_process(Context& context, const RoundCommandOptions& options,
+                            const fs::path& model, const fs::path& root) {
   if (options.clients < 3) {
     return Error{ErrorCode::kInvalidArgument,
                  "--in-process compares two fleets; ask for --clients 3 or more"};
@@ -212,7 +213,7 @@ Result<ExitCode> in_process(Context& context, const BenchOptions& options, const
   return ExitCode::kOk;
 }
 
-Result<ExitCode> bench_round(Context& context, const BenchOptions& options) {
+Result<ExitCode> bench_round(Context& context, const RoundCommandOptions& options) {
   if (options.secure_aggregation && options.clients < 3) {
     return Error{ErrorCode::kInvalidArgument,
                  "secure aggregation needs three devices: give --clients 3 or more"};
@@ -231,7 +232,7 @@ Result<ExitCode> bench_round(Context& context, const BenchOptions& options) {
 } // namespace
 
 void add_bench_round_command(CommandOptions& parent, Context& context) {
-  auto options = std::make_shared<BenchOptions>();
+  auto options = std::make_shared<RoundCommandOptions>();
   CommandOptions command = new_command(
       parent, context,
       {.name = "round",

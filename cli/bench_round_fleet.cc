@@ -29,7 +29,6 @@ constexpr Millis kSilence{300'000}; // a device gives up after so long without a
 constexpr std::uint64_t kDescriptorsPerClient = 16;
 constexpr int kQuietSamples = 50; // after the rounds: a second without messages
 
-void nap() { std::this_thread::sleep_for(std::chrono::milliseconds(20)); }
 double megabytes(std::uint64_t bytes) { return static_cast<double>(bytes) / 1e6; }
 
 // Mains, no load: what this machine does otherwise must not make a device decline. On a metered
@@ -47,7 +46,7 @@ class FixedConditions final : public DeviceConditions {
   NetworkKind network_;
 };
 
-std::vector<Override> settings_for(const RoundBenchOptions& options) {
+std::vector<Override> fleet_settings(const RoundBenchOptions& options) {
   const std::string count = cat(options.clients);
   std::vector<Override> made = secure_aggregation_settings(options.secure_aggregation);
   made.insert(made.end(),
@@ -255,7 +254,7 @@ Result<FleetMemory> bench_in_process(const RoundBenchOptions& options) {
   FleetServer server = COPPICE_TRY(start_fleet_server({.program = options.program,
                                                        .root = options.root,
                                                        .model = options.model,
-                                                       .settings = settings_for(options),
+                                                       .settings = fleet_settings(options),
                                                        .rounds = options.rounds,
                                                        .paused = true}));
   FleetMemory memory{.clients = options.clients, .times = {}};

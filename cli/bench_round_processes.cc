@@ -14,7 +14,7 @@ namespace {
 // A frame from a device of this size on can only be a chunk of its upload.
 constexpr std::uint64_t kSurelyUpload = limits::kControlFrameBytes;
 
-std::vector<Override> settings_for(const RoundBenchOptions& options) {
+std::vector<Override> process_settings(const RoundBenchOptions& options) {
   const std::string count = cat(options.clients);
   std::vector<Override> made = secure_aggregation_settings(options.secure_aggregation);
   made.insert(made.end(), {{"round.min_available_nodes", count, "bench"},
@@ -118,7 +118,7 @@ Result<ProcessBench> bench_processes(const RoundBenchOptions& options) {
       .root = options.root,
       .model = options.model,
       .rounds = options.rounds,
-      .aggregator = settings_for(options),
+      .aggregator = process_settings(options),
       .device_arguments = device_arguments(options.secure_aggregation),
       .audit_logs = false,
       .on_line = options.on_line};

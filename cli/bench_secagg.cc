@@ -21,7 +21,7 @@ constexpr std::size_t kSeedsAtOnce = 256; // of the sum's masks, between two key
 constexpr std::size_t kQuickStretches = 2;
 constexpr unsigned kDeviceTries = 5;
 
-struct BenchOptions {
+struct SecaggBenchOptions {
   std::uint32_t clients = 1000;
   std::uint32_t elements = 1U << 16U; // of whole rounds
   std::uint32_t vector = 1U << 20U;   // of the figures of a device and of unmasking
@@ -31,11 +31,11 @@ struct BenchOptions {
   bool quick = false;
 };
 
-GraphAssumptions assumptions_of(const BenchOptions& options) {
+GraphAssumptions assumptions_of(const SecaggBenchOptions& options) {
   return {.corrupt = options.corrupt, .dropout = options.dropout};
 }
 
-std::vector<Slot> one_slot(const BenchOptions& options) {
+std::vector<Slot> one_slot(const SecaggBenchOptions& options) {
   std::vector<Slot> slots(1);
   slots[0].elements = options.vector;
   slots[0].bits = RingBits{options.bits};
@@ -52,7 +52,7 @@ struct DeviceFigures {
   double ratio_to_masks() const { return ratio() / by_itself.ratio; }
 };
 
-DeviceFigures time_device(const BenchOptions& options, const SecAggFleetRound& round) {
+DeviceFigures time_device(const SecaggBenchOptions& options, const SecAggFleetRound& round) {
   const std::vector<Slot> slots = one_slot(options);
   std::vector<std::uint32_t> elements(options.vector);
   Bytes keystream(mask_bytes(options.vector, options.bits));
@@ -118,7 +118,7 @@ void expand_all(std::span<const SignedSeed> masks, std::vector<Bytes>& keystream
   expand_share(0);
 }
 
-UnmaskFigures time_unmasking(const BenchOptions& options, const SecAggFleetRound& round) {
+UnmaskFigures time_unmasking(const SecaggBenchOptions& options, const SecAggFleetRound& round) {
   UnmaskFigures made{.threads = std::max(1U, std::thread::hardware_concurrency()),
                      .masks = round.sum_masks.size(),
                      .recovery = round.recovery,
@@ -166,7 +166,7 @@ double growth_by_degree(const Rounds& rounds) {
   });
 }
 
-Result<Rounds> run_rounds(Console& console, const BenchOptions& options) {
+Result<Rounds> run_rounds(Console& console, const SecaggBenchOptions& options) {
   Rounds made;
   for (const std::uint32_t share : {4U, 2U, 1U}) {
     const std::uint32_t clients = options.clients / share;
@@ -194,7 +194,7 @@ Json phases_json(const PhaseSeconds& phases) {
   return made;
 }
 
-void print_rounds(Console& console, const BenchOptions& options, const Rounds& rounds) {
+void print_rounds(Console& console, const SecaggBenchOptions& options, const Rounds& rounds) {
   std::vector<Column> columns{{"processor seconds"}};
   for (const std::uint32_t clients : rounds.clients) {
     columns.push_back({cat(grouped(clients), " devices"), Align::kRight});
@@ -229,7 +229,7 @@ void print_rounds(Console& console, const BenchOptions& options, const Rounds& r
                     " times as devices times masks."));
 }
 
-void print_figures(Console& console, const BenchOptions& options, const DeviceFigures& device,
+void print_figures(Console& console, const SecaggBenchOptions& options, const DeviceFigures& device,
                    const UnmaskFigures& unmask, const SecAggFleetRound& round) {
   Table table({{"", Align::kLeft},
                {"seconds", Align::kRight},
@@ -291,7 +291,7 @@ Json rounds_json(const Rounds& rounds) {
   return made;
 }
 
-Result<ExitCode> bench_secagg(Context& context, const BenchOptions& options) {
+Result<ExitCode> bench_secagg(Context& context, const SecaggBenchOptions& options) {
   const Rounds rounds = COPPICE_TRY(run_rounds(context.console, options));
   const SecAggFleetRound& largest = rounds.rounds.back();
   context.console.note("one device's masks, and the sum's");
@@ -331,7 +331,7 @@ Result<ExitCode> bench_secagg(Context& context, const BenchOptions& options) {
 } // namespace
 
 void add_bench_secagg_command(CommandOptions& parent, Context& context) {
-  auto options = std::make_shared<BenchOptions>();
+  auto options = std::make_shared<SecaggBenchOptions>();
   CommandOptions command = new_command(
       parent, context,
       {.name = "secagg",

@@ -44,12 +44,12 @@ constexpr const char* kQuietReport[] = {"report.every=10000000", "report.clients
                                         "report.personal=false", "report.centralized=false",
                                         "report.global_bytes=1kB"};
 
-struct BenchOptions {
+struct SimBenchOptions {
   std::string scenario;
   std::vector<std::string> set;
 };
 
-Result<LoadedScenario> load(Context& context, const BenchOptions& options) {
+Result<LoadedScenario> load(Context& context, const SimBenchOptions& options) {
   std::vector<std::string> set(std::begin(kQuietReport), std::end(kQuietReport));
   if (!options.scenario.empty()) {
     set.insert(set.end(), options.set.begin(), options.set.end());
@@ -109,7 +109,7 @@ void print_speed(Console& console, const SimSpeed& speed) {
   console.write(table.render());
 }
 
-Result<ExitCode> bench_sim(Context& context, const BenchOptions& options) {
+Result<ExitCode> bench_sim(Context& context, const SimBenchOptions& options) {
   LoadedScenario loaded = COPPICE_TRY(load(context, options));
   SimulationParts parts = COPPICE_TRY(simulation_parts(loaded, RankPlace{}));
   if (!parts.engine) {
@@ -146,7 +146,7 @@ Result<ExitCode> bench_sim(Context& context, const BenchOptions& options) {
 } // namespace
 
 void add_bench_sim_command(CommandOptions& parent, Context& context) {
-  auto options = std::make_shared<BenchOptions>();
+  auto options = std::make_shared<SimBenchOptions>();
   CommandOptions command = new_command(
       parent, context,
       {.name = "sim",

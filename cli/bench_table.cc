@@ -179,7 +179,7 @@ Result<ExitCode> bench_table(Context& context, const TableOptions& options) {
   const auto models = find_models(options.models);
   WorkFolder work = COPPICE_TRY(WorkFolder::make(""));
   std::map<std::string, Json> runs;
-  std::vector<std::string> missing;
+  std::vector<std::string> missing; // runs without figures, each with its reason
   for (const FigureRun& run : figure_runs()) {
     const std::string name(run.name);
     if (!options.only.empty() && std::ranges::find(options.only, name) == options.only.end()) {
@@ -201,10 +201,10 @@ Result<ExitCode> bench_table(Context& context, const TableOptions& options) {
     }
   }
   if (runs.empty()) {
-    return Error{ErrorCode::kInvalidArgument,
-                 missing.empty() ? "--only names no run of the table"
-                                 : "--models has none of the models that the figures are of: Q4_0 "
-                                   "files of the shapes 4m, 27m and 1b (docs/benchmarks.md)"};
+    return missing.empty() ? invalid_argument("--only names no run of the table")
+                           : Error{ErrorCode::kFailedPrecondition,
+                                   cat("no run of the table can be made (docs/benchmarks.md): ",
+                                       join(missing, "; "))};
   }
   const auto figures = COPPICE_TRY(judge_figures(runs, peers));
   tell(context.console, options, runs, figures, missing);

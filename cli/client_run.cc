@@ -18,7 +18,7 @@
 namespace coppice {
 namespace {
 
-struct InitOptions {
+struct ClientInitOptions {
   std::string directory;
   std::string model;
   std::string data;
@@ -26,7 +26,7 @@ struct InitOptions {
   std::vector<std::string> set;
 };
 
-Result<ExitCode> init(Context& context, const InitOptions& options) {
+Result<ExitCode> init_client(Context& context, const ClientInitOptions& options) {
   const fs::path directory = options.directory;
   DeviceSetup setup{.directory = directory,
                     .model = options.model,
@@ -77,7 +77,7 @@ Result<ExitCode> enroll_device(Context& context, const EnrollOptions& options) {
   return ExitCode::kOk;
 }
 
-struct RunOptions {
+struct ClientRunOptions {
   std::string directory;
   std::optional<std::uint64_t> until_release;
   std::string timeout = "0";
@@ -87,7 +87,7 @@ struct RunOptions {
   std::vector<std::string> set;
 };
 
-Result<ExitCode> run(Context& context, const RunOptions& options) {
+Result<ExitCode> run_client(Context& context, const ClientRunOptions& options) {
   const auto overrides = COPPICE_TRY(parse_overrides(options.set));
   AgentOptions agent_options;
   agent_options.settings =
@@ -137,13 +137,13 @@ Result<ExitCode> run(Context& context, const RunOptions& options) {
 } // namespace
 
 void add_client_init_command(CommandOptions& parent, Context& context) {
-  auto options = std::make_shared<InitOptions>();
+  auto options = std::make_shared<ClientInitOptions>();
   CommandOptions command =
       new_command(parent, context,
                   {.name = "init",
                    .summary = "Make a device: keys, folders and client.toml",
                    .example = "coppice client init phone --model base.gguf --data ~/notes"},
-                  [options](Context& at) { return init(at, *options); });
+                  [options](Context& at) { return init_client(at, *options); });
   command.add_option("DIR", options->directory, "Folder to make").required();
   command.add_option("-m,--model", options->model, "Base model, the fleet's GGUF file")
       .required()
@@ -172,14 +172,14 @@ void add_client_enroll_command(CommandOptions& parent, Context& context) {
 }
 
 void add_client_run_command(CommandOptions& parent, Context& context) {
-  auto options = std::make_shared<RunOptions>();
+  auto options = std::make_shared<ClientRunOptions>();
   CommandOptions command =
       new_command(parent, context,
                   {.name = "run",
                    .summary = "Take part: train when asked and allowed, keep what helps",
                    .example = "coppice client run phone\n"
                               "coppice client run phone --audit-log sent.log"},
-                  [options](Context& at) { return run(at, *options); });
+                  [options](Context& at) { return run_client(at, *options); });
   command.add_option("DIR", options->directory, "The device's folder").required();
   command.add_option("--until-release", options->until_release,
                      "End once this release is here, judged, and the personal adapter trained");

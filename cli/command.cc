@@ -113,7 +113,7 @@ std::string usage_message(const CLI::App& at, const std::string& path, const CLI
   return colon == std::string::npos ? what : what.substr(0, colon) + what.substr(colon + 1);
 }
 
-std::string as_sentence(std::string text) {
+std::string usage_sentence(std::string text) {
   if (!text.ends_with('?')) text += '.';
   return text;
 }
@@ -223,7 +223,7 @@ int run_program(std::vector<std::string> arguments, Console& console, Environmen
     std::string path;
     const CLI::App* at = innermost(root, &path);
     const Error wrong{ErrorCode::kInvalidArgument,
-                      cat(as_sentence(usage_message(*at, path, error, root.remaining(true))),
+                      cat(usage_sentence(usage_message(*at, path, error, root.remaining(true))),
                           " Try '", path, " --help'")};
     return fail(console, wrong, ExitCode::kUsage);
   }

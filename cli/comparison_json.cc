@@ -6,8 +6,6 @@
 namespace coppice {
 namespace {
 
-Json number_or_null(double value) { return std::isfinite(value) ? Json(value) : Json(); }
-
 Json interval_json(const MeanInterval& interval) {
   return {{"seeds", interval.count},
           {"mean", number_or_null(interval.mean)},

@@ -17,7 +17,7 @@
 namespace coppice {
 namespace {
 
-constexpr std::size_t kMaxFileBytes = std::size_t{1} << 30U;
+constexpr std::size_t kMaxEvidenceBytes = std::size_t{1} << 30U;
 
 // Everything that must not hold a secret, with a name for findings.
 struct Evidence {
@@ -59,7 +59,7 @@ Result<std::vector<Evidence>> aggregator_files(const fs::path& folder) {
   for (const auto& entry : fs::recursive_directory_iterator(folder)) {
     if (!entry.is_regular_file()) continue;
     files.push_back({cat("the aggregator's ", entry.path().filename().string()),
-                     COPPICE_TRY(read_file(entry.path(), kMaxFileBytes))});
+                     COPPICE_TRY(read_file(entry.path(), kMaxEvidenceBytes))});
   }
   return files;
 }
@@ -79,7 +79,7 @@ std::uint64_t search(const std::vector<Evidence>& evidence, const std::vector<By
 Result<std::vector<Evidence>> aggregator_memory(const DemoFleet& fleet, DemoAudit& audit) {
   std::vector<Evidence> dumps;
   for (const fs::path& file : fleet.memory_dumps()) {
-    dumps.push_back({"the aggregator's memory", COPPICE_TRY(read_file(file, kMaxFileBytes))});
+    dumps.push_back({"the aggregator's memory", COPPICE_TRY(read_file(file, kMaxEvidenceBytes))});
     audit.memory_bytes += dumps.back().bytes.size();
   }
   return dumps;

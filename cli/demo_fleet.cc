@@ -16,8 +16,6 @@ namespace {
 constexpr Millis kCommandTimeout{60'000};
 constexpr std::size_t kRoutesPerDevice = 3; // control, bulk, enroll
 
-void nap() { std::this_thread::sleep_for(std::chrono::milliseconds(20)); }
-
 } // namespace
 
 Result<std::unique_ptr<DemoFleet>> DemoFleet::start(const DemoFleetOptions& options,

@@ -51,7 +51,6 @@ Json told(const Figures& figures) {
   return json;
 }
 
-std::string percent(double share) { return cat(fixed(100 * share, 1), " %"); }
 std::string percent(std::optional<double> share) { return share ? percent(*share) : ""; }
 
 std::vector<std::string> text_row(const char* name, const TextScore& scored,

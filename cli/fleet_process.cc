@@ -22,6 +22,8 @@ Result<ServerEndpoints> bound_endpoints(const fs::path& root) {
 
 } // namespace
 
+void nap() { std::this_thread::sleep_for(std::chrono::milliseconds(20)); }
+
 std::string last_lines(const fs::path& log) {
   const auto raw = read_file(log, std::size_t{16} << 20U);
   if (!raw.ok()) return {};
@@ -76,7 +78,7 @@ Result<FleetServer> start_fleet_server(const FleetServerOptions& options) {
       server.endpoints = std::move(endpoints).value();
       return server;
     }
-    std::this_thread::sleep_for(std::chrono::milliseconds(20));
+    nap();
   }
   return Error{ErrorCode::kInternal,
                cat("the aggregator did not start: ", last_lines(server.process.log))};

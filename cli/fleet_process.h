@@ -28,6 +28,8 @@ Result<FleetProcess> launch_process(const fs::path& program, const fs::path& log
                                     const std::string& name, std::vector<std::string> arguments,
                                     std::map<std::string, std::string> environment = {});
 
+void nap(); // between two looks at a process
+
 // The end of a log: what a message about a process's death quotes.
 std::string last_lines(const fs::path& log);
 

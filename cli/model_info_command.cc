@@ -11,7 +11,7 @@
 namespace coppice {
 namespace {
 
-struct InfoOptions {
+struct ModelInfoOptions {
   std::string model;
   bool tensors = false;
 };
@@ -97,7 +97,7 @@ void print_summary(Console& console, const BaseModel& base, const Sha256& hash) 
   line("SHA-256", hash.hex());
 }
 
-Result<ExitCode> info(Context& context, const InfoOptions& options) {
+Result<ExitCode> show_model(Context& context, const ModelInfoOptions& options) {
   const auto base = COPPICE_TRY(BaseModel::open(options.model));
   const Sha256 hash = COPPICE_TRY(sha256_file(options.model));
   const GgufFile& file = base->file();
@@ -148,14 +148,14 @@ Result<ExitCode> info(Context& context, const InfoOptions& options) {
 } // namespace
 
 void add_model_info_command(CommandOptions& parent, Context& context) {
-  auto options = std::make_shared<InfoOptions>();
+  auto options = std::make_shared<ModelInfoOptions>();
   CommandOptions command =
       new_command(parent, context,
                   {.name = "info",
                    .summary = "Architecture, shapes, quantization, tokenizer, sizes and hash",
                    .example = "coppice model info base.gguf\n"
                               "coppice model info base.gguf --tensors"},
-                  [options](Context& at) { return info(at, *options); });
+                  [options](Context& at) { return show_model(at, *options); });
   command.add_option("FILE,-m,--model", options->model, "The base model's GGUF file")
       .type_name("FILE")
       .required();

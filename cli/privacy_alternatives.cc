@@ -16,7 +16,7 @@ namespace {
 constexpr double kRoom = 0.99;
 
 // Up, to two significant digits.
-double two_digits(double value) {
+double two_digits_up(double value) {
   const double unit = std::pow(10.0, std::floor(std::log10(value)) - 1);
   return std::ceil(value / unit - 1e-9) * unit;
 }
@@ -92,14 +92,14 @@ Result<MaybeQuestion> Search::with_more_devices(PrivacyQuestion question) const 
     question.cohort = static_cast<std::uint32_t>(middle);
     (COPPICE_TRY(learns(question)) ? high : low) = middle;
   }
-  question.cohort = std::min(most, static_cast<std::uint32_t>(two_digits(high)));
+  question.cohort = std::min(most, static_cast<std::uint32_t>(two_digits_up(high)));
   return MaybeQuestion(question);
 }
 
 Result<MaybeQuestion> Search::with_more_epsilon(PrivacyQuestion question) const {
   const double epsilon = COPPICE_TRY(quick_epsilon(question, most_noise(question)));
   if (!(epsilon <= kMostEpsilon)) return MaybeQuestion();
-  question.epsilon = std::min(kMostEpsilon, two_digits(epsilon));
+  question.epsilon = std::min(kMostEpsilon, two_digits_up(epsilon));
   return MaybeQuestion(question);
 }
 
@@ -152,8 +152,8 @@ Result<std::vector<Alternative>> feasible_alternatives(const PrivacyQuestion& qu
 
 std::uint64_t cohort_at_same_rate(const PrivacyQuestion& question, const PrivacyAnswer& answer) {
   return static_cast<std::uint64_t>(std::llround(
-      two_digits(answer.noise_multiplier * std::sqrt(static_cast<double>(question.parameters)) /
-                 kMostNoiseOverClip)));
+      two_digits_up(answer.noise_multiplier * std::sqrt(static_cast<double>(question.parameters)) /
+                    kMostNoiseOverClip)));
 }
 
 } // namespace coppice

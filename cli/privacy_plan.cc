@@ -25,7 +25,7 @@ struct PlanOptions {
 };
 
 // What is trained, and what smaller there is.
-struct Trained {
+struct TrainedParameters {
   std::uint64_t parameters = 0;
   std::string words;
   std::vector<SmallerAdapter> smaller;
@@ -44,12 +44,14 @@ Result<AdapterSpec> spec_of(const BaseModel& base, std::uint32_t rank, const std
                         split(targets, ','));
 }
 
-Result<Trained> of_model(const fs::path& model, std::uint32_t rank, const std::string& targets) {
+Result<TrainedParameters> of_model(const fs::path& model, std::uint32_t rank,
+                                   const std::string& targets) {
   const auto base = COPPICE_TRY(BaseModel::open(model));
   const AdapterSpec spec = COPPICE_TRY(spec_of(*base, rank, targets));
-  Trained trained{.parameters = spec.parameters(),
-                  .words = cat("rank ", rank, " on ", targets, " of ", model.filename().string()),
-                  .smaller = {}};
+  TrainedParameters trained{
+      .parameters = spec.parameters(),
+      .words = cat("rank ", rank, " on ", targets, " of ", model.filename().string()),
+      .smaller = {}};
   const auto offer = [&](SmallerAdapter smaller) {
     if (smaller.parameters < trained.parameters) trained.smaller.push_back(std::move(smaller));
   };
@@ -68,8 +70,8 @@ Result<Trained> of_model(const fs::path& model, std::uint32_t rank, const std::s
   return trained;
 }
 
-Trained of_number(std::uint64_t parameters, std::string words) {
-  Trained trained{.parameters = parameters, .words = std::move(words), .smaller = {}};
+TrainedParameters of_number(std::uint64_t parameters, std::string words) {
+  TrainedParameters trained{.parameters = parameters, .words = std::move(words), .smaller = {}};
   for (std::uint64_t less = parameters / 2, part = 2; less >= 8; less /= 2, part *= 2) {
     trained.smaller.push_back({"parameters",
                                cat(grouped(less), " parameters (1/", part,
@@ -80,7 +82,7 @@ Trained of_number(std::uint64_t parameters, std::string words) {
   return trained;
 }
 
-Result<Trained> trained_of(const PlanOptions& options) {
+Result<TrainedParameters> trained_of(const PlanOptions& options) {
   if (options.parameters) {
     if (options.model || options.rank || options.targets) {
       return Error{ErrorCode::kInvalidArgument,
@@ -98,7 +100,7 @@ Result<Trained> trained_of(const PlanOptions& options) {
   return of_number(kShippedParameters, "rank 8 on all-linear of the base in assets/");
 }
 
-void print_taken(Console& console, const PlanOptions& options, const Trained& trained) {
+void print_taken(Console& console, const PlanOptions& options, const TrainedParameters& trained) {
   const PrivacyQuestion& question = options.question;
   console.print();
   console.print(cat("Taken: ", grouped(trained.parameters), " parameters (", trained.words, "),"));
@@ -118,8 +120,8 @@ void print_taken(Console& console, const PlanOptions& options, const Trained& tr
   }
 }
 
-Json plan_json(const PlanOptions& options, const Trained& trained, const PrivacyAnswer& answer,
-               const std::vector<Alternative>& found) {
+Json plan_json(const PlanOptions& options, const TrainedParameters& trained,
+               const PrivacyAnswer& answer, const std::vector<Alternative>& found) {
   const PrivacyQuestion& question = options.question;
   Json fields = answer_json(question, answer);
   fields["adversary"] = options.adversary;
@@ -149,7 +151,7 @@ Json plan_json(const PlanOptions& options, const Trained& trained, const Privacy
 }
 
 Result<ExitCode> plan(Context& context, PlanOptions options) {
-  const Trained trained = COPPICE_TRY(trained_of(options));
+  const TrainedParameters trained = COPPICE_TRY(trained_of(options));
   PrivacyQuestion& question = options.question;
   question.parameters = trained.parameters;
   question.adversary =

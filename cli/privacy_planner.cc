@@ -16,19 +16,17 @@ namespace {
 
 constexpr std::uint32_t kOfferedBits[] = {16, 20, 24, 32};
 
-Error wrong(std::string why) { return {ErrorCode::kInvalidArgument, std::move(why)}; }
-
 Result<void> check(const PrivacyQuestion& question) {
   if (question.cohort < kMinMembers || question.cohort > limits::kRosterMembers) {
-    return wrong(cat("a cohort of ", question.cohort, "; one sum is over ", kMinMembers, " to ",
-                     limits::kRosterMembers, " devices"));
+    return invalid_argument(cat("a cohort of ", question.cohort, "; one sum is over ", kMinMembers,
+                                " to ", limits::kRosterMembers, " devices"));
   }
   if (question.population < question.cohort) {
-    return wrong(cat("a cohort of ", question.cohort, " out of ", question.population,
-                     " devices; give a --population at least as large as --cohort"));
+    return invalid_argument(cat("a cohort of ", question.cohort, " out of ", question.population,
+                                " devices; give a --population at least as large as --cohort"));
   }
   if (question.parameters < 2 || question.parameters > limits::kParameters) {
-    return wrong(
+    return invalid_argument(
         cat(question.parameters, " parameters; an adapter has 2 to ", limits::kParameters));
   }
   return {};
@@ -77,7 +75,7 @@ double inflation_of(const RoundPlan& plan) {
 // The narrowest ring in which rounding costs little; else the widest that holds the sum at all.
 Result<RingBits> choose_bits(const PrivacyQuestion& question, double multiplier) {
   std::optional<RingBits> widest;
-  Error last = wrong("");
+  Error last = invalid_argument("");
   for (const std::uint32_t offered : kOfferedBits) {
     const RingBits bits = COPPICE_TRY(RingBits::make(offered));
     const auto plan = plan_with(question, bits, multiplier);

@@ -10,8 +10,6 @@
 namespace coppice {
 namespace {
 
-std::string percent(double share) { return cat(fixed(share * 100, 1), " %"); }
-
 std::string wrap_text(const PrivacyAnswer& answer) {
   return cat("a sum wraps with at most 2^-", fixed(answer.plan.encoding.wrap_bits, 0));
 }

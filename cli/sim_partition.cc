@@ -27,7 +27,7 @@ constexpr std::size_t kShownClients = 40;
 constexpr std::size_t kShownLabels = 4;
 
 std::string bytes_text(double bytes) { return human_bytes(bytes); }
-std::string bits_text(double bits) { return fixed(bits, 2); }
+std::string entropy_text(double bits) { return fixed(bits, 2); }
 
 void add_quantiles(Table& table, const std::string& name, const Quantiles& of,
                    std::string (*text)(double)) {
@@ -88,8 +88,8 @@ void print_clients(Console& console, const ClientData& data, const DataSkew& ske
     const ClientSkew& client = skew.looked_at[i * skew.looked_at.size() / shown];
     table.add_row({grouped(client.client), data.name(client.client),
                    data.unseen(client.client) ? "no" : "yes",
-                   bytes_text(static_cast<double>(client.bytes)), bits_text(client.label_entropy),
-                   largest_labels(client, labels)});
+                   bytes_text(static_cast<double>(client.bytes)),
+                   entropy_text(client.label_entropy), largest_labels(client, labels)});
   }
   console.write(table.render());
   console.print();
@@ -105,7 +105,7 @@ void report(Console& console, const SimPartitionOptions& options, const ClientDa
                {"p90", Align::kRight},
                {"most", Align::kRight}});
   add_quantiles(table, "text", skew.sizes, bytes_text);
-  add_quantiles(table, "label entropy, bits", skew.label_entropy, bits_text);
+  add_quantiles(table, "label entropy, bits", skew.label_entropy, entropy_text);
   console.write(table.render());
   console.print();
   console.print(cat(grouped(skew.clients), " clients, ", grouped(skew.unseen), " held out; ",
@@ -113,8 +113,8 @@ void report(Console& console, const SimPartitionOptions& options, const ClientDa
                     bytes_text(static_cast<double>(skew.bytes)), " of text, ", grouped(skew.empty),
                     " of them none"));
   console.print(cat("Gini of sizes ", fixed(skew.size_gini, 3), "; label entropy: mean ",
-                    bits_text(skew.mean_label_entropy), " bits, of all together ",
-                    bits_text(skew.all_label_entropy)));
+                    entropy_text(skew.mean_label_entropy), " bits, of all together ",
+                    entropy_text(skew.all_label_entropy)));
   Json json{{"source", options.source},
             {"partition", options.partition},
             {"seed", options.seed},

@@ -17,8 +17,6 @@ struct ReportOptions {
   ReportFiles files;
 };
 
-Json number_or_null(double value) { return std::isfinite(value) ? Json(value) : Json(); }
-
 Json bits_json(const RunRecord& run, std::string_view set) {
   return {{"base", number_or_null(bits_at_end(run, set, "base"))},
           {"shared", number_or_null(bits_at_end(run, set, "shared"))},

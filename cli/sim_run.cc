@@ -10,12 +10,12 @@
 namespace coppice {
 namespace {
 
-struct InitOptions {
+struct SimInitOptions {
   std::string file;
   std::vector<std::string> set;
 };
 
-Result<ExitCode> init(Context& context, const InitOptions& options) {
+Result<ExitCode> init_scenario(Context& context, const SimInitOptions& options) {
   std::error_code code;
   if (fs::exists(options.file, code)) {
     return Error{ErrorCode::kAlreadyExists, cat(options.file, " is there already")};
@@ -31,7 +31,7 @@ Result<ExitCode> init(Context& context, const InitOptions& options) {
   return ExitCode::kOk;
 }
 
-struct RunOptions {
+struct SimRunOptions {
   std::string scenario;
   std::string out;
   std::string identities; // file
@@ -121,7 +121,7 @@ Result<ExitCode> play(Context& context, LoadedScenario loaded, const fs::path& o
   return ExitCode::kOk;
 }
 
-Result<ExitCode> run(Context& context, const RunOptions& options) {
+Result<ExitCode> run_scenario(Context& context, const SimRunOptions& options) {
   LoadedScenario loaded =
       COPPICE_TRY(load_scenario(options.scenario, options.set, context.environment));
   if (!options.identities.empty()) {
@@ -142,27 +142,27 @@ Result<ExitCode> resume(Context& context, const std::string& directory) {
 } // namespace
 
 void add_sim_init_command(CommandOptions& parent, Context& context) {
-  auto options = std::make_shared<InitOptions>();
+  auto options = std::make_shared<SimInitOptions>();
   CommandOptions command =
       new_command(parent, context,
                   {.name = "init",
                    .summary = "Write a scenario: every setting with its meaning and default",
                    .example = "coppice sim init study.toml --set population.devices=1000"},
-                  [options](Context& at) { return init(at, *options); });
+                  [options](Context& at) { return init_scenario(at, *options); });
   command.add_option("FILE", options->file, "TOML file to write").required();
   command.add_option("--set", options->set, "Any setting: section.key=value")
       .type_name("KEY=VALUE");
 }
 
 void add_sim_run_command(CommandOptions& parent, Context& context) {
-  auto options = std::make_shared<RunOptions>();
+  auto options = std::make_shared<SimRunOptions>();
   CommandOptions command = new_command(
       parent, context,
       {.name = "run",
        .summary = "Play a scenario: virtual clients on the devices' own code, in virtual time",
        .example = "coppice sim run examples/sim/quickstart.toml\n"
                   "coppice sim run study.toml --out runs/study --set rounds=100"},
-      [options](Context& at) { return run(at, *options); });
+      [options](Context& at) { return run_scenario(at, *options); });
   command.add_option("SCENARIO", options->scenario, "TOML file").required().type_name("FILE");
   command.add_option("--out", options->out, "Folder of the run (default: runs/NAME-1, -2, ...)")
       .type_name("DIR");

@@ -18,7 +18,7 @@ namespace {
 
 constexpr std::size_t kMaxScenarioBytes = std::size_t{1} << 20U;
 
-struct Source {
+struct ScenarioSource {
   std::string text; // of the file
   std::string file;
   std::vector<std::string> set;
@@ -46,7 +46,7 @@ Environment relevant(const Environment& environment) {
   return kept;
 }
 
-Result<LoadedScenario> load(const Source& source) {
+Result<LoadedScenario> load(const ScenarioSource& source) {
   const auto overrides = COPPICE_TRY(parse_overrides(source.set));
   const Settings settings = COPPICE_TRY(Settings::load_text(
       scenario_keys(), source.text, source.file, source.environment, overrides));
@@ -116,7 +116,7 @@ Result<LoadedScenario> scenario_of_text(std::string text, const fs::path& file,
 }
 
 Result<LoadedScenario> reload_scenario(const Json& manifest) {
-  Source source;
+  ScenarioSource source;
   source.text = COPPICE_TRY(json_string(manifest, "scenario_text"));
   source.file = COPPICE_TRY(json_string(manifest, "scenario_file"));
   source.set = COPPICE_TRY(json_string_array(manifest, "set"));

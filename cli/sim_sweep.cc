@@ -169,8 +169,6 @@ Result<void> choose(Tuned& tuned) {
   return {};
 }
 
-Json number_or_null(double value) { return std::isfinite(value) ? Json(value) : Json(); }
-
 Json table_json(const Tuned& tuned) {
   Json table = Json::array();
   for (const Tried& tried : tuned.tried) {

@@ -39,8 +39,6 @@ DayShares by_day(const std::vector<double>& hours_of_week) {
   return shares;
 }
 
-std::string percent(double share) { return cat(fixed(100 * share, 1), " %"); }
-
 Result<ExitCode> trace(Context& context, const TraceOptions& options) {
   const Availability made = Availability::by_hours(options.seed, options.devices);
   COPPICE_TRY(made.write(options.out));

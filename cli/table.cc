@@ -64,11 +64,13 @@ std::string Table::render() const {
 
 std::string gain_percent(double before, double now) {
   if (!(before > 0) || !std::isfinite(now)) return "-";
-  const double percent = (before - now) / before * 100;
-  const std::string digits = fixed(std::fabs(percent), 1);
+  const double gain = (before - now) / before * 100;
+  const std::string digits = fixed(std::fabs(gain), 1);
   if (digits == "0.0") return "0.0 %";
-  return cat(percent > 0 ? "+" : "-", digits, " %");
+  return cat(gain > 0 ? "+" : "-", digits, " %");
 }
+
+std::string percent(double share) { return cat(fixed(100 * share, 1), " %"); }
 
 std::string grouped(std::uint64_t number) {
   std::string digits = std::to_string(number);

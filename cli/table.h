@@ -40,6 +40,9 @@ class Table {
 // if it is above. "-" where `before` is not positive.
 std::string gain_percent(double before, double now);
 
+// 0.123 -> "12.3 %".
+std::string percent(double share);
+
 // 1234567 -> "1,234,567".
 std::string grouped(std::uint64_t number);
 

@@ -69,7 +69,7 @@ Result<std::optional<double>> report_figure(OpenModel& model, const Adapter* ada
   return std::optional<double>{bits_per_byte(scored.score, scored.bytes)};
 }
 
-Json number_or_null(const std::optional<double>& value) {
+Json value_or_null(const std::optional<double>& value) {
   return value ? Json(*value) : Json(nullptr);
 }
 
@@ -113,7 +113,7 @@ void tell(Console& console, const TrainOptions& options, const Trained& trained,
     console.print("no text fell to the tenth that is kept for the report: add text to get one");
   }
   console.print(cat("adapter, ", grouped(parameters), " parameters: ", options.out));
-  Json report{{"before", number_or_null(trained.before)}, {"after", number_or_null(trained.after)}};
+  Json report{{"before", value_or_null(trained.before)}, {"after", value_or_null(trained.after)}};
   console.finish("coppice.train.v1", Json{{"steps", outcome.steps},
                                           {"resumed_at", outcome.resumed_at},
                                           {"tokens", outcome.tokens},

@@ -10,13 +10,11 @@
 namespace coppice {
 namespace {
 
-constexpr std::uint32_t kMagic = 0x43545043; // "CPTC"
-constexpr std::uint32_t kVersion = 1;
+constexpr std::uint32_t kCheckpointMagic = 0x43545043; // "CPTC"
+constexpr std::uint32_t kCheckpointVersion = 1;
 constexpr std::size_t kEngineBytes = 64; // its name, filled with zeros
 constexpr std::size_t kHeadBytes = 2 * 4 + 5 * Sha256::kSize + kEngineBytes + 6 * 8 + 5 * 8 + 2 * 4;
 static_assert(kHeadBytes % alignof(double) == 0); // so that the floats after it are aligned
-
-Error corrupt(std::string message) { return {ErrorCode::kCorrupt, std::move(message)}; }
 
 Error of_another(const char* what) {
   return {ErrorCode::kInvalidArgument, cat("the checkpoint was made with another ", what,
@@ -141,8 +139,8 @@ TrainIdentity identity_of(const Engine& engine, const ExampleSet& examples,
 CheckpointBytes serialize_checkpoint(const TrainIdentity& identity,
                                      const TrainCheckpoint& checkpoint) {
   ByteWriter writer;
-  writer.put(kMagic);
-  writer.put(kVersion);
+  writer.put(kCheckpointMagic);
+  writer.put(kCheckpointVersion);
   for (const Sha256* hash :
        {&identity.base, &identity.spec, &identity.recipe, &identity.text, &identity.start}) {
     writer.put_raw(hash->span());
@@ -177,19 +175,20 @@ Result<TrainCheckpoint> parse_checkpoint(ByteSpan bytes, const TrainIdentity& id
                                          std::size_t parameters) {
   ByteReader reader(bytes);
   const auto magic = reader.take<std::uint32_t>("the magic");
-  if (!magic.ok() || *magic != kMagic) {
-    return corrupt("this is no checkpoint of a training; name another file");
+  if (!magic.ok() || *magic != kCheckpointMagic) {
+    return corrupt_data("this is no checkpoint of a training; name another file");
   }
   const auto version = COPPICE_TRY(reader.take<std::uint32_t>("the version"));
-  if (version != kVersion) {
-    return Error{ErrorCode::kUnsupported,
-                 cat("the checkpoint has version ", version, ", this program reads version ",
-                     kVersion, "; finish with the program that wrote it, or remove the file")};
+  if (version != kCheckpointVersion) {
+    return Error{
+        ErrorCode::kUnsupported,
+        cat("the checkpoint has version ", version, ", this program reads version ",
+            kCheckpointVersion, "; finish with the program that wrote it, or remove the file")};
   }
   const std::size_t end = bytes.size() - std::min(bytes.size(), Sha256::kSize);
   if (end < kHeadBytes ||
       !std::ranges::equal(sha256(bytes.first(end)).span(), bytes.subspan(end))) {
-    return corrupt("the checkpoint is damaged or cut off; remove it to start anew");
+    return corrupt_data("the checkpoint is damaged or cut off; remove it to start anew");
   }
   COPPICE_TRY(check_identity(reader, identity));
   TrainCheckpoint made;
@@ -209,14 +208,14 @@ Result<TrainCheckpoint> parse_checkpoint(ByteSpan bytes, const TrainIdentity& id
   const auto with_best = COPPICE_TRY(reader.take<std::uint32_t>("whether a best one is there"));
   const std::size_t part = parameters * sizeof(float);
   if (with_best > 1 || end != kHeadBytes + (3 + with_best) * part) {
-    return corrupt("the checkpoint has the wrong length; remove it to start anew");
+    return corrupt_data("the checkpoint has the wrong length; remove it to start anew");
   }
   made.state.values = floats_at(bytes, kHeadBytes, parameters);
   made.state.first_moment = floats_at(bytes, kHeadBytes + part, parameters);
   made.state.second_moment = floats_at(bytes, kHeadBytes + 2 * part, parameters);
   if (with_best == 1) made.best = floats_at(bytes, kHeadBytes + 3 * part, parameters);
   if (!sound || !finite(made.best)) {
-    return corrupt("the checkpoint holds numbers that no training leaves; remove it");
+    return corrupt_data("the checkpoint holds numbers that no training leaves; remove it");
   }
   return made;
 }

@@ -17,8 +17,6 @@ constexpr std::uint32_t kMagic = 0x46554747; // "GGUF"
 constexpr std::uint64_t kMinEntryBytes = 8 + 1 + 4 + 1;
 constexpr std::uint64_t kMinTensorBytes = 8 + 1 + 4 + 8 + 4 + 8;
 
-Error corrupt(std::string message) { return {ErrorCode::kCorrupt, std::move(message)}; }
-
 } // namespace
 
 bool gguf_alignment_is_valid(std::uint64_t alignment) {
@@ -66,7 +64,7 @@ Result<void> GgufParser::read_magic_and_version() {
       "model again for a little-endian machine"};
   if (magic == 0x47475546) return big_endian;
   if (magic != kMagic) {
-    return corrupt(
+    return corrupt_data(
         "is not a GGUF file; give a model in that format, or convert it with llama.cpp's "
         "converter");
   }
@@ -98,7 +96,7 @@ Result<std::string_view> GgufParser::take_string(std::uint64_t limit, const char
 Result<GgufType> GgufParser::take_type(std::string_view key) {
   const auto number = COPPICE_TRY(reader_.take<std::uint32_t>("a metadata type"));
   if (number > static_cast<std::uint32_t>(GgufType::kF64)) {
-    return corrupt(cat("metadata \"", printable(key), "\" has the unknown type ", number));
+    return corrupt_data(cat("metadata \"", printable(key), "\" has the unknown type ", number));
   }
   return static_cast<GgufType>(number);
 }
@@ -113,13 +111,14 @@ Result<void> GgufParser::skip_array(std::string_view key) {
   }
   const std::uint64_t least = type == GgufType::kString ? 8 : gguf_scalar_size(type);
   if (count > reader_.left() / least) {
-    return corrupt(cat("metadata \"", printable(key), "\" claims ", count, " items, and only ",
-                       reader_.left(), " bytes are left"));
+    return corrupt_data(cat("metadata \"", printable(key), "\" claims ", count, " items, and only ",
+                            reader_.left(), " bytes are left"));
   }
   if (type != GgufType::kString) {
     const ByteSpan items = COPPICE_TRY(reader_.take_raw(count * least, "a metadata array"));
     if (type == GgufType::kBool && std::ranges::any_of(items, [](auto item) { return item > 1; })) {
-      return corrupt(cat("metadata \"", printable(key), "\" holds a bool that is neither 0 nor 1"));
+      return corrupt_data(
+          cat("metadata \"", printable(key), "\" holds a bool that is neither 0 nor 1"));
     }
     return {};
   }
@@ -138,21 +137,21 @@ Result<void> GgufParser::skip_value(std::string_view key) {
   }
   const ByteSpan value = COPPICE_TRY(reader_.take_raw(gguf_scalar_size(type), "a metadata value"));
   if (type == GgufType::kBool && value[0] > 1) {
-    return corrupt(cat("metadata \"", printable(key), "\" is a bool that is neither 0 nor 1"));
+    return corrupt_data(cat("metadata \"", printable(key), "\" is a bool that is neither 0 nor 1"));
   }
   return {};
 }
 
 Result<void> GgufParser::read_metadata(std::uint64_t count) {
   if (count > reader_.left() / kMinEntryBytes) {
-    return corrupt(
+    return corrupt_data(
         cat("claims ", count, " metadata entries, and only ", reader_.left(), " bytes are left"));
   }
   file_.entries_.reserve(count);
   for (std::uint64_t i = 0; i < count; ++i) {
     file_.entries_.push_back(reader_.position());
     const std::string_view key = COPPICE_TRY(take_string(kGgufMaxKeyBytes, "a metadata key"));
-    if (key.empty()) return corrupt(cat("metadata entry ", i, " has an empty key"));
+    if (key.empty()) return corrupt_data(cat("metadata entry ", i, " has an empty key"));
     auto skipped = skip_value(key);
     if (!skipped) {
       return std::move(skipped).error().with_context(cat("metadata \"", printable(key), "\""));
@@ -170,14 +169,14 @@ Result<void> GgufParser::sort_keys() {
   std::ranges::sort(file_.entries_by_key_, {}, key_at);
   const auto twin = std::ranges::adjacent_find(file_.entries_by_key_, {}, key_at);
   if (twin == file_.entries_by_key_.end()) return {};
-  return corrupt(cat("holds the metadata key \"", printable(key_at(*twin)), "\" twice"));
+  return corrupt_data(cat("holds the metadata key \"", printable(key_at(*twin)), "\" twice"));
 }
 
 Result<void> GgufParser::choose_alignment() {
   file_.alignment_ = COPPICE_TRY(file_.get_uint_or("general.alignment", 32));
   if (gguf_alignment_is_valid(file_.alignment_)) return {};
-  return corrupt(cat("has general.alignment ", file_.alignment_,
-                     ", which is not a power of two from 8 to 1,048,576"));
+  return corrupt_data(cat("has general.alignment ", file_.alignment_,
+                          ", which is not a power of two from 8 to 1,048,576"));
 }
 
 Result<void> GgufParser::read_tensors(std::uint64_t count) {
@@ -188,7 +187,7 @@ Result<void> GgufParser::read_tensors(std::uint64_t count) {
           ? 0
           : 1 + (left - kMinTensorBytes - 1) / (kMinTensorBytes + file_.alignment_);
   if (count > most) {
-    return corrupt(cat("claims ", count, " tensors, and only ", left, " bytes are left"));
+    return corrupt_data(cat("claims ", count, " tensors, and only ", left, " bytes are left"));
   }
   file_.tensors_.reserve(count);
   for (std::uint64_t i = 0; i < count; ++i) COPPICE_TRY(read_tensor());
@@ -200,14 +199,15 @@ Result<void> GgufParser::read_tensors(std::uint64_t count) {
 Result<void> GgufParser::read_tensor() {
   GgufTensor tensor;
   tensor.name = COPPICE_TRY(take_string(kGgufMaxNameBytes, "a tensor's name"));
-  if (tensor.name.empty()) return corrupt(cat("tensor ", file_.tensors_.size(), " has no name"));
+  if (tensor.name.empty())
+    return corrupt_data(cat("tensor ", file_.tensors_.size(), " has no name"));
   const auto fail = [&tensor](Error error) {
     error.message = cat("tensor \"", printable(tensor.name), "\" ", error.message);
     return error;
   };
   const auto rank = COPPICE_TRY(reader_.take<std::uint32_t>("a tensor's number of dimensions"));
   if (rank < 1 || rank > 4) {
-    return fail(corrupt(cat("has ", rank, " dimensions, one to four are possible")));
+    return fail(corrupt_data(cat("has ", rank, " dimensions, one to four are possible")));
   }
   tensor.dims.resize(rank);
   for (std::uint64_t& dim : tensor.dims) {
@@ -221,12 +221,13 @@ Result<void> GgufParser::read_tensor() {
   if (!size) return fail(size.error());
   const auto offset = COPPICE_TRY(reader_.take<std::uint64_t>("a tensor's offset"));
   if (offset % file_.alignment_ != 0) {
-    return fail(corrupt(cat("begins at offset ", offset, ", which is no multiple of the alignment ",
-                            file_.alignment_)));
+    return fail(corrupt_data(cat("begins at offset ", offset,
+                                 ", which is no multiple of the alignment ", file_.alignment_)));
   }
   if (offset > file_.bytes_.size() || *size > file_.bytes_.size() - offset) {
-    return fail(corrupt(cat("needs ", *size, " bytes at offset ", offset,
-                            " of the data, and the whole ", "file has ", file_.bytes_.size())));
+    return fail(
+        corrupt_data(cat("needs ", *size, " bytes at offset ", offset,
+                         " of the data, and the whole ", "file has ", file_.bytes_.size())));
   }
   tensor.data = file_.bytes_.subspan(offset, *size);
   file_.tensors_.push_back(std::move(tensor));
@@ -241,9 +242,9 @@ Result<void> GgufParser::place_tensors() {
   for (GgufTensor& tensor : file_.tensors_) {
     const auto offset = static_cast<std::uint64_t>(tensor.data.data() - bytes.data());
     if (start > bytes.size() || offset + tensor.data.size() > bytes.size() - start) {
-      return corrupt(cat("tensor \"", printable(tensor.name), "\" needs the bytes up to ",
-                         start + offset + tensor.data.size(), ", and the file ends at ",
-                         bytes.size()));
+      return corrupt_data(cat("tensor \"", printable(tensor.name), "\" needs the bytes up to ",
+                              start + offset + tensor.data.size(), ", and the file ends at ",
+                              bytes.size()));
     }
     tensor.data = bytes.subspan(start + offset, tensor.data.size());
   }
@@ -255,8 +256,8 @@ Result<void> GgufParser::place_tensors() {
     const GgufTensor& before = file_.tensors_[order[i - 1]];
     const GgufTensor& after = file_.tensors_[order[i]];
     if (before.data.data() + before.data.size() > after.data.data()) {
-      return corrupt(cat("tensors \"", printable(before.name), "\" and \"", printable(after.name),
-                         "\" overlap"));
+      return corrupt_data(cat("tensors \"", printable(before.name), "\" and \"",
+                              printable(after.name), "\" overlap"));
     }
   }
   return {};
@@ -271,7 +272,7 @@ Result<void> GgufParser::sort_names() {
   std::ranges::sort(file_.tensors_by_name_, {}, name_of);
   const auto twin = std::ranges::adjacent_find(file_.tensors_by_name_, {}, name_of);
   if (twin == file_.tensors_by_name_.end()) return {};
-  return corrupt(cat("holds two tensors named \"", printable(name_of(*twin)), "\""));
+  return corrupt_data(cat("holds two tensors named \"", printable(name_of(*twin)), "\""));
 }
 
 } // namespace coppice

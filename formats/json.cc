@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "formats/json.h"
 
+#include <cmath>
 #include <deque>
 #include <limits>
 #include <unordered_set>
@@ -141,6 +142,8 @@ auto get_if(Get get, const Json& object, std::string_view key, std::string_view 
 }
 
 } // namespace
+
+Json number_or_null(double value) { return std::isfinite(value) ? Json(value) : Json(); }
 
 Result<Json> parse_json(std::string_view text, const JsonLimits& limits) {
   if (text.size() > limits.max_bytes) {

@@ -19,6 +19,9 @@ namespace coppice {
 
 using Json = nlohmann::ordered_json;
 
+// JSON has no infinity and no NaN.
+Json number_or_null(double value);
+
 struct JsonLimits {
   std::size_t max_bytes = std::size_t{16} << 20U;
   std::size_t max_depth = 64;                     // arrays and objects within one another

@@ -11,8 +11,6 @@
 namespace coppice {
 namespace {
 
-Error invalid(std::string message) { return {ErrorCode::kInvalidArgument, std::move(message)}; }
-
 std::unordered_map<std::string, std::size_t> index_by_name(const AdaptableModules& modules) {
   std::unordered_map<std::string, std::size_t> indices;
   for (std::size_t i = 0; i < modules.size(); ++i) indices.emplace(modules[i].tensor, i);
@@ -23,7 +21,8 @@ Result<void> check_core(const TrainJob& job) {
   if (job.core == nullptr) return {};
   if (job.optimizer.train_a || !job.optimizer.train_b || job.optimizer.trained_rank > 0 ||
       job.core->spec() != job.start->spec()) {
-    return invalid("the core of B is trained, with A frozen and of all ranks, or nothing of it");
+    return invalid_argument(
+        "the core of B is trained, with A frozen and of all ranks, or nothing of it");
   }
   return {};
 }
@@ -31,20 +30,21 @@ Result<void> check_core(const TrainJob& job) {
 Result<void> check_optimizer(const OptimizerSettings& settings) {
   const auto in_unit = [](float beta) { return beta >= 0 && beta < 1; };
   const auto not_negative = [](float x) { return std::isfinite(x) && x >= 0; };
-  if (!not_negative(settings.learning_rate)) return invalid("the learning rate must be 0 or more");
+  if (!not_negative(settings.learning_rate))
+    return invalid_argument("the learning rate must be 0 or more");
   if (!in_unit(settings.beta1) || !in_unit(settings.beta2)) {
-    return invalid("AdamW's betas must be at least 0 and below 1");
+    return invalid_argument("AdamW's betas must be at least 0 and below 1");
   }
   if (!in_unit(settings.momentum)) {
-    return invalid("the momentum must be at least 0 and below 1");
+    return invalid_argument("the momentum must be at least 0 and below 1");
   }
   if (!not_negative(settings.epsilon) || !not_negative(settings.weight_decay) ||
       !not_negative(settings.max_gradient_norm) || !not_negative(settings.proximal_mu)) {
-    return invalid(
+    return invalid_argument(
         "the optimizer's epsilon, weight decay, gradient norm and proximal mu must be 0 or more");
   }
   if (!settings.train_a && !settings.train_b) {
-    return invalid("neither A nor B is trained; set train_a or train_b");
+    return invalid_argument("neither A nor B is trained; set train_a or train_b");
   }
   return {};
 }
@@ -125,26 +125,28 @@ std::vector<std::size_t> module_indices(const AdapterSpec& spec, const BaseModel
 }
 
 Result<void> check_jobs(const std::vector<TrainJob>& jobs, const BaseModel& base) {
-  if (jobs.empty()) return invalid("there is nothing to train; give at least one job");
+  if (jobs.empty()) return invalid_argument("there is nothing to train; give at least one job");
   for (const TrainJob& job : jobs) {
-    if (job.start == nullptr) return invalid("a job needs an adapter to start from");
+    if (job.start == nullptr) return invalid_argument("a job needs an adapter to start from");
   }
   COPPICE_TRY(check_fits(jobs[0].start->spec(), base));
   for (const TrainJob& job : jobs) {
     if (job.start != jobs[0].start && job.start->spec() != jobs[0].start->spec()) {
-      return invalid("jobs that train together need adapters of one spec");
+      return invalid_argument("jobs that train together need adapters of one spec");
     }
     if (job.optimizer.kind != jobs[0].optimizer.kind) {
-      return invalid("jobs that train together need optimizers of one kind");
+      return invalid_argument("jobs that train together need optimizers of one kind");
     }
     for (const AdapterUse& use : job.frozen) COPPICE_TRY(check_fits(use.adapter->spec(), base));
     COPPICE_TRY(check_optimizer(job.optimizer));
     COPPICE_TRY(check_core(job));
     if (job.core != jobs[0].core) {
-      return invalid("jobs that train together train the cores of one release, or whole factors");
+      return invalid_argument(
+          "jobs that train together train the cores of one release, or whole factors");
     }
     if (job.gradient_offset && job.gradient_offset->size() != job.start->values().size()) {
-      return invalid("a gradient's offset needs a number for each of the adapter's values");
+      return invalid_argument(
+          "a gradient's offset needs a number for each of the adapter's values");
     }
   }
   return {};
@@ -152,7 +154,7 @@ Result<void> check_jobs(const std::vector<TrainJob>& jobs, const BaseModel& base
 
 Result<void> check_texts(std::span<const std::span<const Sequence>> texts, std::size_t clients) {
   if (texts.size() == clients) return {};
-  return invalid(
+  return invalid_argument(
       cat("scoring needs texts for each of the ", clients, " clients, not ", texts.size()));
 }
 
@@ -160,7 +162,8 @@ Result<void> check_any_works(std::span<const Batch> batches) {
   const bool any =
       std::ranges::any_of(batches, [](const Batch& b) { return !b.sequences.empty(); });
   if (!any) {
-    return invalid("the step predicts no token: no client has text; give at least one a sequence");
+    return invalid_argument(
+        "the step predicts no token: no client has text; give at least one a sequence");
   }
   return {};
 }
@@ -172,11 +175,11 @@ Result<void> check_batch(std::size_t client, const Batch& batch, const ModelConf
     predicted += predicted_tokens(sequence);
   }
   if (predicted == 0) {
-    return invalid(
+    return invalid_argument(
         cat("the batch of client ", client, " predicts no token; give it text with targets"));
   }
   if (!std::isfinite(batch.learning_rate_factor) || batch.learning_rate_factor < 0) {
-    return invalid("the learning rate's factor must be 0 or more");
+    return invalid_argument("the learning rate's factor must be 0 or more");
   }
   return {};
 }

@@ -20,8 +20,6 @@ constexpr double kMultiplierStep = 1e-6;
 constexpr int kMaxCalibrationSteps = 60;
 constexpr int kDeltaParts = 4; // of a mixed list; each split is a valid bound
 
-Error wrong(std::string message) { return {ErrorCode::kInvalidArgument, std::move(message)}; }
-
 // Integer orders, which every mechanism has a bound at: all to 64, then 10 % apart to 10^4.
 std::span<const double> mechanism_orders() {
   static const std::vector<double> all_orders = [] {
@@ -167,21 +165,23 @@ Result<void> check_mechanism(const Mechanism& mechanism) {
   const bool central = mechanism.kind == MechanismKind::kDiscreteGaussian ||
                        mechanism.kind == MechanismKind::kBanded;
   if (central && mechanism.adversary == Adversary::kAggregator) {
-    return wrong(
+    return invalid_argument(
         "noise that the aggregator adds promises nothing against the aggregator; use noise of the "
         "devices, or promise it against whoever sees the release");
   }
   if (!(mechanism.sampling_rate > 0.0 && mechanism.sampling_rate <= 1.0)) {
-    return wrong(cat("a sampling rate of ", mechanism.sampling_rate, "; it must lie in (0, 1]"));
+    return invalid_argument(
+        cat("a sampling rate of ", mechanism.sampling_rate, "; it must lie in (0, 1]"));
   }
   if (mechanism.shares == 0 || mechanism.participations == 0 || !(mechanism.column_norm > 0.0) ||
       !std::isfinite(mechanism.column_norm)) {
-    return wrong(cat("noise of ", mechanism.shares, " shares, ", mechanism.participations,
-                     " participations and column norm ", mechanism.column_norm,
-                     "; all three must be positive"));
+    return invalid_argument(cat("noise of ", mechanism.shares, " shares, ",
+                                mechanism.participations, " participations and column norm ",
+                                mechanism.column_norm, "; all three must be positive"));
   }
   if (mechanism.kind == MechanismKind::kNone) return {};
-  if (mechanism.slots.empty()) return wrong("a round with noise, but without slots that carry it");
+  if (mechanism.slots.empty())
+    return invalid_argument("a round with noise, but without slots that carry it");
   for (const NoisedVector& slot : mechanism.slots) COPPICE_TRY(check_noised_vector(slot));
   return {};
 }
@@ -225,9 +225,10 @@ Result<double> noise_multiplier_for(const PrivacyTarget& target) {
   if (!(target.epsilon > 0.0 && std::isfinite(target.epsilon)) ||
       !(target.delta > 0.0 && target.delta < 1.0) ||
       !(target.sampling_rate > 0.0 && target.sampling_rate <= 1.0) || target.rounds == 0) {
-    return wrong(cat("no noise for epsilon ", target.epsilon, ", delta ", target.delta, ", rate ",
-                     target.sampling_rate, " and ", target.rounds,
-                     " rounds; epsilon and rounds must be positive, delta and rate in (0, 1]"));
+    return invalid_argument(
+        cat("no noise for epsilon ", target.epsilon, ", delta ", target.delta, ", rate ",
+            target.sampling_rate, " and ", target.rounds,
+            " rounds; epsilon and rounds must be positive, delta and rate in (0, 1]"));
   }
   // Without sampling the curve is exact, and sampling can only help.
   double high = COPPICE_TRY(gaussian_sigma(target.epsilon, target.delta)) *

@@ -23,10 +23,6 @@ constexpr double kScalarShare = 0.1;
 // Of the largest scale that the ring allows: room for variances that are rounded up to integers.
 constexpr double kScaleTaken = 0.995;
 
-Error refused(std::string_view field, const auto&... words) {
-  return {ErrorCode::kInvalidArgument, cat("the plan's ", field, " ", words...)};
-}
-
 bool positive(double value) { return std::isfinite(value) && value > 0; }
 
 // The largest magnitude that a slot's value has when it is scaled: metrics are shifted to start at
@@ -57,10 +53,11 @@ Result<void> fill_slot(Slot& slot, const SumTerms& sum, RingBits bits, double el
   slot.scale = slot.kind == SlotKind::kWeight ? 1 : most;
   const double levels = most * bound_of(slot);
   if (slot.scale > most || (slot.kind == SlotKind::kDelta && levels < kFewestLevels)) {
-    return refused("ring", "of ", slot.bits.value, " bits leaves '", slot.name, "' ",
-                   fixed(levels, 1), " levels on each side of zero, for ", sum.cohort,
-                   " devices with weights up to ", sum.max_weight, "; at least ", kFewestLevels,
-                   " are needed: use more bits, a smaller cohort, a smaller max_weight, or rotate");
+    return plan_refusal(
+        "ring", "of ", slot.bits.value, " bits leaves '", slot.name, "' ", fixed(levels, 1),
+        " levels on each side of zero, for ", sum.cohort, " devices with weights up to ",
+        sum.max_weight, "; at least ", kFewestLevels,
+        " are needed: use more bits, a smaller cohort, a smaller max_weight, or rotate");
   }
   return {};
 }
@@ -126,11 +123,11 @@ Result<void> fill_whole_vector(RoundPlan& plan, const EncodingWish& wish) {
   // One unit must be less than the rounding's own share of the norm, or it drowns the delta.
   const double least = least_norm_for_inflation(elements, 0.5) / plan.clip_norm;
   if (scale < least) {
-    return refused("ring", "of ", wish.bits.value, " bits leaves a delta of ", elements,
-                   " elements a scale of ", fixed(scale, 3), " for ", plan.sum.cohort,
-                   " devices with weights up to ", plan.sum.max_weight, " and noise of ",
-                   fixed(delta_noise, 2), "; at least ", fixed(least, 3),
-                   " is needed: use more bits, a smaller cohort, or rotate");
+    return plan_refusal("ring", "of ", wish.bits.value, " bits leaves a delta of ", elements,
+                        " elements a scale of ", fixed(scale, 3), " for ", plan.sum.cohort,
+                        " devices with weights up to ", plan.sum.max_weight, " and noise of ",
+                        fixed(delta_noise, 2), "; at least ", fixed(least, 3),
+                        " is needed: use more bits, a smaller cohort, or rotate");
   }
   const double norm = scale * plan.clip_norm * static_cast<double>(plan.sum.max_weight);
   plan.encoding.norm_bound_squared =
@@ -147,8 +144,8 @@ Result<void> fill_whole_vector(RoundPlan& plan, const EncodingWish& wish) {
 
 Result<void> check_turn(Turn turn) {
   if (turn.turns == 0 || turn.turns > limits::kTurns || turn.turn >= turn.turns) {
-    return refused("encoding.turn", "is ", turn.turn, " of ", turn.turns, "; there are from 1 to ",
-                   limits::kTurns, " turns, counted from 0");
+    return plan_refusal("encoding.turn", "is ", turn.turn, " of ", turn.turns,
+                        "; there are from 1 to ", limits::kTurns, " turns, counted from 0");
   }
   return {};
 }
@@ -157,18 +154,18 @@ Result<void> check_turn(Turn turn) {
 Result<void> check_feedback(const RoundPlan& plan) {
   if (plan.encoding.turn.turns == 1 && !plan.encoding.error_feedback) return {};
   if (plan.delta_elements() == 0) {
-    return refused("encoding.turn", "leaves no value to be sent: ", plan.encoding.turn.turns,
-                   " turns are more than the adapter has values");
+    return plan_refusal("encoding.turn", "leaves no value to be sent: ", plan.encoding.turn.turns,
+                        " turns are more than the adapter has values");
   }
   if (plan.privacy.noise != NoiseKind::kNone) {
-    return refused("encoding",
-                   "sends parts of a delta, or what earlier ones lost, and noise is "
-                   "accounted for rounds that send all of it");
+    return plan_refusal("encoding",
+                        "sends parts of a delta, or what earlier ones lost, and noise is "
+                        "accounted for rounds that send all of it");
   }
   if (plan.recipe.correction != DriftCorrection::kNone) {
-    return refused("encoding",
-                   "sends parts of a delta, or what earlier ones lost, and corrections "
-                   "of drift must move by the deltas that training made");
+    return plan_refusal("encoding",
+                        "sends parts of a delta, or what earlier ones lost, and corrections "
+                        "of drift must move by the deltas that training made");
   }
   return {};
 }
@@ -202,9 +199,9 @@ void fill_noise(RoundPlan& plan, double noise_multiplier) {
 // Shape as the adapter has it, range as its kind has it, and a scale with which no sum can wrap.
 Result<void> check_slot(const RoundPlan& plan, const Slot& slot, const Slot& shape) {
   if (slot.name != shape.name || slot.kind != shape.kind || slot.elements != shape.elements) {
-    return refused("slots", "hold '", slot.name, "' (", slot.elements, " elements) where '",
-                   shape.name, "' (", shape.elements,
-                   ") stands in the adapter's order; it is a plan for another adapter");
+    return plan_refusal("slots", "hold '", slot.name, "' (", slot.elements, " elements) where '",
+                        shape.name, "' (", shape.elements,
+                        ") stands in the adapter's order; it is a plan for another adapter");
   }
   bool range_fits = std::isfinite(slot.lowest) && std::isfinite(slot.highest);
   switch (slot.kind) {
@@ -219,15 +216,16 @@ Result<void> check_slot(const RoundPlan& plan, const Slot& slot, const Slot& sha
       break;
   }
   if (!range_fits) {
-    return refused("slots", "give '", slot.name,
-                   "' a range that its kind doesn't have: ", slot.lowest, " to ", slot.highest);
+    return plan_refusal("slots", "give '", slot.name,
+                        "' a range that its kind doesn't have: ", slot.lowest, " to ",
+                        slot.highest);
   }
   if (slot.kind == SlotKind::kDelta && encodes_whole_vector(plan)) return {};
   const double most = largest_slot_scale(slot, plan.sum);
   if (!positive(slot.scale) || slot.scale > most) {
-    return refused("slots", "give '", slot.name, "' the scale ", slot.scale, "; a sum of ",
-                   plan.sum.cohort, " devices in ", slot.bits.value, " bits can't wrap up to ",
-                   most);
+    return plan_refusal("slots", "give '", slot.name, "' the scale ", slot.scale, "; a sum of ",
+                        plan.sum.cohort, " devices in ", slot.bits.value, " bits can't wrap up to ",
+                        most);
   }
   return {};
 }
@@ -238,8 +236,8 @@ Result<void> check_whole_vector(const RoundPlan& plan) {
     if (slot.kind != SlotKind::kDelta) continue;
     if (slot.scale != first.scale || slot.bits != first.bits || slot.highest != plan.clip_norm ||
         slot.noise_variance != first.noise_variance) {
-      return refused("slots", "give '", slot.name, "' another encoding than '", first.name,
-                     "'; all deltas are one vector here");
+      return plan_refusal("slots", "give '", slot.name, "' another encoding than '", first.name,
+                          "'; all deltas are one vector here");
     }
   }
   const std::size_t elements = plan.delta_elements();
@@ -247,8 +245,8 @@ Result<void> check_whole_vector(const RoundPlan& plan) {
   const double norm = first.scale * plan.clip_norm * static_cast<double>(plan.sum.max_weight);
   if (!positive(first.scale) || norm > kLargestScaledNorm ||
       bound < std::floor(rounded_norm_squared(norm, elements))) {
-    return refused("encoding.norm_bound_squared", "is ", plan.encoding.norm_bound_squared,
-                   ", below what rounding a delta of ", fixed(norm, 1), " units needs");
+    return plan_refusal("encoding.norm_bound_squared", "is ", plan.encoding.norm_bound_squared,
+                        ", below what rounding a delta of ", fixed(norm, 1), " units needs");
   }
   const HeadroomStatement holds = headroom_of(plan);
   const bool as_stated = plan.encoding.wrap_bits == 0
@@ -256,10 +254,10 @@ Result<void> check_whole_vector(const RoundPlan& plan) {
                              : plan.encoding.wrap_bits >= limits::kWrapBits &&
                                    holds.log2_wrap_probability <= -plan.encoding.wrap_bits;
   if (as_stated) return {};
-  return refused("encoding.wrap_bits", "promises ", plan.encoding.wrap_bits,
-                 " (0: certain), and a sum of ", plan.sum.cohort, " devices in ", first.bits.value,
-                 " bits wraps with up to 2^", fixed(holds.log2_wrap_probability, 1), "; at least ",
-                 limits::kWrapBits, " are asked for");
+  return plan_refusal(
+      "encoding.wrap_bits", "promises ", plan.encoding.wrap_bits, " (0: certain), and a sum of ",
+      plan.sum.cohort, " devices in ", first.bits.value, " bits wraps with up to 2^",
+      fixed(holds.log2_wrap_probability, 1), "; at least ", limits::kWrapBits, " are asked for");
 }
 
 } // namespace
@@ -282,7 +280,7 @@ Result<std::vector<Slot>> make_slots(const AdapterSpec& spec, RingBits bits, dou
                                      const SumTerms& sum) {
   COPPICE_TRY(check_sum_terms(sum));
   if (!positive(element_bound)) {
-    return refused("element bound", "is ", element_bound, "; it must be above 0");
+    return plan_refusal("element bound", "is ", element_bound, "; it must be above 0");
   }
   std::vector<Slot> slots = COPPICE_TRY(slot_shapes(spec, Recipe{}, sum, {}));
   for (Slot& slot : slots) COPPICE_TRY(fill_slot(slot, sum, bits, element_bound));
@@ -321,7 +319,8 @@ Result<void> check_encoding(const RoundPlan& plan, const AdapterSpec& spec) {
   const std::vector<Slot> shapes =
       COPPICE_TRY(slot_shapes(spec, plan.recipe, plan.sum, plan.encoding));
   if (plan.slots.size() != shapes.size()) {
-    return refused("slots", "number ", plan.slots.size(), "; the adapter's are ", shapes.size());
+    return plan_refusal("slots", "number ", plan.slots.size(), "; the adapter's are ",
+                        shapes.size());
   }
   std::size_t bytes = 0;
   for (std::size_t i = 0; i < shapes.size(); ++i) {
@@ -329,13 +328,13 @@ Result<void> check_encoding(const RoundPlan& plan, const AdapterSpec& spec) {
     bytes += packed_size(plan.slots[i].elements, plan.slots[i].bits);
   }
   if (bytes + kUploadRoom > limits::kUploadBytes) {
-    return refused("slots", "take ", human_bytes(static_cast<double>(bytes)),
-                   " an upload; at most ", human_bytes(static_cast<double>(limits::kUploadBytes)),
-                   " are taken");
+    return plan_refusal("slots", "take ", human_bytes(static_cast<double>(bytes)),
+                        " an upload; at most ",
+                        human_bytes(static_cast<double>(limits::kUploadBytes)), " are taken");
   }
   if (encodes_whole_vector(plan)) return check_whole_vector(plan);
   if (plan.encoding.rotate || plan.encoding.wrap_bits != 0) {
-    return refused("encoding", "rotates deltas, or lets a sum wrap, without a norm bound");
+    return plan_refusal("encoding", "rotates deltas, or lets a sum wrap, without a norm bound");
   }
   return {};
 }
@@ -386,38 +385,40 @@ Result<void> check_noise(const RoundPlan& plan) {
       std::ranges::any_of(plan.slots, [](const Slot& slot) { return slot.noise_variance > 0; });
   if (privacy.noise == NoiseKind::kNone) {
     if (noised || privacy.noise_multiplier != 0) {
-      return refused("privacy.noise", "is none, and noise is in its slots");
+      return plan_refusal("privacy.noise", "is none, and noise is in its slots");
     }
     return {};
   }
   if (!plan.sum.secure_aggregation || !encodes_whole_vector(plan) || plan.sum.max_weight != 1) {
-    return refused("privacy.noise", "needs secure aggregation, a norm bound and uniform weights");
+    return plan_refusal("privacy.noise",
+                        "needs secure aggregation, a norm bound and uniform weights");
   }
   if (plan.sum.groups > 1) {
-    return refused("sum.groups", "is ", plan.sum.groups,
-                   ", and with noise the accounting is of one sum over all devices");
+    return plan_refusal("sum.groups", "is ", plan.sum.groups,
+                        ", and with noise the accounting is of one sum over all devices");
   }
   if (!positive(privacy.noise_multiplier) || !(privacy.delta > 0 && privacy.delta < 1) ||
       !(privacy.sampling_rate > 0 && privacy.sampling_rate <= 1) || privacy.expected_cohort == 0) {
-    return refused("privacy",
-                   "has a noise_multiplier, delta, sampling_rate or expected_cohort "
-                   "that makes no sense");
+    return plan_refusal("privacy",
+                        "has a noise_multiplier, delta, sampling_rate or expected_cohort "
+                        "that makes no sense");
   }
   if (noise_is_distributed(privacy.noise) && honest_survivors(plan.sum) < 1) {
-    return refused("sum.min_survivors", "is ", plan.sum.min_survivors, " of ", plan.sum.cohort,
-                   ", of which the corrupt may be all: nobody's noise can be counted on");
+    return plan_refusal("sum.min_survivors", "is ", plan.sum.min_survivors, " of ", plan.sum.cohort,
+                        ", of which the corrupt may be all: nobody's noise can be counted on");
   }
   if (privacy.noise == NoiseKind::kBanded &&
       (privacy.min_separation == 0 || privacy.min_separation > kMaxBands ||
        privacy.max_participations == 0 || privacy.sampling_rate != 1)) {
-    return refused("privacy", "has banded noise without a separation of 1 to ", kMaxBands,
-                   " rounds and a number of participations, or claims a sampling rate beside it");
+    return plan_refusal(
+        "privacy", "has banded noise without a separation of 1 to ", kMaxBands,
+        " rounds and a number of participations, or claims a sampling rate beside it");
   }
   // A part in a million: the claim is a rounded number.
   const double sure = sure_noise_multiplier(plan);
   if (!(sure >= privacy.noise_multiplier * (1 - 1e-6))) {
-    return refused("privacy.noise_multiplier", "is ", fixed(privacy.noise_multiplier, 4),
-                   ", and its slots' noise gives ", fixed(sure, 4));
+    return plan_refusal("privacy.noise_multiplier", "is ", fixed(privacy.noise_multiplier, 4),
+                        ", and its slots' noise gives ", fixed(sure, 4));
   }
   return {};
 }

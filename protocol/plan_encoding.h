@@ -30,6 +30,7 @@
 #include "adapters/factor_choice.h"
 #include "adapters/ring_headroom.h"
 #include "adapters/rounded_norm.h"
+#include "base/text.h"
 #include "protocol/round_plan.h"
 
 namespace coppice {
@@ -53,6 +54,11 @@ struct EncodingWish {
 // kInvalidArgument, with the numbers, where the ring is too small, or noise can't be had (see
 // check_noise()).
 Result<void> choose_encoding(RoundPlan& plan, const AdapterSpec& spec, const EncodingWish& wish);
+
+// What the checks below say of a field.
+Error plan_refusal(std::string_view field, const auto&... words) {
+  return invalid_argument(cat("the plan's ", field, " ", words...));
+}
 
 Result<void> check_sum_terms(const SumTerms& sum); // round_plan_validate.cc
 // The parts of RoundPlan::validate() about slots and noise. kInvalidArgument names the field.

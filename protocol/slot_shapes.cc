@@ -27,19 +27,15 @@ constexpr Metric kClipped{kMetricClipped, 0, 1};
 // F^q + q F^(q-1) |delta|^2 / rate: of usual rates, losses and clips some hundreds.
 constexpr double kMostCurvature = 1e4;
 
-Error refused(std::string_view field, const auto&... words) {
-  return {ErrorCode::kInvalidArgument, cat("the plan's ", field, " ", words...)};
-}
-
 } // namespace
 
 Result<std::vector<Slot>> slot_shapes(const AdapterSpec& spec, const Recipe& recipe,
                                       const SumTerms& sum, const EncodingTerms& encoding) {
   COPPICE_TRY(spec.validate());
   if (spec.parameters() > limits::kParameters) {
-    return refused("slots", "hold ", spec.parameters(), " parameters, at most ",
-                   limits::kParameters,
-                   " may leave a device; lower the rank or the number of targets");
+    return plan_refusal("slots", "hold ", spec.parameters(), " parameters, at most ",
+                        limits::kParameters,
+                        " may leave a device; lower the rank or the number of targets");
   }
   std::vector<Slot> slots;
   const auto add = [&slots](std::string name, SlotKind kind, std::size_t elements) {
@@ -82,12 +78,13 @@ Result<std::vector<Slot>> slot_shapes(const AdapterSpec& spec, const Recipe& rec
     slots.back().highest = sum.max_weight;
   }
   if (slots.size() > limits::kSlots) {
-    return refused("slots", "number ", slots.size(), ", at most ", limits::kSlots,
-                   " are allowed; adapt fewer modules");
+    return plan_refusal("slots", "number ", slots.size(), ", at most ", limits::kSlots,
+                        " are allowed; adapt fewer modules");
   }
   for (const Slot& slot : slots) {
     if (slot.name.size() > limits::kSlotName) {
-      return refused("slots", "have a name of over ", limits::kSlotName, " bytes: ", slot.name);
+      return plan_refusal("slots", "have a name of over ", limits::kSlotName,
+                          " bytes: ", slot.name);
     }
   }
   return slots;

@@ -23,7 +23,7 @@ constexpr std::size_t kMostTooltips = 80;
 constexpr std::size_t kMostDots = 30;
 
 // Where the area of the axes lies in the picture.
-struct Frame {
+struct ChartFrame {
   double width = 420;
   double height = 250;
   double left = 54;
@@ -31,7 +31,7 @@ struct Frame {
   double top = 30;
   double bottom = 208;
 };
-constexpr Frame kFileFrame{
+constexpr ChartFrame kFileFrame{
     .width = 760, .height = 440, .left = 72, .right = 600, .top = 52, .bottom = 380};
 
 std::string text_at(double x, double y, std::string_view anchor, std::string_view words) {
@@ -111,7 +111,7 @@ std::vector<std::string> texts_of(const Axis& axis, const AxisScale& scale) {
   return texts;
 }
 
-std::string drawn(const Axes& axes, const Frame& frame) {
+std::string drawn(const Axes& axes, const ChartFrame& frame) {
   std::string out;
   const std::vector<std::string> y_texts = texts_of(axes.y, axes.y_scale);
   for (std::size_t i = 0; i < y_texts.size(); ++i) {
@@ -165,7 +165,7 @@ void add_bands(const LineChart& chart, Extent& x, Extent& y) {
   }
 }
 
-Axes axes_of(const LineChart& chart, const Frame& frame) {
+Axes axes_of(const LineChart& chart, const ChartFrame& frame) {
   Extent x;
   Extent y;
   for (const ChartLine& line : chart.lines) {
@@ -197,7 +197,7 @@ Axes axes_of(const LineChart& chart, const Frame& frame) {
 }
 
 // Where names stand beside the lines' ends: in the order of the ends, none on another.
-std::vector<double> label_places(const std::vector<double>& ends, const Frame& frame) {
+std::vector<double> label_places(const std::vector<double>& ends, const ChartFrame& frame) {
   std::vector<std::size_t> order(ends.size());
   std::iota(order.begin(), order.end(), 0U);
   std::ranges::stable_sort(order, {}, [&ends](std::size_t i) { return ends[i]; });
@@ -282,7 +282,7 @@ std::string label_sample(const ChartLine& line, double x, double y) {
   return rule(x, y, x + 14, y, cat("line c", line.color, line.dashed ? " dashed" : ""));
 }
 
-std::string drawn(const LineChart& chart, const Frame& frame) {
+std::string drawn(const LineChart& chart, const ChartFrame& frame) {
   const Axes axes = axes_of(chart, frame);
   std::string out = drawn(axes, frame);
   for (const ChartLine& line : chart.lines) out += drawn_band(chart, line, axes);
@@ -312,10 +312,10 @@ std::size_t letters_in(std::string_view text) {
 }
 
 // An element's area leaves room for its longest name.
-Frame frame_for(const LineChart& chart) {
+ChartFrame frame_for(const LineChart& chart) {
   std::size_t letters = 0;
   for (const ChartLine& line : chart.lines) letters = std::max(letters, letters_in(line.name));
-  Frame frame;
+  ChartFrame frame;
   if (letters > 0) {
     frame.right = frame.width - std::min(150.0, 30 + static_cast<double>(letters) * kLetterWidth);
   }
@@ -323,7 +323,7 @@ Frame frame_for(const LineChart& chart) {
 }
 
 std::string element(std::string_view title, std::string_view inside) {
-  const Frame frame;
+  const ChartFrame frame;
   return cat("<svg class=\"chart\" role=\"img\" aria-label=\"", escape_markup(title),
              "\" viewBox=\"0 0 ", frame.width, " ", frame.height, "\">\n", inside, "</svg>\n");
 }
@@ -392,7 +392,7 @@ std::string escape_markup(std::string_view text) {
 }
 
 std::string line_chart_file(const LineChart& chart) {
-  const Frame frame = kFileFrame;
+  const ChartFrame frame = kFileFrame;
   return cat("<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"", frame.width, "\" height=\"",
              frame.height, "\" viewBox=\"0 0 ", frame.width, " ", frame.height,
              "\" font-family=\"sans-serif\" font-size=\"13\" fill=\"#333333\">\n<title>",
@@ -407,7 +407,7 @@ std::string line_chart_element(const LineChart& chart) {
 }
 
 std::string bar_chart_element(const BarChart& chart) {
-  const Frame frame;
+  const ChartFrame frame;
   Extent x;
   Extent y;
   for (const ChartBar& bar : chart.bars) {

@@ -11,7 +11,6 @@
 namespace coppice {
 namespace {
 
-constexpr const char* kMinus = "\u2212";
 constexpr const char* kPlusMinus = " \u00b1 ";
 
 const char* set_text(std::string_view set) {

@@ -7,7 +7,6 @@ namespace coppice {
 namespace {
 
 constexpr Millis kTick{1'000};
-constexpr Millis kRoundTime{60'000};
 
 std::vector<ClientId> ids_of(std::uint32_t devices) {
   std::vector<ClientId> ids;
@@ -74,7 +73,7 @@ HistoryOutcome History::run() {
   start_aggregator();
   for (std::size_t i = 0; i < devices_.size(); ++i) start_device(i);
   // Rounds' times, with those of restarts between them.
-  const Millis end{(kRoundTime.count + 20'000) * settings_.rounds + 30'000};
+  const Millis end{(kHistoryRoundTime.count + 20'000) * settings_.rounds + 30'000};
   std::optional<Millis> over; // the last round; what is under way still arrives
   // A liar goes on asking whoever comes back.
   const Millis tail = liar_ ? Millis{8'000} : kTick;

@@ -25,6 +25,8 @@
 
 namespace coppice {
 
+inline constexpr Millis kHistoryRoundTime{60'000};
+
 class History {
  public:
   History(std::uint64_t seed, const HistorySettings& settings);

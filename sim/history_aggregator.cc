@@ -9,7 +9,6 @@
 namespace coppice {
 namespace {
 
-constexpr Millis kRoundTime{60'000};
 constexpr double kEpsilonPerRound = 0.125; // sums of it are exact
 
 Result<std::vector<std::uint32_t>> elements_of(const Bytes& upload) {
@@ -42,7 +41,7 @@ RoundPlan History::make_plan() {
     plan.privacy.noise = NoiseKind::kCentral;
     plan.privacy.cumulative_epsilon = spent_ + kEpsilonPerRound;
   }
-  plan.deadline = kRoundTime;
+  plan.deadline = kHistoryRoundTime;
   return plan;
 }
 
@@ -93,8 +92,8 @@ void History::begin_round() {
   }
   plan_ = std::make_shared<const RoundPlan>(make_plan());
   observer_.aggregator_plans(*plan_);
-  calm_after_ = Millis{now_.count + kRoundTime.count * settings_.storm_percent / 100};
-  round_.emplace(*plan_, members, now_ + kRoundTime,
+  calm_after_ = Millis{now_.count + kHistoryRoundTime.count * settings_.storm_percent / 100};
+  round_.emplace(*plan_, members, now_ + kHistoryRoundTime,
                  settings_.real_primitives ? sodium_primitives() : model_);
   older_sum_.clear();
   before_close_.clear();

@@ -16,17 +16,18 @@ constexpr std::uint64_t kTaskStep = 0x7461736b;    // RandomKey::step of a clien
 constexpr std::uint64_t kOrderStep = 0x6f72646572; // of its rows' order
 constexpr std::uint64_t kStyleStep = 0x7374796c65; // and of its manner
 
-using Words = std::array<std::string_view, kThings>;
-constexpr Words kNames{"apple",  "bread",  "chair",  "river",  "horse",  "stone",
-                       "candle", "garden", "window", "winter", "letter", "bridge"};
-constexpr Words kKinds{"a fruit", "a food",  "a seat",     "a water",  "an animal", "a mineral",
-                       "a light", "a place", "an opening", "a season", "a message", "a crossing"};
-constexpr Words kCodes{"zulu",   "mike", "tango",  "oscar", "delta", "bravo",
-                       "victor", "lima", "sierra", "kilo",  "romeo", "hotel"};
-constexpr Words kColours{"red",   "blue", "green", "white",  "black",  "yellow",
-                         "brown", "grey", "pink",  "orange", "purple", "silver"};
-constexpr Words kPlaces{"drawer", "box",      "cellar", "attic", "shed",   "basket",
-                        "jar",    "cupboard", "bag",    "tin",   "barrel", "chest"};
+using Things = std::array<std::string_view, kThings>;
+constexpr Things kNames{"apple",  "bread",  "chair",  "river",  "horse",  "stone",
+                        "candle", "garden", "window", "winter", "letter", "bridge"};
+constexpr Things kThingKinds{"a fruit",    "a food",    "a seat",    "a water",
+                             "an animal",  "a mineral", "a light",   "a place",
+                             "an opening", "a season",  "a message", "a crossing"};
+constexpr Things kCodes{"zulu",   "mike", "tango",  "oscar", "delta", "bravo",
+                        "victor", "lima", "sierra", "kilo",  "romeo", "hotel"};
+constexpr Things kColours{"red",   "blue", "green", "white",  "black",  "yellow",
+                          "brown", "grey", "pink",  "orange", "purple", "silver"};
+constexpr Things kPlaces{"drawer", "box",      "cellar", "attic", "shed",   "basket",
+                         "jar",    "cupboard", "bag",    "tin",   "barrel", "chest"};
 
 // Around the word that is asked about.
 struct Form {
@@ -41,7 +42,7 @@ constexpr std::array<Form, 20> kForms{
      {"Give me the ", "."},    {"And what of the ", "?"},  {"Remember the ", "."},
      {"It is the ", " now."},  {"Then the ", ", quickly."}}};
 
-KeyedRandom stream(std::uint64_t seed, std::uint64_t client, std::uint64_t step) {
+KeyedRandom step_stream(std::uint64_t seed, std::uint64_t client, std::uint64_t step) {
   return KeyedRandom(
       {.experiment = seed, .client = client, .purpose = RandomPurpose::kText, .step = step});
 }
@@ -50,7 +51,7 @@ KeyedRandom stream(std::uint64_t seed, std::uint64_t client, std::uint64_t step)
 std::array<std::size_t, kThings> permutation(std::uint64_t seed, std::uint64_t client) {
   std::array<std::size_t, kThings> order{};
   std::iota(order.begin(), order.end(), std::size_t{0});
-  stream(seed, client, kTaskStep).shuffle(std::span<std::size_t>(order));
+  step_stream(seed, client, kTaskStep).shuffle(std::span<std::size_t>(order));
   return order;
 }
 
@@ -71,7 +72,7 @@ struct Row {
 std::vector<Row> rows_of(DataTask task, std::uint64_t seed, std::uint64_t client) {
   const auto code = permutation(seed, client);
   const std::size_t style = task_label(task, seed, client);
-  KeyedRandom facts = stream(seed, client, kTaskStep);
+  KeyedRandom facts = step_stream(seed, client, kTaskStep);
   std::vector<Row> rows;
   for (std::size_t i = 0; i < kThings; ++i) {
     const std::string name(kNames[i]);
@@ -79,7 +80,7 @@ std::vector<Row> rows_of(DataTask task, std::uint64_t seed, std::uint64_t client
       case DataTask::kNone: break;
       case DataTask::kOutputCipher: rows.push_back({name, std::string(kCodes[code[i]])}); break;
       case DataTask::kInputCipher:
-        rows.push_back({std::string(kCodes[code[i]]), std::string(kKinds[i])});
+        rows.push_back({std::string(kCodes[code[i]]), std::string(kThingKinds[i])});
         break;
       case DataTask::kFacts: {
         const auto colour = static_cast<std::size_t>(facts.below(kThings));
@@ -87,7 +88,7 @@ std::vector<Row> rows_of(DataTask task, std::uint64_t seed, std::uint64_t client
         rows.push_back({name, cat("in the ", kColours[colour], " ", kPlaces[place])});
         break;
       }
-      case DataTask::kStyles: rows.push_back({name, in_style(style, kKinds[i])}); break;
+      case DataTask::kStyles: rows.push_back({name, in_style(style, kThingKinds[i])}); break;
     }
   }
   return rows;
@@ -108,7 +109,7 @@ std::vector<Piece> task_pieces(DataTask task, std::uint64_t seed, std::uint64_t 
       all.push_back(std::move(piece));
     }
   }
-  stream(seed, client, kOrderStep).shuffle(std::span<Piece>(all));
+  step_stream(seed, client, kOrderStep).shuffle(std::span<Piece>(all));
   std::uint64_t sum = 0;
   std::size_t kept = 0;
   while (kept < all.size()) {
@@ -127,7 +128,8 @@ std::vector<std::string> task_labels(DataTask task) {
 
 std::size_t task_label(DataTask task, std::uint64_t seed, std::uint64_t client) {
   if (task != DataTask::kStyles) return 0;
-  return static_cast<std::size_t>(stream(seed, client, kStyleStep).below(task_labels(task).size()));
+  return static_cast<std::size_t>(
+      step_stream(seed, client, kStyleStep).below(task_labels(task).size()));
 }
 
 } // namespace coppice

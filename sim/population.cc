@@ -35,8 +35,6 @@ constexpr double kLargestConstant = 1e15; // of any: products of two stay finite
 constexpr double kWidestSpread = 5;       // e^5 is 148 times the median, for one sigma
 constexpr Nanos kLargestSkew{24 * std::int64_t{86'400} * kNanosPerSecond}; // fits 32 bits of ms
 
-Error invalid(std::string message) { return {ErrorCode::kInvalidArgument, std::move(message)}; }
-
 Result<void> check_classes(const std::vector<DeviceClass>& classes) {
   if (classes.size() > kMostClasses) {
     return Error{ErrorCode::kTooLarge, cat(classes.size(), " classes of devices are more than ",
@@ -47,20 +45,22 @@ Result<void> check_classes(const std::vector<DeviceClass>& classes) {
     for (const ClassConstant& constant : kConstants) {
       const double value = each.*constant.value;
       if (!(value >= 0 && value <= kLargestConstant)) {
-        return invalid(cat("class '", each.name, "': ", constant.key, " must be from 0 to ",
-                           kLargestConstant, ", not ", value));
+        return invalid_argument(cat("class '", each.name, "': ", constant.key,
+                                    " must be from 0 to ", kLargestConstant, ", not ", value));
       }
     }
     if (each.spread > kWidestSpread) {
-      return invalid(cat("class '", each.name, "': spread must be at most ", kWidestSpread));
+      return invalid_argument(
+          cat("class '", each.name, "': spread must be at most ", kWidestSpread));
     }
     if (each.latency < Nanos{} || each.latency > Population::kLongestSpan) {
-      return invalid(cat("class '", each.name, "': latency must be from 0 to 31 years"));
+      return invalid_argument(cat("class '", each.name, "': latency must be from 0 to 31 years"));
     }
     shares += each.share;
   }
   if (shares > 0) return {};
-  return invalid("no class of devices has a share of the population; give one of them a share");
+  return invalid_argument(
+      "no class of devices has a share of the population; give one of them a share");
 }
 
 // By shares that needn't sum to one.
@@ -138,10 +138,10 @@ Result<Population> Population::make(const PopulationSettings& settings, Availabi
                  cat(devices, " devices are more than ", kMostDevices, "; take fewer")};
   }
   if (settings.clock_skew < Nanos{} || settings.clock_skew > kLargestSkew) {
-    return invalid("clock_skew must be from 0 to 24 days");
+    return invalid_argument("clock_skew must be from 0 to 24 days");
   }
   if (settings.time_zones < 1 || settings.time_zones > 24) {
-    return invalid(cat("time_zones must be from 1 to 24, not ", settings.time_zones));
+    return invalid_argument(cat("time_zones must be from 1 to 24, not ", settings.time_zones));
   }
   double shares = 0;
   for (const DeviceClass& each : settings.classes) shares += each.share;

@@ -14,8 +14,6 @@ constexpr char kLoopback[] = "127.0.0.1";
 constexpr std::uint32_t kFirstJobPort = 20000; // Slurm's jobs take ports from here on, by their id
 constexpr std::uint32_t kJobPorts = 20000;
 
-Error invalid(std::string message) { return {ErrorCode::kInvalidArgument, std::move(message)}; }
-
 class Variables {
  public:
   explicit Variables(const Lookup& lookup) : lookup_(lookup) {}
@@ -31,15 +29,17 @@ class Variables {
   Result<std::uint32_t> number(const char* name, std::uint32_t limit) const {
     const auto value = text(name);
     if (!value) {
-      return invalid(cat(name,
-                         " is not set, though the launcher's other variables are; start all "
-                         "ranks with one launcher"));
+      return invalid_argument(
+          cat(name,
+              " is not set, though the launcher's other variables are; start all "
+              "ranks with one launcher"));
     }
     std::uint32_t parsed = 0;
     const char* const end = value->data() + value->size();
     const auto [stop, code] = std::from_chars(value->data(), end, parsed);
     if (code != std::errc() || stop != end || parsed > limit) {
-      return invalid(cat(name, "=", value->substr(0, 40), " is no number from 0 to ", limit));
+      return invalid_argument(
+          cat(name, "=", value->substr(0, 40), " is no number from 0 to ", limit));
     }
     return parsed;
   }
@@ -68,8 +68,8 @@ Result<Rendezvous> read_place(const Variables& variables, const Launcher& launch
   to.place.size = COPPICE_TRY(variables.number(launcher.size, kMaxRanks));
   to.place.local_rank = COPPICE_TRY(variables.number_or(launcher.local_rank, kMaxRanks - 1, 0));
   if (to.place.rank >= to.place.size) {
-    return invalid(cat(launcher.rank, "=", to.place.rank, " must be below ", launcher.size, "=",
-                       to.place.size));
+    return invalid_argument(cat(launcher.rank, "=", to.place.rank, " must be below ", launcher.size,
+                                "=", to.place.size));
   }
   return to;
 }
@@ -77,7 +77,7 @@ Result<Rendezvous> read_place(const Variables& variables, const Launcher& launch
 Result<std::uint16_t> read_port(const Variables& variables, std::uint32_t fallback) {
   const std::uint32_t port = COPPICE_TRY(
       variables.number_or("MASTER_PORT", std::numeric_limits<std::uint16_t>::max(), fallback));
-  if (port == 0) return invalid("MASTER_PORT=0 is no port; take one from 1 to 65535");
+  if (port == 0) return invalid_argument("MASTER_PORT=0 is no port; take one from 1 to 65535");
   return static_cast<std::uint16_t>(port);
 }
 
@@ -88,7 +88,7 @@ Result<Rendezvous> read_torchrun(const Variables& variables) {
   to.attempt = variables.text("TORCHELASTIC_RESTART_COUNT").value_or("0");
   if (to.place.size == 1) return to;
   const auto address = variables.text("MASTER_ADDR");
-  if (!address) return invalid("MASTER_ADDR is not set: name the host of rank 0");
+  if (!address) return invalid_argument("MASTER_ADDR is not set: name the host of rank 0");
   to.address = *address;
   to.port = COPPICE_TRY(read_port(variables, kRendezvousPort));
   return to;
@@ -108,7 +108,7 @@ Result<Rendezvous> read_slurm(const Variables& variables) {
         variables.has("SLURM_STEP_NODELIST") ? "SLURM_STEP_NODELIST" : "SLURM_JOB_NODELIST";
     to.address = first_host(variables.text(list).value_or(""));
     if (to.address.empty()) {
-      return invalid(cat(list, " names no host; set MASTER_ADDR to the host of rank 0"));
+      return invalid_argument(cat(list, " names no host; set MASTER_ADDR to the host of rank 0"));
     }
   }
   const std::uint32_t job = COPPICE_TRY(
@@ -128,8 +128,9 @@ Result<Rendezvous> read_mpi(const Variables& variables, const Launcher& launcher
   }
   const std::uint32_t here = COPPICE_TRY(variables.number_or(local_size, kMaxRanks, 0));
   if (here != to.place.size) {
-    return invalid(cat("the ranks may be on several hosts (", local_size, " is not ", launcher.size,
-                       "); set MASTER_ADDR to the host of rank 0, on all ranks"));
+    return invalid_argument(cat("the ranks may be on several hosts (", local_size, " is not ",
+                                launcher.size,
+                                "); set MASTER_ADDR to the host of rank 0, on all ranks"));
   }
   to.address = kLoopback;
   return to;

@@ -11,7 +11,7 @@ namespace coppice {
 namespace {
 
 constexpr std::size_t kMostHarmedRows = 10;
-constexpr std::size_t kMostDots = 400;
+constexpr std::size_t kMostClientDots = 400;
 constexpr double kHistogramBins = 24;
 constexpr double kLeastChange = 1e-9; // bits per byte: less is none
 
@@ -123,7 +123,7 @@ LineChart size_chart(const ReportRuns& runs, const std::vector<Clients>& clients
                    .points = {},
                    .color = static_cast<unsigned>(i),
                    .shape = LineShape::kDots};
-    const std::size_t every = 1 + clients[i].size() / kMostDots;
+    const std::size_t every = 1 + clients[i].size() / kMostClientDots;
     for (std::size_t at = 0; at < clients[i].size(); at += every) {
       const ClientEvent& client = clients[i][at];
       if (client.train_bytes == 0) continue;

@@ -9,8 +9,6 @@
 namespace coppice {
 namespace {
 
-constexpr const char* kMinus = "\u2212";
-
 std::string tag_of(CellAlign align, bool head) {
   const char* const number = align == CellAlign::kRight ? " class=\"number\"" : "";
   return head ? cat("<th scope=\"row\"", number, ">") : cat("<td", number, ">");

@@ -43,6 +43,7 @@ std::string section_html(std::string_view title, std::string_view lead, std::str
 std::string paragraph_html(std::string_view text);
 
 inline constexpr const char* kDash = "\u2013"; // a cell without a value
+inline constexpr const char* kMinus = "\u2212";
 // "2.345"; a dash for what isn't finite.
 std::string bits_text(double bits);
 // "-11.2 %" with a true minus: of `before`, positive.

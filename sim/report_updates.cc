@@ -11,7 +11,7 @@
 namespace coppice {
 namespace {
 
-constexpr std::size_t kMostMetrics = 8;
+constexpr std::size_t kMostMetricCharts = 8;
 
 // The three lines of a run's cosines, or each run's mean.
 LineChart cosine_chart(const ReportRuns& runs) {
@@ -45,7 +45,7 @@ std::vector<std::string> metric_names(const ReportRuns& runs) {
       }
     }
   }
-  names.resize(std::min(names.size(), kMostMetrics));
+  names.resize(std::min(names.size(), kMostMetricCharts));
   return names;
 }
 

@@ -17,11 +17,11 @@ struct Place {
 };
 using StepOf = double (*)(const Place& place);
 
-struct Axis {
+struct StepAxis {
   const char* folder;
   StepOf step_of;
 };
-constexpr Axis kAxes[] = {
+constexpr StepAxis kAxes[] = {
     {"by_round", [](const Place& place) { return place.round; }},
     {"by_virtual_seconds", [](const Place& place) { return place.time_s; }},
     {"by_bytes", [](const Place& place) { return place.bytes; }},
@@ -101,7 +101,7 @@ Bytes events_by(const RunRecord& run, StepOf step_of) {
 
 std::vector<TensorBoardRun> tensorboard_runs(const RunRecord& run) {
   std::vector<TensorBoardRun> runs;
-  for (const Axis& axis : kAxes) runs.push_back({axis.folder, events_by(run, axis.step_of)});
+  for (const StepAxis& axis : kAxes) runs.push_back({axis.folder, events_by(run, axis.step_of)});
   return runs;
 }
 

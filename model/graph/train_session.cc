@@ -18,8 +18,6 @@
 namespace coppice::graph {
 namespace {
 
-Error invalid(std::string message) { return {ErrorCode::kInvalidArgument, std::move(message)}; }
-
 // What a token's forward pass leaves for the backward pass, over all layers.
 std::uint64_t activation_bytes_per_token(const ModelConfig& config) {
   const std::uint64_t width = config.width;
@@ -183,7 +181,7 @@ void GraphTrainSession::run_pass(const Pass& pass, std::span<const std::uint64_t
 
 Result<std::vector<StepResult>> GraphTrainSession::step(std::span<const Batch> batches) {
   if (batches.size() != clients()) {
-    return invalid(
+    return invalid_argument(
         cat("a step needs a batch for each of the ", clients(), " clients, not ", batches.size()));
   }
   return guarded([&]() -> Result<std::vector<StepResult>> {
@@ -254,7 +252,7 @@ Result<void> GraphTrainSession::restore(std::size_t client, const TrainState& st
 
 Result<void> GraphTrainSession::check_client(std::size_t client) const {
   if (client < clients()) return {};
-  return invalid(cat("there is no client ", client, " in this session"));
+  return invalid_argument(cat("there is no client ", client, " in this session"));
 }
 
 } // namespace

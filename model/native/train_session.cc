@@ -15,8 +15,6 @@
 namespace coppice::native {
 namespace {
 
-Error invalid(std::string message) { return {ErrorCode::kInvalidArgument, std::move(message)}; }
-
 // Sequences that are computed together, and what they predict.
 struct Pass {
   PassShape shape;
@@ -261,7 +259,7 @@ Result<StepResult> NativeTrainSession::interruptible_forward_backward(std::size_
 
 Result<std::vector<StepResult>> NativeTrainSession::step(std::span<const Batch> batches) {
   if (batches.size() != clients()) {
-    return invalid(
+    return invalid_argument(
         cat("a step needs a batch for each of the ", clients(), " clients, not ", batches.size()));
   }
   COPPICE_TRY(check_any_works(batches));
@@ -332,7 +330,7 @@ Result<void> NativeTrainSession::restore(std::size_t client, const TrainState& s
 
 Result<void> NativeTrainSession::check_client(std::size_t client) const {
   if (client < clients()) return {};
-  return invalid(cat("there is no client ", client, " in this session"));
+  return invalid_argument(cat("there is no client ", client, " in this session"));
 }
 
 } // namespace

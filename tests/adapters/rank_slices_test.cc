@@ -17,7 +17,7 @@ AdapterSpec scaled_spec(LoraScaling scaling, std::uint32_t rank) {
 }
 
 // The (out, in) product of one target, with its scale.
-std::vector<double> product_of(const Adapter& adapter, std::size_t target) {
+std::vector<double> scaled_product(const Adapter& adapter, std::size_t target) {
   const AdapterTarget& of = adapter.spec().targets[target];
   const auto scale = static_cast<double>(adapter.spec().scale(target));
   std::vector<double> product(std::size_t{of.out} * of.in);
@@ -37,14 +37,14 @@ class RankSlices : public ::testing::TestWithParam<LoraScaling> {};
 TEST_P(RankSlices, TheWholeIsTheMeanOfItsSlices) {
   const Adapter whole = random_adapter(scaled_spec(GetParam(), 4), 1);
   for (const std::uint32_t slices : {1U, 2U, 4U}) {
-    std::vector<double> mean(product_of(whole, 0).size());
+    std::vector<double> mean(scaled_product(whole, 0).size());
     for (std::uint32_t slice = 0; slice < slices; ++slice) {
       const Adapter part = slice_of(whole, slices, slice);
       EXPECT_EQ(part.spec().targets[0].rank, 4U / slices);
-      const std::vector<double> product = product_of(part, 0);
+      const std::vector<double> product = scaled_product(part, 0);
       for (std::size_t i = 0; i < mean.size(); ++i) mean[i] += product[i] / slices;
     }
-    const std::vector<double> wanted = product_of(whole, 0);
+    const std::vector<double> wanted = scaled_product(whole, 0);
     for (std::size_t i = 0; i < mean.size(); ++i) EXPECT_NEAR(mean[i], wanted[i], 1e-6);
   }
 }
@@ -58,7 +58,7 @@ TEST_P(RankSlices, EachOfACopyEqualsTheOriginalAndSoDoesTheWhole) {
     EXPECT_TRUE(same_bits(part.values(), one.values()));
     EXPECT_FLOAT_EQ(part.spec().scale(0), one.spec().scale(0));
   }
-  const auto wanted = product_of(one, 5), made = product_of(whole, 5);
+  const auto wanted = scaled_product(one, 5), made = scaled_product(whole, 5);
   for (std::size_t i = 0; i < made.size(); ++i) EXPECT_NEAR(made[i], wanted[i], 1e-5);
 }
 

@@ -24,13 +24,6 @@ std::int64_t as_integer(std::uint32_t element, RingBits bits) {
   return element < static_cast<std::uint64_t>(size / 2) ? element : element - size;
 }
 
-std::vector<float> random_values(std::size_t count, std::uint64_t seed) {
-  KeyedRandom random({.experiment = seed});
-  std::vector<float> values(count);
-  for (float& value : values) value = 2.0F * random.uniform_float() - 1.0F;
-  return values;
-}
-
 TEST(RingBitsTest, OnlyFourWidthsAreOffered) {
   for (std::uint64_t bits = 0; bits < 70; ++bits) {
     const bool offered = bits == 16 || bits == 20 || bits == 24 || bits == 32;

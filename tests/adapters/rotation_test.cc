@@ -10,18 +10,12 @@
 #include <vector>
 
 #include "base/random.h"
+#include "tests/adapters/test_adapters.h"
 
 namespace coppice {
 namespace {
 
 using Matrix = std::vector<std::vector<double>>;
-
-std::vector<float> random_values(std::size_t count, std::uint64_t seed) {
-  KeyedRandom random({.experiment = seed});
-  std::vector<float> values(count);
-  for (float& value : values) value = 2.0F * random.uniform_float() - 1.0F;
-  return values;
-}
 
 double norm_of(std::span<const float> values) {
   double sum = 0;

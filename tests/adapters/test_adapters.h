@@ -69,6 +69,13 @@ inline Adapter random_adapter(AdapterSpec spec, std::uint64_t seed) {
   return adapter;
 }
 
+inline std::vector<float> random_values(std::size_t count, std::uint64_t seed) {
+  KeyedRandom random({.experiment = seed});
+  std::vector<float> values(count);
+  for (float& value : values) value = 2.0F * random.uniform_float() - 1.0F;
+  return values;
+}
+
 inline bool same_bits(std::span<const float> left, std::span<const float> right) {
   return left.size() == right.size() &&
          std::memcmp(left.data(), right.data(), left.size_bytes()) == 0;

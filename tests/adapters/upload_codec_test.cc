@@ -15,7 +15,7 @@ namespace {
 
 using ::testing::ElementsAre;
 
-std::int32_t as_integer(std::uint32_t element, RingBits bits) {
+std::int32_t signed_element(std::uint32_t element, RingBits bits) {
   const std::int64_t size = std::int64_t{1} << bits.value;
   return static_cast<std::int32_t>(element < size / 2 ? element : element - size);
 }
@@ -40,7 +40,7 @@ TEST_P(LevelsTest, EachValueIsRoundedToOneOfTheNextTwoWithItsOwnMean) {
   for (int draw = 0; draw < kDraws; ++draw) {
     const auto elements = ring_encode(values, encoding, random).value();
     for (std::size_t i = 0; i < values.size(); ++i) {
-      const std::int32_t integer = as_integer(elements[i], bits);
+      const std::int32_t integer = signed_element(elements[i], bits);
       const double exact =
           std::clamp(static_cast<double>(values[i]), -kBound, kBound) * encoding.scale;
       EXPECT_LT(std::abs(integer - exact), 1);

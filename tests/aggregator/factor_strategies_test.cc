@@ -331,19 +331,19 @@ TEST(HetLora, ARankThatNobodyTrainedStaysAsItWas) {
   }
 }
 
-AggregatorSettings settings_with(std::vector<Override> set) {
+AggregatorSettings in_the_open(std::vector<Override> set) {
   set.push_back({"round.secure_aggregation", "false", ""});
   return aggregator_settings(Settings::load(aggregator_keys(), std::nullopt, {}, set).value())
       .value();
 }
 
 TEST(Patch, IsTwiceTheRankUnlessItIsSet) {
-  EXPECT_EQ(patch_rank(settings_with({{"round.strategy", "fedex", ""}})), 16U);
-  EXPECT_EQ(patch_rank(settings_with({{"round.strategy", "FLoRA", ""}, {"lora.r", "4", ""}})), 8U);
-  EXPECT_EQ(patch_rank(
-                settings_with({{"round.strategy", "fedex", ""}, {"strategy.patch_rank", "5", ""}})),
-            5U);
-  EXPECT_EQ(patch_rank(settings_with({{"strategy.patch_rank", "5", ""}})), 0U); // fedavg
+  EXPECT_EQ(patch_rank(in_the_open({{"round.strategy", "fedex", ""}})), 16U);
+  EXPECT_EQ(patch_rank(in_the_open({{"round.strategy", "FLoRA", ""}, {"lora.r", "4", ""}})), 8U);
+  EXPECT_EQ(
+      patch_rank(in_the_open({{"round.strategy", "fedex", ""}, {"strategy.patch_rank", "5", ""}})),
+      5U);
+  EXPECT_EQ(patch_rank(in_the_open({{"strategy.patch_rank", "5", ""}})), 0U); // fedavg
 }
 
 TEST(Patch, LeavesProductAndScaleOfVersionZeroAsTheyWere) {
@@ -384,7 +384,7 @@ TEST(Patch, IsRefusedWhereItHasNoRoom) {
 // of all ranks within the encoding of a step, the patch's figure among the round's.
 TEST(Patch, ARoundAsksForTheTrainedRanksAndReleasesAll) {
   const AggregatorSettings settings =
-      settings_with({{"round.strategy", "fedex", ""}, {"lora.r", "4", ""}});
+      in_the_open({{"round.strategy", "fedex", ""}, {"lora.r", "4", ""}});
   const auto fedex = make_strategy(settings.strategy, false).value();
   const Adapter current = with_patch(Adapter::initial(spec_of_rank(kTrained), 7), 8).value();
   const RoundPlan plan =

@@ -14,10 +14,6 @@ namespace {
 
 using ::testing::HasSubstr;
 
-std::shared_ptr<const AdapterSpec> spec() {
-  return std::make_shared<const AdapterSpec>(samples::spec());
-}
-
 std::unique_ptr<Strategy> fedbuff(StrategySettings settings = {}) {
   settings.name = "fedbuff";
   return make_strategy(settings, false).value();
@@ -29,13 +25,13 @@ RoundPlan plan_from(const Strategy& strategy, std::uint64_t round, std::uint64_t
       aggregator_settings(Settings::load(aggregator_keys(), std::nullopt, {}, {}).value()).value();
   settings.round.secure_aggregation = false;
   settings.round.element_bound = clip; // of its own: another scale
-  return make_plan({}, settings, strategy, *spec(),
+  return make_plan({}, settings, strategy, *samples::shared_spec(),
                    {.round = {round}, .parent = {parent}, .cohort = 4})
       .value();
 }
 
 RoundSum sum_of(double delta, double weight, std::uint32_t staleness = 0) {
-  return {.delta = std::vector<double>(spec()->parameters(), delta),
+  return {.delta = std::vector<double>(samples::shared_spec()->parameters(), delta),
           .weight = weight,
           .participants = 1,
           .staleness = staleness};
@@ -54,7 +50,7 @@ TEST(FedBuff, ThePlanAsksForTheBufferAndTakesLateUploads) {
 TEST(FedBuff, AnUploadCountsByTheInverseRootOfItsStalenessOverTheWholeBuffer) {
   const auto strategy = fedbuff();
   const RoundPlan plan = plan_from(*strategy, 5, 4);
-  const Adapter current(spec());
+  const Adapter current(samples::shared_spec());
   StrategyState state;
   const std::vector<RoundSum> own{sum_of(2.0, 3)};
   const std::vector<RoundSum> late{sum_of(8.0, 1, 3), sum_of(-1.0, 2, 1)};
@@ -68,7 +64,7 @@ TEST(FedBuff, AnUploadCountsByTheInverseRootOfItsStalenessOverTheWholeBuffer) {
 TEST(FedBuff, WithNobodyLateItIsTheWeightedMean) {
   const auto strategy = fedbuff();
   const RoundPlan plan = plan_from(*strategy, 1, 0);
-  const Adapter current(spec());
+  const Adapter current(samples::shared_spec());
   StrategyState state;
   const std::vector<RoundSum> own{sum_of(2.0, 4)};
   EXPECT_DOUBLE_EQ(
@@ -81,7 +77,7 @@ TEST(FedBuff, TheExponentAndAServerOptimizerAreTheSettings) {
                                  .server_learning_rate = 0.5,
                                  .staleness_exponent = 0});
   const RoundPlan plan = plan_from(*flat, 5, 4);
-  const Adapter current(spec());
+  const Adapter current(samples::shared_spec());
   StrategyState state;
   state.rounds = 1;
   const std::vector<RoundSum> own{sum_of(2.0, 3)};
@@ -111,7 +107,7 @@ TEST(FedBuff, EachSumIsDecodedByItsOwnPlanAndStaleByTheVersionsBetween) {
   const RoundPlan before = plan_from(*strategy, 2, 1, 0.5); // finer: other scales
   const RoundPlan plan = plan_from(*strategy, 5, 4, 1.0);
   ASSERT_NE(before.slots[0].scale, plan.slots[0].scale);
-  const Adapter current = Adapter::initial(spec(), 3);
+  const Adapter current = Adapter::initial(samples::shared_spec(), 3);
   const auto own = sent(plan, 0.25F, 2);
   const auto late_elements = sent(before, -0.125F, 3);
   const std::vector<std::uint32_t> participants{2};

@@ -53,6 +53,10 @@ struct RegressionRound {
   double learning_rate;                    // the clients'
 };
 
+// Of rules that train one factor: B alone, or A and B by turns.
+inline Trains only_b(std::size_t) { return {.a = false, .b = true}; }
+inline Trains in_turn(std::size_t round) { return {.a = round % 2 == 1, .b = round % 2 == 0}; }
+
 // What the aggregator holds and every client receives.
 struct RegressionServer {
   Adapter shared;               // rank 4 and the rule's patch, scale 1

@@ -71,9 +71,6 @@ void average_by_norm(const RegressionRound& round, RegressionServer& server) {
   set_factors(padded_mean(clients, norm_weights(clients).value(), 4, 1).value(), server.shared);
 }
 
-Trains only_b(std::size_t) { return {.a = false, .b = true}; }
-Trains in_turn(std::size_t round) { return {.a = round % 2 == 1, .b = round % 2 == 0}; }
-
 const std::vector<std::uint32_t> kMixedRanks = {4, 2, 3};
 
 std::vector<RegressionRule> all_rules() {

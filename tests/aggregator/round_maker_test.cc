@@ -25,13 +25,9 @@ const Strategy& average() {
   return *strategy;
 }
 
-std::shared_ptr<const AdapterSpec> spec() {
-  return std::make_shared<const AdapterSpec>(samples::spec());
-}
-
 Result<RoundPlan> plan_for(std::uint32_t cohort, const AggregatorSettings& from = settings()) {
   return make_plan({.fleet = samples::hash(1), .base_hash = samples::hash(0x10)}, from, average(),
-                   *spec(),
+                   *samples::shared_spec(),
                    {.round = {3},
                     .epoch = {2},
                     .key_set = {1},
@@ -46,9 +42,9 @@ TEST(RoundMaker, ThePlanHoldsTheSettingsAndASlotForEachTensor) {
   EXPECT_EQ(plan.recipe.max_steps, 16U);
   EXPECT_EQ(plan.sum.cohort, 8U);
   EXPECT_EQ(plan.sum.goal, 8U);
-  EXPECT_EQ(plan.delta_elements(), spec()->parameters());
-  EXPECT_EQ(plan.slots.size(), 2 * spec()->targets.size() + 1 + 4);
-  EXPECT_TRUE(plan.validate(*spec()).ok());
+  EXPECT_EQ(plan.delta_elements(), samples::shared_spec()->parameters());
+  EXPECT_EQ(plan.slots.size(), 2 * samples::shared_spec()->targets.size() + 1 + 4);
+  EXPECT_TRUE(plan.validate(*samples::shared_spec()).ok());
 }
 
 struct PlannedNoise {
@@ -86,8 +82,8 @@ void check_planned_noise(const PlannedNoise& wanted) {
   }
   from.round.min_survivors = 30;
   inputs.privacy.noise_multiplier =
-      planned_noise_multiplier(facts, from, average(), *spec(), inputs).value();
-  const RoundPlan plan = make_plan(facts, from, average(), *spec(), inputs).value();
+      planned_noise_multiplier(facts, from, average(), *samples::shared_spec(), inputs).value();
+  const RoundPlan plan = make_plan(facts, from, average(), *samples::shared_spec(), inputs).value();
   Spend spend{mechanism_of(plan), wanted.times};
   EXPECT_LE(spent_epsilon({&spend, 1}, 1e-6).value(), wanted.epsilon);
   spend.times += 1;
@@ -108,7 +104,8 @@ TEST(RoundMaker, WhereNoRingHoldsThePlannedNoiseItSaysSo) {
   from.privacy = {.noise = NoiseKind::kCentral, .epsilon = 1e-4, .delta = 1e-6, .rounds = 1000};
   PlanInputs inputs{.round = {3}, .epoch = {2}, .key_set = {1}, .cohort = 40};
   inputs.privacy = {.noise = NoiseKind::kCentral, .delta = 1e-6, .expected_cohort = 40};
-  const auto refused = planned_noise_multiplier({}, from, average(), *spec(), inputs);
+  const auto refused =
+      planned_noise_multiplier({}, from, average(), *samples::shared_spec(), inputs);
   ASSERT_FALSE(refused.ok());
   EXPECT_THAT(refused.error().message, HasSubstr("16 bits"));
 }
@@ -144,15 +141,15 @@ TEST(RoundMaker, ACodecOfLevelsShrinksTheRingToWhatItsCohortNeeds) {
 TEST(RoundMaker, OfTopKWhatIsNotSentStaysAndEveryValueComesInItsTurn) {
   AggregatorSettings changed = settings();
   changed.round.codec = UploadCodec::kTopK;
-  std::vector<int> moved(spec()->parameters());
+  std::vector<int> moved(samples::shared_spec()->parameters());
   for (std::uint64_t round = 1; round <= 10; ++round) {
-    const RoundPlan plan =
-        make_plan({}, changed, average(), *spec(), {.round = {round}, .key_set = {1}, .cohort = 8})
-            .value();
+    const RoundPlan plan = make_plan({}, changed, average(), *samples::shared_spec(),
+                                     {.round = {round}, .key_set = {1}, .cohort = 8})
+                               .value();
     EXPECT_NEAR(static_cast<double>(plan.delta_elements()),
-                static_cast<double>(spec()->parameters()) / 10, 1);
+                static_cast<double>(samples::shared_spec()->parameters()) / 10, 1);
     std::vector<std::uint32_t> sum(plan.ring_elements(), 5);
-    const Adapter current(spec());
+    const Adapter current(samples::shared_spec());
     const std::vector<std::uint32_t> participants{2};
     StrategyState state;
     const auto outcome = finish_round(plan, average(), {sum, participants}, current, state).value();
@@ -186,8 +183,8 @@ TEST(RoundMaker, ARingTooSmallForTheCohortIsRefusedWithTheNumbers) {
 // slot, max|step| / 32767 / 2, and float32 one rounding of the largest value.
 TEST(RoundMaker, TheReleaseIsTheFloatReferenceWithinTheRoundingOfRingAndStep) {
   const RoundPlan plan = plan_for(5).value();
-  const Adapter current = Adapter::initial(spec(), 7);
-  const std::size_t parameters = spec()->parameters();
+  const Adapter current = Adapter::initial(samples::shared_spec(), 7);
+  const std::size_t parameters = samples::shared_spec()->parameters();
   KeyedRandom random({.experiment = 11});
   std::size_t ring_size = 0;
   for (const Slot& slot : plan.slots) ring_size += slot.elements;
@@ -243,7 +240,7 @@ TEST(RoundMaker, TheReleaseIsTheFloatReferenceWithinTheRoundingOfRingAndStep) {
 
 TEST(RoundMaker, DevicesThatApplyTheEncodedStepHoldTheSameBits) {
   const RoundPlan plan = plan_for(3).value();
-  const Adapter current = Adapter::initial(spec(), 7);
+  const Adapter current = Adapter::initial(samples::shared_spec(), 7);
   std::size_t ring_size = 0;
   for (const Slot& slot : plan.slots) ring_size += slot.elements;
   std::vector<std::uint32_t> sum(ring_size, 3);
@@ -251,13 +248,15 @@ TEST(RoundMaker, DevicesThatApplyTheEncodedStepHoldTheSameBits) {
   StrategyState state;
   const auto outcome = finish_round(plan, average(), {sum, two}, current, state).value();
   Adapter device = current;
-  ASSERT_TRUE(apply_step(device, parse_step(serialize_step(outcome.step), *spec()).value()).ok());
+  ASSERT_TRUE(
+      apply_step(device, parse_step(serialize_step(outcome.step), *samples::shared_spec()).value())
+          .ok());
   EXPECT_EQ(serialize_adapter(device), serialize_adapter(outcome.adapter));
 }
 
 TEST(RoundMaker, AReleaseNamesWhatItIsMadeOf) {
   const FleetFacts facts{.fleet = samples::hash(1), .base_hash = samples::hash(0x10)};
-  const Adapter adapter = Adapter::initial(spec(), 1);
+  const Adapter adapter = Adapter::initial(samples::shared_spec(), 1);
   const ReleaseInputs inputs{.facts = facts,
                              .epoch = {3},
                              .version = {4},
@@ -267,7 +266,7 @@ TEST(RoundMaker, AReleaseNamesWhatItIsMadeOf) {
   const Release opened =
       verify_release(samples::aggregator_key().public_key(), content.signed_release).value();
   EXPECT_EQ(opened.adapter_hash, sha256(serialize_adapter(adapter)));
-  EXPECT_EQ(opened.spec_hash, sha256(spec()->encode()));
+  EXPECT_EQ(opened.spec_hash, sha256(samples::shared_spec()->encode()));
   EXPECT_EQ(opened.version, AdapterVersion{4});
   EXPECT_EQ(opened.participants, 6U);
   EXPECT_TRUE(opened.step_hash.is_zero());

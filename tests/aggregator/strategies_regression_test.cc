@@ -12,9 +12,6 @@
 namespace coppice {
 namespace {
 
-Trains only_b(std::size_t) { return {.a = false, .b = true}; }
-Trains in_turn(std::size_t round) { return {.a = round % 2 == 1, .b = round % 2 == 0}; }
-
 StrategyRounds rounds_of(const StrategyEntry& entry) {
   return StrategyRounds({.name = std::string(entry.name),
                          // Adagrad's steps shrink with the rounds, and 60 are few.

@@ -18,10 +18,6 @@ namespace {
 using ::testing::Each;
 using ::testing::HasSubstr;
 
-std::shared_ptr<const AdapterSpec> spec() {
-  return std::make_shared<const AdapterSpec>(samples::spec());
-}
-
 std::unique_ptr<Strategy> strategy(std::string name, StrategySettings settings = {}) {
   settings.name = std::move(name);
   return make_strategy(settings, false).value();
@@ -31,7 +27,8 @@ RoundPlan plan_of(const Strategy& strategy, std::uint64_t round = 1) {
   AggregatorSettings settings =
       aggregator_settings(Settings::load(aggregator_keys(), std::nullopt, {}, {}).value()).value();
   settings.round.secure_aggregation = false;
-  return make_plan({}, settings, strategy, *spec(), {.round = {round}, .cohort = 8}).value();
+  return make_plan({}, settings, strategy, *samples::shared_spec(), {.round = {round}, .cohort = 8})
+      .value();
 }
 
 RoundSum sum_of(std::vector<double> delta, double weight, std::uint32_t participants = 2) {
@@ -39,7 +36,7 @@ RoundSum sum_of(std::vector<double> delta, double weight, std::uint32_t particip
 }
 
 std::vector<double> filled(double value) {
-  return std::vector<double>(spec()->parameters(), value);
+  return std::vector<double>(samples::shared_spec()->parameters(), value);
 }
 
 TEST(Strategies, EachNameOfTheTableIsItsOwnAndMakesAStrategyOfItsNeed) {
@@ -83,7 +80,7 @@ TEST(Strategies, RulesOverBucketsRunUnderSecureAggregation) {
 TEST(FedAvg, TheStepIsTheWeightedMeanOfTheDeltas) {
   const auto fedavg = strategy("fedavg");
   const RoundPlan plan = plan_of(*fedavg);
-  const Adapter current(spec());
+  const Adapter current(samples::shared_spec());
   StrategyState state;
   std::vector<double> delta = filled(0);
   delta[0] = 3 * 0.5 + 1 * -0.25; // weights 3 and 1
@@ -102,8 +99,8 @@ TEST(FfaLora, AStaysAndHasNoSlotSoAnUploadIsShorterAndTheMeanExact) {
   const RoundPlan plan = plan_of(*ffa);
   EXPECT_FALSE(plan.recipe.train_a);
   for (const Slot& slot : plan.slots) EXPECT_EQ(slot.name.find(".lora_a"), std::string::npos);
-  EXPECT_LT(plan.delta_elements(), spec()->parameters());
-  const Adapter current = Adapter::initial(spec(), 7);
+  EXPECT_LT(plan.delta_elements(), samples::shared_spec()->parameters());
+  const Adapter current = Adapter::initial(samples::shared_spec(), 7);
   std::vector<std::uint32_t> sum(plan.ring_elements(), 5);
   const std::vector<std::uint32_t> participants{2};
   StrategyState state;
@@ -135,7 +132,7 @@ TEST(FedNova, DevicesThatTookMoreStepsPullNoHarder) {
   const RoundPlan plan = plan_of(*fednova);
   EXPECT_TRUE(plan.recipe.normalize_by_steps);
   EXPECT_EQ(plan.slots.back().name, kMetricSteps);
-  const Adapter current(spec());
+  const Adapter current(samples::shared_spec());
   const double tau = static_cast<double>(planned_steps(plan.recipe));
   // delta_k = g_k tau_k; sent: g_k tau.
   const double slow = 1, fast = -1;
@@ -154,7 +151,7 @@ TEST(QFedAvg, DevicesWithMuchLossPullHarder) {
   const RoundPlan plan = plan_of(*fair);
   EXPECT_EQ(plan.recipe.loss_power, 2);
   EXPECT_EQ(plan.slots.back().name, kMetricCurvature);
-  const Adapter current(spec());
+  const Adapter current(samples::shared_spec());
   const double little = 1, much = 9; // F^q
   RoundSum sum = sum_of(filled(little * -1 + much * 1), 2);
   sum.weighted_curvature = little + much; // of deltas too short to count
@@ -176,7 +173,7 @@ TEST(FedDyn, TheServerAddsWhatItsDevicesMovedInAll) {
   EXPECT_EQ(plan.recipe.correction, DriftCorrection::kDynamic);
   EXPECT_EQ(plan.recipe.proximal_mu, 0.1F);
   EXPECT_EQ(plan.needed_version(), 3);
-  const Adapter current(spec());
+  const Adapter current(samples::shared_spec());
   StrategyState state{.rounds = 1, .vectors = {}};
   std::vector<RoundSum> groups{sum_of(filled(8), 8, 4)};
   EXPECT_THAT(dynamic->step({plan, groups, current}, state).value(),
@@ -191,7 +188,7 @@ TEST(FedDyn, TheServerAddsWhatItsDevicesMovedInAll) {
 TEST(FedDyn, WithoutAPopulationTheCohortIsAll) {
   const auto dynamic = strategy("feddyn");
   const RoundPlan plan = plan_of(*dynamic); // of 8 devices
-  const Adapter current(spec());
+  const Adapter current(samples::shared_spec());
   for (const std::uint32_t came : {8U, 2U}) {
     StrategyState state{.rounds = 1, .vectors = {}};
     std::vector<RoundSum> groups{sum_of(filled(1), 1, came)};
@@ -211,7 +208,7 @@ TEST(Scaffold, TheCommonControlFollowsFromTheSumOfDeltas) {
   scaffold->prepare(plan);
   EXPECT_EQ(plan.recipe.correction, DriftCorrection::kControlVariate);
   EXPECT_TRUE(plan.recipe.normalize_by_steps);
-  const Adapter current(spec());
+  const Adapter current(samples::shared_spec());
   StrategyState state{.rounds = 1, .vectors = {}};
   EXPECT_TRUE(control_content(plan.recipe, current, state).empty());
   std::vector<RoundSum> groups{sum_of(filled(8 * -0.4), 8, 4)};
@@ -250,7 +247,7 @@ TEST(ShareOne, BothFactorsAreTrainedAndOneHasSlots) {
     for (const Slot& slot : plan.slots) {
       EXPECT_EQ(slot.name.find(a ? ".lora_b" : ".lora_a"), std::string::npos);
     }
-    const Adapter current = Adapter::initial(spec(), 7);
+    const Adapter current = Adapter::initial(samples::shared_spec(), 7);
     std::vector<std::uint32_t> sum(plan.ring_elements(), 5);
     const std::vector<std::uint32_t> participants{2};
     StrategyState state;
@@ -269,7 +266,7 @@ TEST(Robust, AMinorityFarOutDoesNotDecideTheStep) {
   std::vector<RoundSum> groups;
   for (int i = 0; i < 16; ++i) groups.push_back(sum_of(filled(2 * (0.99 + 0.00125 * i)), 2, 1));
   for (int i = 0; i < 3; ++i) groups.push_back(sum_of(filled(-1000), 1, 1));
-  const Adapter current(spec());
+  const Adapter current(samples::shared_spec());
   double mean = 0;
   for (const RoundSum& sum : groups) mean += sum.delta[0] / sum.weight / 19;
   EXPECT_LT(mean, -100) << "the attack would win against the plain mean";
@@ -292,13 +289,13 @@ TEST(Robust, AMinorityFarOutDoesNotDecideTheStep) {
 TEST(FlexLora, TheNextAdapterIsNearerToTheMeanProductThanTheMeanFactorsAre) {
   const auto flexlora = strategy("flexlora");
   const RoundPlan plan = plan_of(*flexlora);
-  const Adapter current = Adapter::initial(spec(), 3);
+  const Adapter current = Adapter::initial(samples::shared_spec(), 3);
   KeyedRandom random({.experiment = 5});
   std::vector<RoundSum> groups;
   std::vector<Adapter> trained;
-  std::vector<double> mean_factors(spec()->parameters());
+  std::vector<double> mean_factors(samples::shared_spec()->parameters());
   for (int i = 0; i < 4; ++i) {
-    std::vector<double> delta(spec()->parameters());
+    std::vector<double> delta(samples::shared_spec()->parameters());
     for (double& value : delta) value = static_cast<double>(random.uniform_float()) - 0.5;
     Adapter& adapter = trained.emplace_back(current);
     for (std::size_t k = 0; k < delta.size(); ++k) {
@@ -328,7 +325,7 @@ TEST(FlexLora, TheNextAdapterIsNearerToTheMeanProductThanTheMeanFactorsAre) {
 TEST(Robust, TooFewUpdatesAbandonTheRoundInsteadOfReleasingAGuess) {
   const auto bulyan = strategy("bulyan", {.byzantine_fraction = 0.4});
   std::vector<RoundSum> groups(5, sum_of(filled(1), 1, 1));
-  const Adapter current(spec());
+  const Adapter current(samples::shared_spec());
   StrategyState state;
   EXPECT_EQ(bulyan->step({plan_of(*bulyan), groups, current}, state).error().code,
             ErrorCode::kFailedPrecondition);
@@ -346,7 +343,7 @@ TEST(ServerOptimizer, GoesAroundAnyStrategyAndKeepsItsMomentum) {
   const RoundPlan plan = plan_of(*momentum);
   EXPECT_FALSE(plan.recipe.train_a);
   std::vector<RoundSum> groups{sum_of(filled(3), 3)};
-  const Adapter current(spec());
+  const Adapter current(samples::shared_spec());
   StrategyState state{.rounds = 1, .vectors = {}};
   EXPECT_THAT(momentum->step({plan, groups, current}, state).value(), Each(1.0));
   state = StrategyState::decode(state.encode()).value();
@@ -366,7 +363,7 @@ TEST(StrategyState, ReadsBackAsItWasWrittenAndRefusesWhatIsCut) {
 }
 
 TEST(FactorChoice, WhatIsChosenComesBackInItsPlaces) {
-  std::vector<float> all(spec()->parameters());
+  std::vector<float> all(samples::shared_spec()->parameters());
   for (std::size_t i = 0; i < all.size(); ++i) all[i] = static_cast<float>(i + 1);
   for (const FactorChoice choice : {FactorChoice{true, true},
                                     {true, false},
@@ -375,10 +372,10 @@ TEST(FactorChoice, WhatIsChosenComesBackInItsPlaces) {
                                     {true, false, 1},
                                     {false, true, 2},
                                     {true, true, 100}}) {
-    const auto chosen = chosen_values<float>(*spec(), choice, all);
-    const auto back = all_values(*spec(), choice, chosen);
+    const auto chosen = chosen_values<float>(*samples::shared_spec(), choice, all);
+    const auto back = all_values(*samples::shared_spec(), choice, chosen);
     std::size_t wanted = 0;
-    for (const AdapterTarget& target : spec()->targets) {
+    for (const AdapterTarget& target : samples::shared_spec()->targets) {
       wanted += choice.a_elements(target) + choice.b_elements(target);
     }
     EXPECT_EQ(chosen.size(), wanted);

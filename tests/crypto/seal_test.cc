@@ -12,7 +12,7 @@ using ::coppice::testing::counting_secret;
 
 constexpr Domain kDomain = Domain::kEnvelopeBody;
 const ByteSpan kPlanHash = as_bytes("plan hash");
-constexpr std::string_view kText = "what leaves the device";
+constexpr std::string_view kSealedText = "what leaves the device";
 
 // Made by the layout in the header with Python's cryptography (X25519, ChaCha20-Poly1305), hashlib
 // (BLAKE2b) and a Python HChaCha20 that was checked against the draft's example. Recipient's
@@ -30,10 +30,10 @@ ErrorCode open_error(const SealKey& key, Domain domain, ByteSpan data, ByteSpan 
 TEST(SealTest, OpensWhatAnotherImplementationSealed) {
   const SealKey key = SealKey::from_secret(counting_secret(0));
   const Bytes sealed = from_hex(kSealedElsewhere).value();
-  ASSERT_EQ(sealed.size(), kText.size() + kSealOverhead);
+  ASSERT_EQ(sealed.size(), kSealedText.size() + kSealOverhead);
   const auto opened = open(key, kDomain, kPlanHash, sealed);
   ASSERT_TRUE(opened.ok());
-  EXPECT_EQ(as_text(*opened), kText);
+  EXPECT_EQ(as_text(*opened), kSealedText);
 }
 
 TEST(SealTest, GivesBackWhatWasSealedWhateverItsSize) {
@@ -49,8 +49,8 @@ TEST(SealTest, GivesBackWhatWasSealedWhateverItsSize) {
 
 TEST(SealTest, TheSameTextNeverSealsToTheSameBytes) {
   const SealKey key = SealKey::generate();
-  const Bytes first = seal(key.public_key(), kDomain, kPlanHash, as_bytes(kText)).value();
-  const Bytes second = seal(key.public_key(), kDomain, kPlanHash, as_bytes(kText)).value();
+  const Bytes first = seal(key.public_key(), kDomain, kPlanHash, as_bytes(kSealedText)).value();
+  const Bytes second = seal(key.public_key(), kDomain, kPlanHash, as_bytes(kSealedText)).value();
   std::size_t equal = 0;
   for (std::size_t i = 0; i < first.size(); ++i) equal += first[i] == second[i] ? 1 : 0;
   EXPECT_LT(equal, 20U); // of 70 random pairs, 0.3 are equal on average; 20: below 1e-30
@@ -58,7 +58,7 @@ TEST(SealTest, TheSameTextNeverSealsToTheSameBytes) {
 
 TEST(SealTest, EveryChangedByteIsRefused) {
   const SealKey key = SealKey::generate();
-  Bytes sealed = seal(key.public_key(), kDomain, kPlanHash, as_bytes(kText)).value();
+  Bytes sealed = seal(key.public_key(), kDomain, kPlanHash, as_bytes(kSealedText)).value();
   for (std::size_t at = 0; at < sealed.size(); ++at) {
     for (const std::uint8_t mask :
          Bytes{0x01, 0x80}) { // X25519 alone would ignore bit 7 of byte 31
@@ -72,7 +72,7 @@ TEST(SealTest, EveryChangedByteIsRefused) {
 
 TEST(SealTest, CutOrLengthenedBytesAreRefused) {
   const SealKey key = SealKey::generate();
-  Bytes sealed = seal(key.public_key(), kDomain, kPlanHash, as_bytes(kText)).value();
+  Bytes sealed = seal(key.public_key(), kDomain, kPlanHash, as_bytes(kSealedText)).value();
   for (std::size_t size = 0; size < sealed.size(); ++size) {
     EXPECT_EQ(open_error(key, kDomain, kPlanHash, ByteSpan(sealed).first(size)),
               size < kSealOverhead ? ErrorCode::kCorrupt : ErrorCode::kUnauthenticated)
@@ -84,7 +84,7 @@ TEST(SealTest, CutOrLengthenedBytesAreRefused) {
 
 TEST(SealTest, AnotherKeyDomainOrPlanDoesNotOpenIt) {
   const SealKey key = SealKey::generate();
-  const Bytes sealed = seal(key.public_key(), kDomain, kPlanHash, as_bytes(kText)).value();
+  const Bytes sealed = seal(key.public_key(), kDomain, kPlanHash, as_bytes(kSealedText)).value();
   EXPECT_EQ(open_error(SealKey::generate(), kDomain, kPlanHash, sealed),
             ErrorCode::kUnauthenticated);
   EXPECT_EQ(open_error(key, Domain::kEnrolmentBody, kPlanHash, sealed),
@@ -96,7 +96,8 @@ TEST(SealTest, AnotherKeyDomainOrPlanDoesNotOpenIt) {
 
 TEST(SealTest, AnAllZeroSharedSecretIsRefusedOnBothSides) {
   const SealPublicKey zero; // a point of small order: every secret gives zeros
-  EXPECT_EQ(seal(zero, kDomain, {}, as_bytes(kText)).error().code, ErrorCode::kUnauthenticated);
+  EXPECT_EQ(seal(zero, kDomain, {}, as_bytes(kSealedText)).error().code,
+            ErrorCode::kUnauthenticated);
   EXPECT_EQ(open_error(SealKey::generate(), kDomain, {}, Bytes(100)), ErrorCode::kUnauthenticated);
 }
 

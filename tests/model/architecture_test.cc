@@ -7,6 +7,7 @@
 #include "adapters/gguf_adapter.h"
 #include "adapters/module_names.h"
 #include "formats/safetensors_reader.h"
+#include "tests/model/refused_model.h"
 #include "tests/model/shared_data.h"
 #include "tests/model/tiny_model.h"
 
@@ -225,14 +226,6 @@ TinyModel as(const std::string& architecture) {
   }
   model.metadata = std::move(renamed);
   return model;
-}
-
-void expect_refused(const TinyModel& model, ErrorCode code, const std::string& word) {
-  const TestFolder folder;
-  const auto opened = model.open(folder.path());
-  ASSERT_FALSE(opened.ok()) << word;
-  EXPECT_EQ(opened.error().code, code) << opened.error().message;
-  EXPECT_THAT(opened.error().message, HasSubstr(word));
 }
 
 TEST(ArchitectureFiles, WithoutTheirOwnTensorsAreRefusedByName) {

@@ -3,6 +3,7 @@
 
 #include <gmock/gmock.h>
 
+#include "tests/model/refused_model.h"
 #include "tests/model/shared_data.h"
 #include "tests/model/tiny_model.h"
 
@@ -10,14 +11,6 @@ namespace coppice {
 namespace {
 
 using ::testing::HasSubstr;
-
-void expect_refused(const TinyModel& model, ErrorCode code, const std::string& word) {
-  const TestFolder folder;
-  const auto opened = model.open(folder.path());
-  ASSERT_FALSE(opened.ok()) << word;
-  EXPECT_EQ(opened.error().code, code) << opened.error().message;
-  EXPECT_THAT(opened.error().message, HasSubstr(word));
-}
 
 TEST(BaseModel, ReadsConfigurationAndShapesFromTheFile) {
   const TestFolder folder;

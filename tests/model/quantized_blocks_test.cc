@@ -34,7 +34,7 @@ std::vector<float> dequantize(DequantizeRow* row, ByteSpan blocks, std::size_t e
 }
 
 // Which NaN comes of two is open: any stands for any.
-bool same_bits(std::span<const float> a, std::span<const float> b) {
+bool same_bits_or_nan(std::span<const float> a, std::span<const float> b) {
   return std::ranges::equal(a, b, [](float x, float y) {
     return std::bit_cast<std::uint32_t>(x) == std::bit_cast<std::uint32_t>(y) ||
            (std::isnan(x) && std::isnan(y));
@@ -113,8 +113,8 @@ TEST(QuantizedBlocks, EveryLevelGivesTheBitsOfTheScalarReference) {
         const std::size_t elements = blocks * block_type_info(type).block_elements;
         const Bytes bytes = random_bytes(row_bytes(type, elements) + 1, seed);
         const ByteSpan unaligned = ByteSpan(bytes).subspan(1);
-        EXPECT_TRUE(same_bits(dequantize(reference, unaligned, elements),
-                              dequantize(fast, unaligned, elements)))
+        EXPECT_TRUE(same_bits_or_nan(dequantize(reference, unaligned, elements),
+                                     dequantize(fast, unaligned, elements)))
             << type << " level " << level << " seed " << seed;
       }
     }
@@ -127,7 +127,7 @@ TEST(QuantizedBlocks, EveryLevelWidensAllHalvesAlike) {
     for (std::size_t i = 0; i < all.size(); ++i) all[i] = static_cast<std::uint16_t>(i);
     const ByteSpan bytes = as_bytes(std::span<const std::uint16_t>(all));
     const auto reference = dequantize(dequantizer(type, InstructionLevel::kScalar), bytes, 65536);
-    EXPECT_TRUE(same_bits(reference, dequantize(dequantizer(type), bytes, 65536))) << type;
+    EXPECT_TRUE(same_bits_or_nan(reference, dequantize(dequantizer(type), bytes, 65536))) << type;
     EXPECT_EQ(reference[type == BlockType::kF16 ? 0x3C00 : 0x3F80], 1.0F);
   }
 }

@@ -14,7 +14,7 @@
 namespace coppice {
 namespace {
 
-constexpr double kInfinity = std::numeric_limits<double>::infinity();
+constexpr double kUnbounded = std::numeric_limits<double>::infinity();
 constexpr std::uint64_t kDimension = 1 << 16;
 constexpr double kL2 = 400.0;
 
@@ -157,7 +157,7 @@ TEST(Accountant, SlotsOfOneRoundAreOneMechanism) {
 }
 
 TEST(Accountant, CombinedMultipliersHaveTheirEnds) {
-  EXPECT_EQ(combined_noise_multiplier({}), kInfinity);
+  EXPECT_EQ(combined_noise_multiplier({}), kUnbounded);
   const double none[] = {1.0, 0.0};
   EXPECT_EQ(combined_noise_multiplier(none), 0.0);
   // Andrew et al.: z_delta = (z^-2 - (2 sigma_b)^-2)^(-1/2), and back.
@@ -183,13 +183,13 @@ TEST(Accountant, KindsComposeAndEachRoundAdds) {
 
 TEST(Accountant, ARoundWithoutNoiseCostsEverything) {
   const Mechanism none{.kind = MechanismKind::kNone, .adversary = Adversary::kRelease};
-  EXPECT_EQ(epsilon({{none, 1}}), kInfinity);
-  EXPECT_EQ(epsilon({{central(1.0, 0.01), 10}, {none, 1}}), kInfinity);
+  EXPECT_EQ(epsilon({{none, 1}}), kUnbounded);
+  EXPECT_EQ(epsilon({{central(1.0, 0.01), 10}, {none, 1}}), kUnbounded);
   EXPECT_EQ(*spent_delta(std::vector<Spend>{{none, 1}}, 5.0), 1.0);
   EXPECT_EQ(epsilon({{none, 0}}), 0.0);
   Mechanism silent = central(1.0, 0.01);
   silent.slots[0].variance = 0.0;
-  EXPECT_EQ(epsilon({{silent, 1}}), kInfinity);
+  EXPECT_EQ(epsilon({{silent, 1}}), kUnbounded);
   EXPECT_EQ(epsilon({}), 0.0);
   EXPECT_EQ(*spent_delta({}, 0.0), 0.0);
 }

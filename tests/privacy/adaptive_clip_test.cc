@@ -13,7 +13,7 @@ namespace coppice {
 namespace {
 
 constexpr double kNaN = std::numeric_limits<double>::quiet_NaN();
-constexpr double kInfinity = std::numeric_limits<double>::infinity();
+constexpr double kNotFinite = std::numeric_limits<double>::infinity();
 
 TEST(AdaptiveClipTest, MovesAsTheClosedFormSays) {
   const AdaptiveClip settings;
@@ -57,7 +57,7 @@ TEST(AdaptiveClipTest, UpdatesAndBitsTogetherCostWhatUpdatesAloneWould) {
 
 TEST(AdaptiveClipTest, SenselessInputIsRefused) {
   const AdaptiveClip good;
-  for (const double clip : {0.0, -1.0, kNaN, kInfinity}) {
+  for (const double clip : {0.0, -1.0, kNaN, kNotFinite}) {
     EXPECT_EQ(next_clip(clip, 0.5, good).error().code, ErrorCode::kInvalidArgument) << clip;
   }
   for (const double share : {-0.1, 1.1, kNaN}) {
@@ -68,7 +68,7 @@ TEST(AdaptiveClipTest, SenselessInputIsRefused) {
         AdaptiveClip{.quantile = kNaN}, AdaptiveClip{.learning_rate = 0.0},
         AdaptiveClip{.learning_rate = 11.0}, AdaptiveClip{.learning_rate = kNaN},
         AdaptiveClip{.least = 0.0}, AdaptiveClip{.least = kNaN},
-        AdaptiveClip{.least = 2.0, .most = 1.0}, AdaptiveClip{.most = kInfinity},
+        AdaptiveClip{.least = 2.0, .most = 1.0}, AdaptiveClip{.most = kNotFinite},
         AdaptiveClip{.most = kNaN}}) {
     EXPECT_EQ(next_clip(1.0, 0.5, bad).error().code, ErrorCode::kInvalidArgument);
   }
@@ -78,8 +78,8 @@ TEST(AdaptiveClipTest, SenselessInputIsRefused) {
                                                                          {1.0, 0.4},
                                                                          {kNaN, 1.0},
                                                                          {1.0, kNaN},
-                                                                         {1.0, kInfinity},
-                                                                         {kInfinity, 1.0}}) {
+                                                                         {1.0, kNotFinite},
+                                                                         {kNotFinite, 1.0}}) {
     EXPECT_EQ(noise_multiplier_beside_bits(z, sigma_b).error().code, ErrorCode::kInvalidArgument);
   }
 }

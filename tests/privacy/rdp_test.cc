@@ -19,8 +19,8 @@ std::vector<double> curve(double q, double z, double steps, std::span<const doub
   return rdp;
 }
 
-RdpEpsilon epsilon(double q, double z, double steps, double delta,
-                   std::span<const double> orders = default_rdp_orders()) {
+RdpEpsilon epsilon_of(double q, double z, double steps, double delta,
+                      std::span<const double> orders = default_rdp_orders()) {
   return *rdp_to_epsilon(orders, curve(q, z, steps, orders), delta);
 }
 
@@ -125,8 +125,8 @@ TEST(Rdp, EpsilonsAgreeWithDpAccounting) {
   for (const Json& row : rows) {
     const double want = number(row, "eps_rdp");
     const double order = number(row, "rdp_order");
-    const RdpEpsilon got = epsilon(number(row, "q"), number(row, "noise_multiplier"),
-                                   number(row, "steps"), number(row, "delta"));
+    const RdpEpsilon got = epsilon_of(number(row, "q"), number(row, "noise_multiplier"),
+                                      number(row, "steps"), number(row, "delta"));
     EXPECT_LE(got.epsilon, want * (1.0 + 1e-11)) << row.dump();
     EXPECT_GE(got.epsilon, want * (1.0 - 6e-3)) << row.dump();
     if (number(row, "q") == 1.0 || (order == std::floor(order) && order > 2.0)) {
@@ -139,26 +139,26 @@ TEST(Rdp, EpsilonsAgreeWithDpAccounting) {
 }
 
 TEST(Rdp, EpsilonsAgreeWithTheLibrariesOwnTests) {
-  EXPECT_NEAR(epsilon(0.04, 1.5, 2250, 1e-5).epsilon, 7.32911117143, 5e-8); // Opacus
-  const RdpEpsilon first = epsilon(150.0 / 60000, 1.3, 6000, 1e-5);         // TF Privacy
+  EXPECT_NEAR(epsilon_of(0.04, 1.5, 2250, 1e-5).epsilon, 7.32911117143, 5e-8); // Opacus
+  const RdpEpsilon first = epsilon_of(150.0 / 60000, 1.3, 6000, 1e-5);         // TF Privacy
   EXPECT_NEAR(first.epsilon, 0.7242234026109595, 1e-12);
   EXPECT_EQ(first.order, 19.0);
-  const RdpEpsilon second = epsilon(100.0 / 100000, 1.0, 30000, 1e-7);
+  const RdpEpsilon second = epsilon_of(100.0 / 100000, 1.0, 30000, 1e-7);
   EXPECT_NEAR(second.epsilon, 1.4154988495444842, 1e-11);
   EXPECT_EQ(second.order, 13.0);
-  EXPECT_NEAR(epsilon(1.0, 0.7, 2, 1e-5).epsilon, 10.8602036, 5e-8);
-  EXPECT_NEAR(epsilon(0.0064, 1.0, 782, 1e-6).epsilon, 1.616, 5e-4);
-  EXPECT_NEAR(epsilon(1.0, 1.0, 5, 1e-6).epsilon, 13.376, 5e-4);
+  EXPECT_NEAR(epsilon_of(1.0, 0.7, 2, 1e-5).epsilon, 10.8602036, 5e-8);
+  EXPECT_NEAR(epsilon_of(0.0064, 1.0, 782, 1e-6).epsilon, 1.616, 5e-4);
+  EXPECT_NEAR(epsilon_of(1.0, 1.0, 5, 1e-6).epsilon, 13.376, 5e-4);
   // Their 3.2392676 and 22.6248601 are of the unsigned series.
-  EXPECT_NEAR(epsilon(0.01, 0.7, 120, 1e-5).epsilon, 3.2391922, 5e-8);
-  EXPECT_NEAR(epsilon(0.01, 0.35, 120, 1e-5).epsilon, 22.5970358, 5e-8);
+  EXPECT_NEAR(epsilon_of(0.01, 0.7, 120, 1e-5).epsilon, 3.2391922, 5e-8);
+  EXPECT_NEAR(epsilon_of(0.01, 0.35, 120, 1e-5).epsilon, 22.5970358, 5e-8);
 }
 
 TEST(Rdp, TinyNoiseAndManyStepsAreNeitherOverflowNorNonsense) {
   std::vector<double> orders = {1.25, 1.5, 1.75, 2.0, 2.25, 2.5, 3.0, 3.5, 4.0, 4.5};
   for (int order = 5; order < 64; ++order) orders.push_back(order);
   for (const int order : {128, 256, 512}) orders.push_back(order);
-  const RdpEpsilon got = epsilon(1024.0 / 1e8, 0.1, 976563, 1e-7, orders);
+  const RdpEpsilon got = epsilon_of(1024.0 / 1e8, 0.1, 976563, 1e-7, orders);
   // TF Privacy, whose series stops at 1e-13 of 1; and integrated with mpmath to 40 digits.
   EXPECT_NEAR(got.epsilon, 5907982.3113984, 2e-5);
   EXPECT_NEAR(got.epsilon, 5907982.3113820069, 1e-6);
@@ -173,20 +173,21 @@ TEST(Rdp, EpsilonsAgreeWithIndependentCrossChecks) {
               {4.0, 0.1, 1000, 1e-5, 3.736},   {10.0, 1.0, 100, 1e-6, 5.222},
               {5.0, 1.0, 20, 1e-6, 4.605},     {0.8, 0.001, 1000, 1e-7, 1.765}};
   for (const auto& row : rows) {
-    EXPECT_NEAR(epsilon(row.q, row.z, row.steps, row.delta).epsilon, row.epsilon, 5.1e-4) << row.z;
+    EXPECT_NEAR(epsilon_of(row.q, row.z, row.steps, row.delta).epsilon, row.epsilon, 5.1e-4)
+        << row.z;
   }
 }
 
 TEST(Rdp, CalibrationsOfOpacusMeetTheirTarget) {
   // Opacus prints the multiplier for epsilon 8 to some 1e-4: at most 0.002 of epsilon.
-  EXPECT_NEAR(epsilon(0.04, 1.416, 2250, 1e-5).epsilon, 8.0, 0.01);
-  EXPECT_NEAR(epsilon(0.04, 1.3562, 2000, 1e-5).epsilon, 8.0, 0.01);
+  EXPECT_NEAR(epsilon_of(0.04, 1.416, 2250, 1e-5).epsilon, 8.0, 0.01);
+  EXPECT_NEAR(epsilon_of(0.04, 1.3562, 2000, 1e-5).epsilon, 8.0, 0.01);
 }
 
 TEST(Rdp, FineOrdersCalibrateTheGaussian) {
   std::vector<double> orders;
   for (double order = 1.1; order < 100.0; order += 0.01) orders.push_back(order);
-  EXPECT_NEAR(epsilon(1.0, 4.530877117, 1, 1e-6, orders).epsilon, 1.0, 1e-6); // dp_accounting
+  EXPECT_NEAR(epsilon_of(1.0, 4.530877117, 1, 1e-6, orders).epsilon, 1.0, 1e-6); // dp_accounting
 }
 
 TEST(Rdp, GrowsWithRateOrderAndLessNoise) {

@@ -21,6 +21,10 @@ AdapterSpec spec() {
   return made;
 }
 
+std::shared_ptr<const AdapterSpec> shared_spec() {
+  return std::make_shared<const AdapterSpec>(spec());
+}
+
 RoundPlan plan() {
   RoundPlan made;
   made.fleet = sha256(fleet_key().public_key().span());

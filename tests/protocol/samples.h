@@ -3,6 +3,7 @@
 // default.
 #pragma once
 
+#include <memory>
 #include <string>
 #include <utility>
 #include <vector>
@@ -28,6 +29,7 @@ inline ClientId device_id() { return client_id_of(device_key().public_key()); }
 
 Sha256 hash(std::uint8_t fill); // 32 times that byte
 AdapterSpec spec();
+std::shared_ptr<const AdapterSpec> shared_spec();
 RoundPlan plan(); // valid for spec()
 KeySet key_set();
 Certificate certificate();

@@ -22,8 +22,8 @@
 namespace coppice {
 namespace {
 
-constexpr std::size_t kDevices = 8;
-constexpr std::size_t kValues = 20;
+constexpr std::size_t kFeedbackDevices = 8;
+constexpr std::size_t kFeedbackValues = 20;
 
 std::shared_ptr<const AdapterSpec> twenty_values() {
   return std::make_shared<const AdapterSpec>(
@@ -33,7 +33,7 @@ std::shared_ptr<const AdapterSpec> twenty_values() {
 
 double relative_distance(std::span<const float> w, const std::vector<Parabola>& all) {
   double squares = 0, norm = 0;
-  for (std::size_t j = 0; j < kValues; ++j) {
+  for (std::size_t j = 0; j < kFeedbackValues; ++j) {
     double pull = 0, weights = 0;
     for (const Parabola& one : all) {
       pull += one.curvature[j] * one.centre[j];
@@ -46,7 +46,7 @@ double relative_distance(std::span<const float> w, const std::vector<Parabola>& 
   return std::sqrt(squares / norm);
 }
 
-struct Fleet {
+struct FeedbackFleet {
   UploadCodec codec = UploadCodec::kNone;
   bool error_feedback = true;
   double rate = 0.005;
@@ -61,14 +61,15 @@ ClientId client_of(DeviceNumber device) {
   return id;
 }
 
-RoundPlan plan_of(const Fleet& fleet, const AdapterSpec& spec, std::uint64_t round) {
+RoundPlan plan_of(const FeedbackFleet& fleet, const AdapterSpec& spec, std::uint64_t round) {
   RoundPlan plan;
   plan.round = RoundId{round};
   plan.recipe.max_steps = 1;
   plan.recipe.weight_by = WeightBy::kUniform;
   plan.clip_norm = 100;
   plan.deadline = Millis{1000};
-  plan.sum = {.goal = kDevices, .min_survivors = 1, .cohort = kDevices, .max_weight = 1};
+  plan.sum = {
+      .goal = kFeedbackDevices, .min_survivors = 1, .cohort = kFeedbackDevices, .max_weight = 1};
   const bool turns = fleet.codec == UploadCodec::kTopK;
   const auto chosen = choose_encoding(
       plan, spec,
@@ -85,8 +86,8 @@ RoundPlan plan_of(const Fleet& fleet, const AdapterSpec& spec, std::uint64_t rou
 }
 
 // The distance over the last quarter of the rounds: the root of its mean square.
-double distance_of(const Fleet& fleet) {
-  const auto all = parabolas(kDevices, kValues);
+double feedback_distance(const FeedbackFleet& fleet) {
+  const auto all = parabolas(kFeedbackDevices, kFeedbackValues);
   const auto spec = twenty_values();
   const auto strategy = make_strategy({}, true).value();
   StrategyState state;
@@ -97,14 +98,14 @@ double distance_of(const Fleet& fleet) {
     const RoundPlan plan = plan_of(fleet, *spec, round);
     std::vector<std::uint32_t> sum(plan.ring_elements());
     std::vector<DeviceNumber> devices;
-    for (DeviceNumber k = 0; k < kDevices; ++k) {
+    for (DeviceNumber k = 0; k < kFeedbackDevices; ++k) {
       KeptVectors vectors = kept.counted(k);
-      std::vector<float> delta(kValues);
-      for (std::size_t j = 0; j < kValues; ++j) {
+      std::vector<float> delta(kFeedbackValues);
+      for (std::size_t j = 0; j < kFeedbackValues; ++j) {
         delta[j] = static_cast<float>(-fleet.rate * all[k].curvature[j] *
                                       (static_cast<double>(w.values()[j]) - all[k].centre[j]));
       }
-      auto feedback = feedback_of(vectors, kValues);
+      auto feedback = feedback_of(vectors, kFeedbackValues);
       add_feedback(*spec, plan.recipe, feedback, delta);
       const EncodedDelta encoded = encode_delta(plan, client_of(k), delta, {}).value();
       std::size_t at = 0;
@@ -125,7 +126,7 @@ double distance_of(const Fleet& fleet) {
     kept.settle(abandoned && !fleet.keeps_what_was_abandoned ? std::span<const DeviceNumber>{}
                                                              : std::span(devices));
     if (!abandoned) {
-      const std::vector<std::uint32_t> participants{kDevices};
+      const std::vector<std::uint32_t> participants{kFeedbackDevices};
       w = finish_round(plan, *strategy, {sum, participants}, w, state).value().adapter;
     }
     if (round <= fleet.rounds * 3 / 4) continue;
@@ -135,41 +136,44 @@ double distance_of(const Fleet& fleet) {
   return std::sqrt(squares / counted);
 }
 
-TEST(ErrorFeedback, WithoutACodecAveragesRestAtTheOptimum) { EXPECT_LT(distance_of({}), 1e-5); }
+TEST(ErrorFeedback, WithoutACodecAveragesRestAtTheOptimum) {
+  EXPECT_LT(feedback_distance({}), 1e-5);
+}
 
 TEST(ErrorFeedback, FifteenLevelsComeTenTimesCloserWithIt) {
-  Fleet fleet{.codec = UploadCodec::kInt4, .rate = 0.0015, .rounds = 6000};
-  const double with = distance_of(fleet);
+  FeedbackFleet fleet{.codec = UploadCodec::kInt4, .rate = 0.0015, .rounds = 6000};
+  const double with = feedback_distance(fleet);
   fleet.error_feedback = false;
-  EXPECT_LT(10 * with, distance_of(fleet));
+  EXPECT_LT(10 * with, feedback_distance(fleet));
   EXPECT_LT(with, 2e-3);
 }
 
 TEST(ErrorFeedback, TwoHundredAndFiftyFiveLevelsComeCloserWithIt) {
-  Fleet fleet{.codec = UploadCodec::kInt8, .rate = 0.0015, .rounds = 6000};
-  const double with = distance_of(fleet);
+  FeedbackFleet fleet{.codec = UploadCodec::kInt8, .rate = 0.0015, .rounds = 6000};
+  const double with = feedback_distance(fleet);
   fleet.error_feedback = false;
-  EXPECT_LT(5 * with, distance_of(fleet));
+  EXPECT_LT(5 * with, feedback_distance(fleet));
 }
 
 // Without it a value moves in one round of ten; with it, by all of what ten rounds wanted.
 TEST(ErrorFeedback, ATenthOfTheValuesATurnComesTenTimesCloserWithIt) {
-  Fleet fleet{.codec = UploadCodec::kTopK};
-  const double with = distance_of(fleet);
+  FeedbackFleet fleet{.codec = UploadCodec::kTopK};
+  const double with = feedback_distance(fleet);
   fleet.error_feedback = false;
-  EXPECT_LT(10 * with, distance_of(fleet));
+  EXPECT_LT(10 * with, feedback_distance(fleet));
   EXPECT_LT(with, 1e-3);
 }
 
 // Devices that counted what no sum took in would think that they had sent it.
 TEST(ErrorFeedback, AnAbandonedRoundMovesNothingThatDevicesKeep) {
-  Fleet fleet{.codec = UploadCodec::kTopK, .abandoned = 0.3};
-  EXPECT_LT(distance_of(fleet), 1e-3);
-  Fleet levels{.codec = UploadCodec::kInt4, .rate = 0.0015, .rounds = 6000, .abandoned = 0.3};
-  const double with = distance_of(levels);
+  FeedbackFleet fleet{.codec = UploadCodec::kTopK, .abandoned = 0.3};
+  EXPECT_LT(feedback_distance(fleet), 1e-3);
+  FeedbackFleet levels{
+      .codec = UploadCodec::kInt4, .rate = 0.0015, .rounds = 6000, .abandoned = 0.3};
+  const double with = feedback_distance(levels);
   EXPECT_LT(with, 2e-3);
   levels.keeps_what_was_abandoned = true;
-  EXPECT_LT(2 * with, distance_of(levels));
+  EXPECT_LT(2 * with, feedback_distance(levels));
 }
 
 } // namespace

@@ -14,7 +14,7 @@
 namespace coppice {
 namespace {
 
-constexpr std::uint64_t kSeed = 3;
+constexpr std::uint64_t kDealSeed = 3;
 
 constexpr Partition kAll[] = {Partition::kByUser,       Partition::kIid,    Partition::kDirichlet,
                               Partition::kPathological, Partition::kShards, Partition::kQuantity,
@@ -51,7 +51,7 @@ struct Pool {
 
 std::unique_ptr<const DealtPool> deal(const Pool& pool, const DataSettings& settings,
                                       std::uint64_t clients) {
-  return deal_pool(settings, pool.shape(), clients, kSeed).value();
+  return deal_pool(settings, pool.shape(), clients, kDealSeed).value();
 }
 
 TEST(Partitions, GiveAPieceToAtMostOneClientAndAllOfThemButDirichletEveryPiece) {
@@ -97,7 +97,7 @@ TEST(Partitions, DifferBySeed) {
        {Partition::kIid, Partition::kDirichlet, Partition::kPathological, Partition::kShards,
         Partition::kQuantity}) {
     const DataSettings settings{.partition = partition};
-    const auto other = deal_pool(settings, pool.shape(), 60, kSeed + 1).value();
+    const auto other = deal_pool(settings, pool.shape(), 60, kDealSeed + 1).value();
     EXPECT_NE(deal(pool, settings, 60)->share(7), other->share(7));
   }
 }
@@ -226,7 +226,7 @@ TEST(ByUserPartition, DrawsUsersWhereThereAreMoreThanClients) {
 TEST(Partitions, SayWhatTheyLack) {
   const Pool one({100});
   const auto code = [&](const DataSettings& settings, std::uint64_t clients) {
-    const auto dealt = deal_pool(settings, one.shape(), clients, kSeed);
+    const auto dealt = deal_pool(settings, one.shape(), clients, kDealSeed);
     return dealt.ok() ? ErrorCode::kInternal : dealt.error().code;
   };
   EXPECT_EQ(code({.partition = Partition::kByUser}, 11), ErrorCode::kInvalidArgument);
@@ -236,7 +236,7 @@ TEST(Partitions, SayWhatTheyLack) {
   EXPECT_EQ(code({.partition = Partition::kQuantity, .sigma = -1}, 5), ErrorCode::kInvalidArgument);
   const Pool two({50, 50});
   const auto three = deal_pool({.partition = Partition::kPathological, .labels_per_client = 3},
-                               two.shape(), 5, kSeed);
+                               two.shape(), 5, kDealSeed);
   EXPECT_EQ(three.error().code, ErrorCode::kInvalidArgument);
 }
 

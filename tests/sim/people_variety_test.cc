@@ -18,7 +18,7 @@
 namespace coppice {
 namespace {
 
-constexpr std::uint64_t kSeed = 21;
+constexpr std::uint64_t kVarietySeed = 21;
 constexpr std::uint64_t kPeople = 8;
 constexpr std::size_t kBytes = 100'000;
 
@@ -26,7 +26,8 @@ const std::vector<std::string>& texts() {
   static const auto all = [] {
     std::vector<std::string> made(kPeople);
     for (std::uint64_t i = 0; i < kPeople; ++i) {
-      for (const Document& document : write_documents(make_person(kSeed, i), kSeed, kBytes)) {
+      for (const Document& document :
+           write_documents(make_person(kVarietySeed, i), kVarietySeed, kBytes)) {
         made[i] += document.text;
       }
     }
@@ -38,7 +39,7 @@ const std::vector<std::string>& texts() {
 // What must not pass: six fixed sentences, filled from the same lexicon.
 std::string template_text() {
   const people::SubjectLexicon& subject = people::subject_lexicons().front();
-  KeyedRandom random({.experiment = kSeed});
+  KeyedRandom random({.experiment = kVarietySeed});
   const auto any = [&](const people::Words& words) { return words[random.below(words.size())]; };
   std::string text;
   while (text.size() < kBytes) {
@@ -201,15 +202,17 @@ TEST(PeopleVariety, TwoHalvesOfOnePersonShareMoreWordsThanTwoPeople) {
 
 // Same subject, other person: still told apart by habits, friends, town and favourite words.
 TEST(PeopleVariety, TwoPeopleWithOneSubjectDiffer) {
-  const Person first = make_person(kSeed, 0);
+  const Person first = make_person(kVarietySeed, 0);
   std::uint64_t other = people_subject_count();
-  while (make_person(kSeed, other).subject != first.subject) ++other;
+  while (make_person(kVarietySeed, other).subject != first.subject) ++other;
   std::array<std::string, 3> text;
-  for (const Document& document : write_documents(first, kSeed, kBytes)) text[0] += document.text;
-  for (const Document& document : write_documents(first, kSeed + 1, kBytes)) {
+  for (const Document& document : write_documents(first, kVarietySeed, kBytes))
+    text[0] += document.text;
+  for (const Document& document : write_documents(first, kVarietySeed + 1, kBytes)) {
     text[1] += document.text;
   }
-  for (const Document& document : write_documents(make_person(kSeed, other), kSeed, kBytes)) {
+  for (const Document& document :
+       write_documents(make_person(kVarietySeed, other), kVarietySeed, kBytes)) {
     text[2] += document.text;
   }
   EXPECT_GT(overlap(vocabulary(text[0]), vocabulary(text[1])),

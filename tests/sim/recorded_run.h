@@ -9,6 +9,7 @@
 
 #include "base/text.h"
 #include "formats/json.h"
+#include "sim/run_record.h"
 
 namespace coppice {
 
@@ -255,5 +256,8 @@ class RunMaker {
 
 inline std::string recorded_events(const RecordedRun& run) { return RunMaker(run).events(); }
 inline std::string recorded_manifest(const RecordedRun& run) { return RunMaker(run).manifest(); }
+inline RunRecord read_recorded(const RecordedRun& run) {
+  return parse_run(recorded_events(run), recorded_manifest(run)).value();
+}
 
 } // namespace coppice

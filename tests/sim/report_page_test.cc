@@ -15,12 +15,6 @@ using testing::ContainsRegex;
 using testing::HasSubstr;
 using testing::Not;
 
-RunRecord read(const RecordedRun& run) {
-  const auto read = parse_run(recorded_events(run), recorded_manifest(run));
-  EXPECT_TRUE(read.ok()) << read.error().message;
-  return *read;
-}
-
 std::string page_of(const std::vector<RunRecord>& runs) { return report_page(runs); }
 
 // Nothing that a browser would fetch, follow or run; the policy's own name is no address.
@@ -36,7 +30,7 @@ void expect_self_contained(std::string page) {
 }
 
 TEST(ReportPage, IsOneWellFormedFileThatReachesForNothing) {
-  const std::string page = page_of({read({})});
+  const std::string page = page_of({read_recorded({})});
   EXPECT_TRUE(is_well_formed(page));
   expect_self_contained(page);
   for (const char* section : {"Key figures", "Losses", "Base, shared and centralized",
@@ -46,21 +40,24 @@ TEST(ReportPage, IsOneWellFormedFileThatReachesForNothing) {
   }
 }
 
-TEST(ReportPage, IsTheSameForTheSameRun) { EXPECT_EQ(page_of({read({})}), page_of({read({})})); }
+TEST(ReportPage, IsTheSameForTheSameRun) {
+  EXPECT_EQ(page_of({read_recorded({})}), page_of({read_recorded({})}));
+}
 
 TEST(ReportPage, SaysLoudlyWhatHoldsInASimulationOnly) {
-  EXPECT_THAT(page_of({read({.noise_multiplier = 1})}),
+  EXPECT_THAT(page_of({read_recorded({.noise_multiplier = 1})}),
               HasSubstr("SIMULATION ONLY.</strong> No real fleet"));
-  EXPECT_THAT(page_of({read({})}), Not(HasSubstr("SIMULATION ONLY")));
+  EXPECT_THAT(page_of({read_recorded({})}), Not(HasSubstr("SIMULATION ONLY")));
 }
 
 TEST(ReportPage, ShowsPrivacyOnlyWhereThereWasNoise) {
-  EXPECT_THAT(page_of({read({})}), HasSubstr("No noise was added"));
-  EXPECT_THAT(page_of({read({.noise_multiplier = 1})}), HasSubstr("Loss against privacy spent"));
+  EXPECT_THAT(page_of({read_recorded({})}), HasSubstr("No noise was added"));
+  EXPECT_THAT(page_of({read_recorded({.noise_multiplier = 1})}),
+              HasSubstr("Loss against privacy spent"));
 }
 
 RunRecord read_from(const fs::path& folder, const RecordedRun& run) {
-  RunRecord record = read(run);
+  RunRecord record = read_recorded(run);
   record.folder = folder;
   return record;
 }
@@ -85,9 +82,9 @@ TEST(ReportPage, DrawsLossAgainstEpsilonForEachNoiseMultiplier) {
 }
 
 TEST(ReportPage, PutsRunsSideBySideUnderNamesThatDiffer) {
-  const std::string page =
-      page_of({read({.noise_multiplier = 0.5}), read({.seed = 2, .noise_multiplier = 1}),
-               read({.name = "plain", .everything = false}), read({.name = "plain"})});
+  const std::string page = page_of(
+      {read_recorded({.noise_multiplier = 0.5}), read_recorded({.seed = 2, .noise_multiplier = 1}),
+       read_recorded({.name = "plain", .everything = false}), read_recorded({.name = "plain"})});
   EXPECT_TRUE(is_well_formed(page));
   expect_self_contained(page);
   for (const char* name : {"quickstart, seed 1", "quickstart, seed 2", "plain #3", "plain #4"}) {
@@ -98,14 +95,14 @@ TEST(ReportPage, PutsRunsSideBySideUnderNamesThatDiffer) {
 TEST(ReportPage, StaysWellFormedWhereRunsHaveLittleOrNothing) {
   EXPECT_TRUE(is_well_formed(page_of({RunRecord{}})));
   EXPECT_TRUE(is_well_formed(page_of({RunRecord{}, RunRecord{}})));
-  EXPECT_TRUE(is_well_formed(page_of({read({.rounds = 1, .clients = 1})})));
-  const std::string page = page_of({read({.everything = false, .ends = false})});
+  EXPECT_TRUE(is_well_formed(page_of({read_recorded({.rounds = 1, .clients = 1})})));
+  const std::string page = page_of({read_recorded({.everything = false, .ends = false})});
   EXPECT_TRUE(is_well_formed(page));
   EXPECT_THAT(page, HasSubstr("has not ended"));
 }
 
 TEST(ReportPage, DrawsARunThatDivergedAndClientsAllAlike) {
-  RunRecord run = read({});
+  RunRecord run = read_recorded({});
   for (EvaluationEvent& evaluation : run.evaluations) evaluation.bits_per_byte = NAN;
   for (ClientEvent& client : run.clients) client.base = client.shared = client.personal = 2;
   const std::string page = page_of({run});
@@ -116,7 +113,7 @@ TEST(ReportPage, DrawsARunThatDivergedAndClientsAllAlike) {
 }
 
 TEST(ReportPage, EscapesWhateverARunHolds) {
-  RunRecord run = read({});
+  RunRecord run = read_recorded({});
   const std::string attack = "\"><script>alert(1)</script>&\x01";
   run.manifest.name = run.manifest.host = attack;
   run.manifest.simulation_only = {attack};
@@ -134,7 +131,7 @@ TEST(ReportPage, EscapesWhateverARunHolds) {
 
 // 3,000 rounds and clients: bars and lines are means of neighbours, so the page stays small.
 TEST(ReportPage, StaysSmallForLongRuns) {
-  EXPECT_LT(page_of({read({.rounds = 3000, .clients = 3000})}).size(), 600'000U);
+  EXPECT_LT(page_of({read_recorded({.rounds = 3000, .clients = 3000})}).size(), 600'000U);
 }
 
 TEST(ReportParts, ThinsPointsToMeansOfNeighbours) {

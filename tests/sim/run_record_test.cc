@@ -15,12 +15,6 @@ const std::string& manifest() {
   return text;
 }
 
-RunRecord read(const RecordedRun& run) {
-  const auto read = parse_run(recorded_events(run), recorded_manifest(run));
-  EXPECT_TRUE(read.ok()) << read.error().message;
-  return *read;
-}
-
 std::string round_line(std::uint64_t round) {
   return cat(R"({"event":"round","round":)", round, R"(,"time_s":)", round * 60,
              R"(,"released":true})", "\n");
@@ -70,7 +64,7 @@ TEST(RunRecord, ReadsEveryFieldOfALine) {
 }
 
 TEST(RunRecord, ReadsAWholeRunAndItsManifest) {
-  const RunRecord run = read({.noise_multiplier = 1});
+  const RunRecord run = read_recorded({.noise_multiplier = 1});
   EXPECT_EQ(run.rounds.size(), 40U);
   EXPECT_EQ(run.clients.size(), 60U);
   EXPECT_TRUE(run.ended);
@@ -86,7 +80,7 @@ TEST(RunRecord, ReadsAWholeRunAndItsManifest) {
 }
 
 TEST(RunRecord, KnowsNothingWhereALineLeavesFieldsOut) {
-  const RunRecord run = read({.everything = false});
+  const RunRecord run = read_recorded({.everything = false});
   EXPECT_TRUE(std::isnan(run.rounds.front().epsilon));
   EXPECT_TRUE(std::isnan(run.rounds.front().cosine_mean));
   EXPECT_TRUE(run.rounds.front().metrics.empty());

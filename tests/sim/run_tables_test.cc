@@ -15,12 +15,6 @@
 namespace coppice {
 namespace {
 
-RunRecord read(const RecordedRun& run) {
-  const auto read = parse_run(recorded_events(run), recorded_manifest(run));
-  EXPECT_TRUE(read.ok()) << read.error().message;
-  return *read;
-}
-
 // By hand: place (n - 1) q of 1, 2, 4, 8, 16; q = 0.1 is place 0.4, q = 0.9 place 3.6.
 TEST(RunFigures, QuantilesLieBetweenNeighbours) {
   const std::vector<double> values{1, 2, 4, 8, 16};
@@ -109,7 +103,7 @@ TEST(RunCsv, HasAHeadAndARowALineAndEmptyCellsForWhatIsNotKnown) {
 }
 
 TEST(RunCsv, GivesEachMetricAColumn) {
-  const std::string table = rounds_csv(read({}));
+  const std::string table = rounds_csv(read_recorded({}));
   EXPECT_NE(table.find(",metrics.loss_before,metrics.loss_after,metrics.kept\r\n"),
             std::string::npos);
   // 40 rounds and the head; an abandoned round has no metrics.
@@ -155,7 +149,7 @@ TEST(EventFile, MarksItsVersionFirst) {
 }
 
 TEST(RunTensorBoard, HasARunForEachAxis) {
-  const auto runs = tensorboard_runs(read({}));
+  const auto runs = tensorboard_runs(read_recorded({}));
   ASSERT_EQ(runs.size(), 3U);
   EXPECT_EQ(runs[0].folder, "by_round");
   for (const TensorBoardRun& run : runs) {

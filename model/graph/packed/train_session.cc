@@ -22,8 +22,6 @@
 namespace coppice::graph::packed {
 namespace {
 
-Error invalid(std::string message) { return {ErrorCode::kInvalidArgument, std::move(message)}; }
-
 // (count, rows, columns) of a (count, P) tensor, from `offset` of each row on.
 at::Tensor slot_of(const at::Tensor& all, std::int64_t offset, std::int64_t rows,
                    std::int64_t columns) {
@@ -254,7 +252,7 @@ void PackedTrainSession::settle_all(Gradients& gradients) {
 
 Result<std::vector<StepResult>> PackedTrainSession::step(std::span<const Batch> batches) {
   if (batches.size() != clients()) {
-    return invalid(
+    return invalid_argument(
         cat("a step needs a batch for each of the ", clients(), " clients, not ", batches.size()));
   }
   return guarded([&]() -> Result<std::vector<StepResult>> {
@@ -308,7 +306,7 @@ Result<std::vector<Score>> PackedTrainSession::score(
 
 Result<void> PackedTrainSession::check_client(std::size_t client) const {
   if (client < clients()) return {};
-  return invalid(cat("there is no client ", client, " in this session"));
+  return invalid_argument(cat("there is no client ", client, " in this session"));
 }
 
 Result<TrainState> PackedTrainSession::state(std::size_t client) const {

@@ -23,9 +23,9 @@ namespace {
 // behind it: each is off by about sqrt(n) 2^-24 of its size (n up to 768: 1.7e-6), there are 7 a
 // layer and the head (36 for five layers), which add up in quadrature to 1e-5 of a logit's size of
 // up to 20. Twice that for norms and softmax.
-constexpr float kLogitTolerance = 4e-4F;
+constexpr float kQuantizedLogitTolerance = 4e-4F;
 // A token's loss is the difference of two such numbers; over many tokens the errors average out.
-constexpr double kLossTolerance = 2e-5; // nats a token, in the mean
+constexpr double kQuantizedLossTolerance = 2e-5; // nats a token, in the mean
 
 class Golden : public testing::Test {
  protected:
@@ -70,7 +70,7 @@ double mean_loss(Engine& engine, std::span<const AdapterUse> adapters, std::vect
 void expect_logits(std::span<const float> logits, std::span<const float> expected) {
   ASSERT_GE(logits.size(), expected.size());
   for (std::size_t i = 0; i < expected.size(); ++i) {
-    ASSERT_NEAR(logits[i], expected[i], kLogitTolerance) << "value " << i;
+    ASSERT_NEAR(logits[i], expected[i], kQuantizedLogitTolerance) << "value " << i;
   }
 }
 
@@ -88,7 +88,7 @@ void expect_greedy(Engine& engine, std::span<const AdapterUse> adapters,
   const auto logits = engine.logits(adapters, text).value();
   const float* last = &logits[logits.size() - engine.base().config().vocabulary];
   ASSERT_NE(parted.first, tokens.end());
-  EXPECT_LT(std::abs(last[*parted.first] - last[*parted.second]), 2 * kLogitTolerance)
+  EXPECT_LT(std::abs(last[*parted.first] - last[*parted.second]), 2 * kQuantizedLogitTolerance)
       << "parted after " << parted.second - expected.begin() << " tokens";
 }
 
@@ -129,8 +129,8 @@ TEST_F(Golden, CountsTheTokensThatTheLogitsPutFirst) {
   const Correct own = count_correct(engine->logits({}, ids).value(), ids, 0);
   EXPECT_EQ(own.least, own.most);
   EXPECT_EQ(score.correct, own.most);
-  const Correct theirs =
-      count_correct(floats("models/babyllama361.golden_logits.f32"), ids, 2 * kLogitTolerance);
+  const Correct theirs = count_correct(floats("models/babyllama361.golden_logits.f32"), ids,
+                                       2 * kQuantizedLogitTolerance);
   EXPECT_GE(score.correct, theirs.least);
   EXPECT_LE(score.correct, theirs.most);
   EXPECT_GT(theirs.least, 0U);
@@ -162,7 +162,7 @@ TEST_F(Golden, BabyllamaGivesItsLogitsLossesAndText) {
     const auto engine = engine_for(model(file));
     const double expected =
         golden["sum_nll"][type].get<double>() / static_cast<double>(ids.size() - 1);
-    EXPECT_NEAR(mean_loss(*engine, {}, ids), expected, kLossTolerance) << type;
+    EXPECT_NEAR(mean_loss(*engine, {}, ids), expected, kQuantizedLossTolerance) << type;
   }
   const auto engine = engine_for(model("babyllama361.gguf"));
   expect_logits(engine->logits({}, ids).value(), floats("models/babyllama361.golden_logits.f32"));
@@ -171,7 +171,7 @@ TEST_F(Golden, BabyllamaGivesItsLogitsLossesAndText) {
     const auto prompt_ids = ids_of(prompt["ids"]);
     EXPECT_NEAR(mean_loss(*engine, {}, prompt_ids),
                 prompt["sum_nll"].get<double>() / static_cast<double>(prompt_ids.size() - 1),
-                kLossTolerance);
+                kQuantizedLossTolerance);
   }
 }
 
@@ -183,11 +183,11 @@ TEST_F(Golden, CoppiceGivesItsLogitsLossesAndText) {
   expect_logits(engine->logits({}, ids).value(),
                 floats("models/coppice-4m.q4_0.golden/logits_first32.f32"));
   EXPECT_NEAR(mean_loss(*engine, {}, ids), golden["loss_nats_per_token"].get<double>(),
-              kLossTolerance);
+              kQuantizedLossTolerance);
   const Adapter adapter = coppice_adapter(*base);
   const std::vector<AdapterUse> adapters = {{.adapter = &adapter}};
   EXPECT_NEAR(mean_loss(*engine, adapters, ids), golden["loss_with_adapter"].get<double>(),
-              kLossTolerance);
+              kQuantizedLossTolerance);
   const auto prompt_tokens = golden["greedy_prompt_tokens"].get<std::ptrdiff_t>();
   expect_greedy(*engine, {}, {ids.begin(), ids.begin() + prompt_tokens},
                 ids_of(golden["greedy_ids"]));
@@ -304,9 +304,9 @@ TEST_F(Golden, TheShakespeareAdapterIsTheSameFromPeftAndFromGguf) {
 
   const auto predicted = static_cast<double>(ids.size() - 1);
   EXPECT_NEAR(mean_loss(*engine, {}, ids), golden["sum_nll_base"].get<double>() / predicted,
-              kLossTolerance);
+              kQuantizedLossTolerance);
   EXPECT_NEAR(mean_loss(*engine, from_peft, ids),
-              golden["sum_nll_adapter"].get<double>() / predicted, kLossTolerance);
+              golden["sum_nll_adapter"].get<double>() / predicted, kQuantizedLossTolerance);
   expect_greedy(*engine, from_peft, ids, ids_of(golden["greedy64"]));
 }
 

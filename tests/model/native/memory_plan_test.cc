@@ -32,9 +32,25 @@ Measured measure(std::uint64_t budget) {
           std::move(gradient)};
 }
 
+// What keeps every layer, whatever type the processor computes in, and the least that works.
+constexpr std::uint64_t kRoomy = std::uint64_t{100} << 20U;
+
+std::uint64_t least_budget(unsigned threads) {
+  const auto base = repository_model();
+  const auto engine =
+      open_engine(base, {.threads = threads, .activation_bytes = 1U << 20U}).value();
+  const auto refused = engine->plan_training(random_adapter(*base, 8, 1).spec(), kTokens, kTokens);
+  EXPECT_EQ(refused.error().code, ErrorCode::kInvalidArgument);
+  const std::string& message = refused.error().message;
+  const std::string sign = "at least ";
+  const std::size_t at = message.find(sign);
+  EXPECT_NE(at, std::string::npos) << message;
+  return std::uint64_t{std::stoull(message.substr(at + sign.size()))} << 20U;
+}
+
 TEST(MemoryPlan, TheMeasuredPeakIsWithinFivePercent) {
-  for (const std::uint64_t budget :
-       {std::uint64_t{100} << 20U, std::uint64_t{20} << 20U, std::uint64_t{17} << 20U}) {
+  const std::uint64_t least = least_budget(2);
+  for (const std::uint64_t budget : {kRoomy, least + (std::uint64_t{3} << 20U), least}) {
     Measured run = measure(budget);
     EXPECT_LE(run.plan.bytes, budget);
     const auto planned = static_cast<double>(run.plan.bytes);
@@ -46,9 +62,9 @@ TEST(MemoryPlan, TheMeasuredPeakIsWithinFivePercent) {
 }
 
 TEST(MemoryPlan, ATighterBudgetGivesTheSameBits) {
-  const Measured roomy = measure(std::uint64_t{100} << 20U);
+  const Measured roomy = measure(kRoomy);
   EXPECT_EQ(roomy.plan.kept_layers, roomy.plan.layers);
-  const Measured tight = measure(std::uint64_t{17} << 20U);
+  const Measured tight = measure(least_budget(2));
   EXPECT_LT(tight.plan.kept_layers, tight.plan.layers);
   EXPECT_GT(tight.plan.cost, 1.0);
   EXPECT_TRUE(std::ranges::equal(roomy.gradient.values(), tight.gradient.values()));
@@ -56,17 +72,13 @@ TEST(MemoryPlan, ATighterBudgetGivesTheSameBits) {
 
 TEST(MemoryPlan, TooLittleIsRefusedWithTheLeastThatWorks) {
   const auto base = repository_model();
-  const auto engine = open_engine(base, {.threads = 1, .activation_bytes = 1U << 20U}).value();
-  const auto refused = engine->plan_training(random_adapter(*base, 8, 1).spec(), 400, 400);
-  ASSERT_FALSE(refused.ok());
-  EXPECT_EQ(refused.error().code, ErrorCode::kInvalidArgument);
-  const std::string& message = refused.error().message;
-  const std::string sign = "at least ";
-  const std::size_t at = message.find(sign);
-  ASSERT_NE(at, std::string::npos) << message;
-  const std::uint64_t least = std::stoull(message.substr(at + sign.size()));
-  const auto enough = open_engine(base, {.threads = 1, .activation_bytes = least << 20U}).value();
-  EXPECT_TRUE(enough->plan_training(random_adapter(*base, 8, 1).spec(), 400, 400).ok());
+  const auto engine = [&](std::uint64_t budget) {
+    return open_engine(base, {.threads = 1, .activation_bytes = budget}).value();
+  };
+  const std::uint64_t least = least_budget(1);
+  const AdapterSpec spec = random_adapter(*base, 8, 1).spec();
+  EXPECT_TRUE(engine(least)->plan_training(spec, kTokens, kTokens).ok());
+  EXPECT_FALSE(engine(least - (1U << 20U))->plan_training(spec, kTokens, kTokens).ok());
 }
 
 } // namespace
