@@ -10,7 +10,8 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 build=${BUILD:-build/release}
 command -v clang-tidy >/dev/null 2>&1 || { echo "tidy: clang-tidy is not installed" >&2; exit 3; }
-[ -f "$build/compile_commands.json" ] || { echo "tidy: $build is not configured; make build first" >&2; exit 1; }
+tools/source_commands.sh "$build"
+commands=$build/tidy/compile_commands.json
 
 base=${1:-}
 if [ -z "$base" ]; then
@@ -24,14 +25,10 @@ else
 fi
 # Only what this build compiles: no fuzz target, say, where COPPICE_FUZZ is OFF.
 files=$(for file in $changed; do
-  grep -qF "\"file\": \"$PWD/$file\"" "$build/compile_commands.json" && echo "$file"
+  grep -qF "\"file\": \"$PWD/$file\"" "$commands" && echo "$file"
 done || true)
 [ -n "$files" ] || { echo "tidy: no changed files that $build compiles"; exit 0; }
 echo "tidy: $(wc -w <<<"$files") files, against $base"
 
-# clang-tidy can't read g++'s precompiled headers; every file includes what it needs anyway.
-mkdir -p "$build/tidy"
-sed -E 's/ -Winvalid-pch//g; s/ -include [^ ]*cmake_pch\.hxx//g' "$build/compile_commands.json" \
-  >"$build/tidy/compile_commands.json"
 xargs -P "$(tools/jobs.sh)" -n 1 clang-tidy -p "$build/tidy" --quiet --warnings-as-errors='*' \
   <<<"$files" 2> >(grep -vE '^[0-9]+ warnings? (generated|treated)|^Suppressed|^Use -' >&2)

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Every header compiles alone, with the flags of a source file of its own folder.
 
-    tests/style/self_contained.py ROOT COMPILE_COMMANDS
+    tests/style/self_contained.py ROOT BUILD
 """
 import concurrent.futures
 import json
@@ -44,7 +44,9 @@ def compile_alone(root, header, flags):
 
 def main():
     root = Path(sys.argv[1]).resolve()
-    commands = json.loads(Path(sys.argv[2]).read_text(encoding="utf-8"))
+    build = Path(sys.argv[2]).resolve()
+    subprocess.run([root / "tools/source_commands.sh", build], check=True)
+    commands = json.loads((build / "tidy/compile_commands.json").read_text(encoding="utf-8"))
     flags = flags_by_folder(commands, root)
     headers = [name for name in check.Tree(root).code()
                if name.endswith(".h") and str(Path(name).parent) in flags]
