@@ -308,7 +308,7 @@ Result<void> check(const AggregatorSettings& settings) {
   RoundPlan first;
   first.recipe = settings.training;
   first.sum.cohort = std::max(1U, settings.cohort.min_train);
-  COPPICE_TRY(make_strategy(settings.strategy, settings.round.secure_aggregation))->prepare(first);
+  COPPICE_TRY(make_strategy(settings.strategy, false))->prepare(first);
   COPPICE_TRY(check_late(settings, first));
   const bool noise = settings.privacy.noise != NoiseKind::kNone;
   if (noise && !settings.round.secure_aggregation) {
@@ -349,6 +349,7 @@ Result<void> check(const AggregatorSettings& settings) {
         "cluster would have to be noised, and divided by");
   }
   COPPICE_TRY(RingBits::make(settings.round.ring_bits));
+  COPPICE_TRY(make_strategy(settings.strategy, settings.round.secure_aggregation));
   return check_codec(settings, first);
 }
 

@@ -51,13 +51,13 @@ Json told(const Figures& figures) {
   return json;
 }
 
-std::string percent(std::optional<double> share) { return share ? percent(*share) : ""; }
+std::string percent_or_nothing(std::optional<double> share) { return share ? percent(*share) : ""; }
 
 std::vector<std::string> text_row(const char* name, const TextScore& scored,
                                   const std::string& gain) {
   return {name, fixed(nats_per_token(scored.score), 4),
           fixed(bits_per_byte(scored.score, scored.bytes), 4),
-          percent(token_accuracy(scored.score)), gain};
+          percent_or_nothing(token_accuracy(scored.score)), gain};
 }
 
 Table text_table(const TextScore& base, std::size_t documents) {
@@ -75,8 +75,9 @@ Table text_table(const TextScore& base, std::size_t documents) {
 
 std::vector<std::string> answer_row(const char* name, const AnswerScore& answers) {
   const auto rouge = answers.mean_rouge_l();
-  return {name, percent(answers.exact_match()), rouge ? fixed(*rouge, 4) : "",
-          percent(answers.choice_accuracy()), percent(answers.choice_accuracy_by_byte())};
+  return {name, percent_or_nothing(answers.exact_match()), rouge ? fixed(*rouge, 4) : "",
+          percent_or_nothing(answers.choice_accuracy()),
+          percent_or_nothing(answers.choice_accuracy_by_byte())};
 }
 
 Table answer_table(const AnswerScore& base) {
