@@ -80,7 +80,7 @@ AgentOptions agent_options(const ClientSettings& settings, const coppice_run_opt
     if (!*base) *base = COPPICE_TRY(BaseModel::open(settings.model));
     return open_native_engine(*base, {.threads = settings.resources.threads,
                                       .activation_bytes = settings.resources.memory_bytes,
-                                      .exact = settings.resources.exact});
+                                      .precision = settings.resources.precision});
   };
   if (options.on_event != nullptr) {
     made.on_event = [options](const std::string& line) {

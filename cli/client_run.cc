@@ -107,7 +107,7 @@ Result<ExitCode> run_client(Context& context, const ClientRunOptions& options) {
     agent_options.engine = engine_factory(resources.engine, agent_options.settings.model,
                                           {.threads = resources.threads,
                                            .activation_bytes = resources.memory_bytes,
-                                           .exact = resources.exact});
+                                           .precision = resources.precision});
   }
   const SystemClock clock;
   auto agent =

@@ -143,7 +143,7 @@ Result<SimulationParts> simulation_parts(LoadedScenario& loaded, const RankPlace
   parts.engine = [base = parts.base, engine = scenario.engine, devices,
                   options = EngineOptions{.threads = 1,
                                           .activation_bytes = scenario.memory,
-                                          .exact = scenario.exact_products}](unsigned worker) {
+                                          .precision = scenario.precision}](unsigned worker) {
     EngineOptions own = options;
     own.device = devices[worker % devices.size()];
     return open_engine(engine, base, own);

@@ -49,7 +49,9 @@ constexpr KeySpec kKeys[] = {
     {"resources", "engine", kChoice, "native",
      "What computes: native, made for devices, or graph, by LibTorch.", 0, 0, "native|graph"},
     {"resources", "precision", kChoice, "bfloat16",
-     "What the native engine rounds the inputs of products to.", 0, 0, "bfloat16|float32"},
+     "What the native engine rounds the inputs of products to: bfloat16, on training's way back; "
+     "quick: that, on the way there too; float32: nothing.",
+     0, 0, kPrecisionNames},
     {"resources", "checkpoint_every", kDuration, "1m",
      "Training under way is written down this often, and when it pauses; 0: only then.", 0, kDayMs},
     {"resources", "max_rank", kInt, "0",
@@ -136,7 +138,7 @@ Result<ClientSettings> client_settings(const Settings& settings) {
   made.resources.threads = static_cast<unsigned>(settings.get_int("resources.threads"));
   made.resources.memory_bytes = settings.get_size("resources.memory");
   made.resources.engine = settings.get_string("resources.engine");
-  made.resources.exact = settings.get_string("resources.precision") == "float32";
+  made.resources.precision = precision_named(settings.get_string("resources.precision"));
   made.resources.nice = static_cast<int>(settings.get_int("resources.nice"));
   made.resources.max_rank = static_cast<std::uint32_t>(settings.get_int("resources.max_rank"));
   made.resources.checkpoint_every = settings.get_duration("resources.checkpoint_every");

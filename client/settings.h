@@ -8,6 +8,7 @@
 #include "client/eligibility.h"
 #include "client/example_store.h"
 #include "config/settings.h"
+#include "model/engine_precision.h"
 #include "protocol/round_plan.h"
 
 namespace coppice {
@@ -26,7 +27,7 @@ struct ResourceSettings {
   unsigned threads = 1;
   std::uint64_t memory_bytes = 256'000'000; // of a training step, beside weights and adapter
   std::string engine = "native";
-  bool exact = false; // float32 throughout, instead of bfloat16 inputs of products
+  EnginePrecision precision = EnginePrecision::kBfloat16;
   int nice = 10;
   std::uint32_t max_rank = 0;      // of a target, trained in a round: the first ones; 0: the plan's
   Millis checkpoint_every{60'000}; // of training under way; 0: only when it pauses

@@ -18,6 +18,7 @@
 #include "adapters/adapter.h"
 #include "adapters/core_basis.h"
 #include "model/base_model.h"
+#include "model/engine_precision.h"
 
 namespace coppice {
 
@@ -265,11 +266,9 @@ struct EngineOptions {
   // What a training step may hold between its forward and backward pass. A step that needs more is
   // computed in several passes, with the same loss; one sequence is always computed whole.
   std::uint64_t activation_bytes = std::uint64_t{256} << 20U;
-  // How keys and values of a text being written are kept: F16 or Q8_0; F32 where `exact`.
+  // How keys and values of a text being written are kept: F16 or Q8_0; F32 where products are.
   BlockType kv_cache = BlockType::kF16;
-  // Products of float32 throughout, where the native engine, or a GPU, would round their inputs to
-  // bfloat16.
-  bool exact = false;
+  EnginePrecision precision = EnginePrecision::kBfloat16;
   // score() and logits() round the inputs of the blocks' linear layers as a BitNet model was
   // trained with (W1.58A8): to int8, one scale a token. Adapters read them unrounded; training
   // never rounds. Of no effect on other architectures, nor on LibTorch's engine.

@@ -37,8 +37,9 @@ constexpr KeySpec kSimulationKeys[] = {
     {"", "memory", kSize, "256MB",
      "Of a training step beside weights and adapters; packs on a GPU want gigabytes."},
     {"", "precision", kChoice, "bfloat16",
-     "What products' inputs are rounded to, by the native engine and on a GPU.", -INFINITY,
-     INFINITY, "bfloat16|float32"},
+     "What products' inputs are rounded to, by the native engine and on a GPU: bfloat16, on "
+     "training's way back; quick: that, on the way there too; float32: nothing.",
+     -INFINITY, INFINITY, kPrecisionNames},
     {"", "model", kString, "", "The base model's GGUF file, seen from the scenario's folder."},
     {"", "adapter", kString, "", "Adapter to start from; empty: a new one, of [lora]."},
     {"", "secure_sum", kChoice, "exact",
@@ -300,7 +301,7 @@ Result<Scenario> scenario_of(const Settings& settings) {
     scenario.devices.emplace_back(trim(device));
   }
   scenario.memory = settings.get_size("memory");
-  scenario.exact_products = settings.get_string("precision") == "float32";
+  scenario.precision = precision_named(settings.get_string("precision"));
   scenario.model = settings.get_string("model");
   scenario.adapter = settings.get_string("adapter");
   scenario.training =

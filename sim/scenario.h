@@ -15,6 +15,7 @@
 
 #include "aggregator/settings.h"
 #include "client/settings.h"
+#include "model/engine_precision.h"
 #include "sim/attack_settings.h"
 #include "sim/virtual_time.h"
 
@@ -129,10 +130,10 @@ struct Scenario {
   std::string engine;     // "native", "graph"
   // Where it computes: "cpu" alone, or GPUs, "cuda:0"; "cuda" is the process's own.
   std::vector<std::string> devices;
-  std::uint64_t memory = 0;    // EngineOptions::activation_bytes
-  bool exact_products = false; // float32 throughout
-  std::string model;           // path of the base
-  std::string adapter;         // PEFT folder or GGUF file to start from; empty: a new one
+  std::uint64_t memory = 0; // EngineOptions::activation_bytes
+  EnginePrecision precision = EnginePrecision::kBfloat16;
+  std::string model;   // path of the base
+  std::string adapter; // PEFT folder or GGUF file to start from; empty: a new one
   TrainingKind training = TrainingKind::kLora;
   SimulatedSum secure_sum = SimulatedSum::kExact;
   std::uint32_t noise_cohort = 0; // simulation only: noise as for a cohort of this size; 0: as is

@@ -24,7 +24,8 @@ class NativeEngine final : public Engine {
       : options_(options),
         level_(level),
         transformer_(std::move(base), kernels, options.threads),
-        text_cache_(options.exact ? BlockType::kF32 : options.kv_cache) {}
+        text_cache_(options.precision == EnginePrecision::kFloat32 ? BlockType::kF32
+                                                                   : options.kv_cache) {}
 
   EngineInfo info() const override {
     return {.name = "native",
@@ -124,11 +125,14 @@ Result<std::unique_ptr<Engine>> open_native_engine(std::shared_ptr<const BaseMod
   }
   const CpuLevel level = COPPICE_TRY(choose_cpu_level());
   const auto kernels = [&](Precision precision) -> const ProductKernels& {
-    return product_kernels(level, options.exact ? Precision::kFloat32 : precision);
+    const bool exact = options.precision == EnginePrecision::kFloat32;
+    return product_kernels(level, exact ? Precision::kFloat32 : precision);
   };
+  const bool quick = options.precision == EnginePrecision::kQuick;
   return std::unique_ptr<Engine>(std::make_unique<NativeEngine>(
       std::move(base), options, level,
-      EngineKernels{.precise = kernels(Precision::kSplit), .fast = kernels(Precision::kBfloat16)}));
+      EngineKernels{.precise = kernels(quick ? Precision::kBfloat16 : Precision::kSplit),
+                    .fast = kernels(Precision::kBfloat16)}));
 }
 
 } // namespace coppice

@@ -29,7 +29,8 @@ Scenario scenario_of_packs(const std::vector<Override>& more) {
 
 SimulationParts packed_parts(Scenario scenario) {
   SimulationParts parts = parts_of(std::move(scenario), [](std::shared_ptr<const BaseModel> base) {
-    return graph::packed::make_packed_engine(std::move(base), {.exact = true});
+    return graph::packed::make_packed_engine(std::move(base),
+                                             {.precision = EnginePrecision::kFloat32});
   });
   parts.packs = parts.engine(0).value()->info().packs;
   EXPECT_TRUE(parts.packs);
@@ -67,7 +68,7 @@ TEST(PackedSimulation, LosesWhatOneClientAfterAnotherLoses) {
   const Played native =
       play(folder.path() / "native",
            parts_of(scenario_of_packs({}), [](std::shared_ptr<const BaseModel> base) {
-             return open_native_engine(std::move(base), {.exact = true});
+             return open_native_engine(std::move(base), {.precision = EnginePrecision::kFloat32});
            }));
   EXPECT_EQ(packed.releases.size(), native.releases.size());
   for (const char* metric : {kMetricLossBefore, kMetricLossAfter}) {

@@ -141,7 +141,8 @@ Result<std::unique_ptr<Engine>> make_packed_engine(std::shared_ptr<const BaseMod
     if (options.threads == 0) {
       return Error{ErrorCode::kInvalidArgument, "the engine needs at least one thread"};
     }
-    const Compute compute = COPPICE_TRY(choose_compute(options.device, options.exact));
+    const Compute compute =
+        COPPICE_TRY(choose_compute(options.device, options.precision == EnginePrecision::kFloat32));
     return std::unique_ptr<Engine>(
         std::make_unique<PackedEngine>(std::move(base), options, compute));
   });

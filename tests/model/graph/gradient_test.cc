@@ -136,11 +136,13 @@ TEST(Gradient, IsTheReferenceSlopeWithATiedHead) {
 
 TEST(Gradient, OfAStepInSeveralPassesIsThatOfOne) {
   const auto base = mixed_tiny_model();
-  const auto roomy = open_engine(base, {.threads = 2, .exact = true}).value();
+  const auto roomy =
+      open_engine(base, {.threads = 2, .precision = EnginePrecision::kFloat32}).value();
   // Room for one sequence at most: each is a pass of its own.
-  const auto narrow =
-      open_engine(base, {.threads = 2, .activation_bytes = kLeastActivationBytes, .exact = true})
-          .value();
+  const auto narrow = open_engine(base, {.threads = 2,
+                                         .activation_bytes = kLeastActivationBytes,
+                                         .precision = EnginePrecision::kFloat32})
+                          .value();
   Batch batch;
   for (std::uint64_t i = 0; i < 5; ++i) {
     batch.sequences.push_back(random_sequence(*base, 10 + 7 * i, i));

@@ -26,8 +26,9 @@ struct Outcome {
 Result<std::unique_ptr<Engine>> packed_engine(const std::shared_ptr<const BaseModel>& base,
                                               const std::string& device, bool exact,
                                               std::uint64_t bytes = std::uint64_t{1} << 30U) {
-  return packed::make_packed_engine(base,
-                                    {.activation_bytes = bytes, .exact = exact, .device = device});
+  const auto precision = exact ? EnginePrecision::kFloat32 : EnginePrecision::kBfloat16;
+  return packed::make_packed_engine(
+      base, {.activation_bytes = bytes, .precision = precision, .device = device});
 }
 
 std::vector<TrainJob> jobs_for(const BaseModel& base) {

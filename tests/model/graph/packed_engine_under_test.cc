@@ -10,7 +10,7 @@ const std::uint64_t kLeastActivationBytes = 1;
 Result<std::unique_ptr<Engine>> open_engine(std::shared_ptr<const BaseModel> base,
                                             const EngineOptions& options) {
   EngineOptions exact = options;
-  exact.exact = true;
+  exact.precision = EnginePrecision::kFloat32;
   return packed::make_packed_engine(std::move(base), exact);
 }
 

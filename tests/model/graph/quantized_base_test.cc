@@ -16,7 +16,7 @@ const std::vector<TokenId> kTokens = {1, 5, 9, 17, 33, 65, 3, 2};
 std::unique_ptr<Engine> engine_of(const fs::path& path) {
   const auto base = BaseModel::open(path);
   EXPECT_TRUE(base.ok()) << base.error().message;
-  return open_engine(*base, {.threads = 2, .exact = true}).value();
+  return open_engine(*base, {.threads = 2, .precision = EnginePrecision::kFloat32}).value();
 }
 
 std::vector<float> logits_of(const fs::path& path) {

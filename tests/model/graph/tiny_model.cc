@@ -182,7 +182,8 @@ std::shared_ptr<const BaseModel> repository_model() {
 }
 
 std::unique_ptr<Engine> engine_for(std::shared_ptr<const BaseModel> base, unsigned threads) {
-  return open_engine(std::move(base), {.threads = threads, .exact = true}).value();
+  return open_engine(std::move(base), {.threads = threads, .precision = EnginePrecision::kFloat32})
+      .value();
 }
 
 Adapter random_adapter(const BaseModel& base, std::uint32_t rank, std::uint64_t seed,

@@ -113,8 +113,9 @@ class ImportantColumns : public testing::Test {
     return out;
   }
   double loss(const fs::path& path, const std::vector<Sequence>& text) const {
-    const auto engine =
-        open_native_engine(BaseModel::open(path).value(), {.threads = 2, .exact = true}).value();
+    const auto engine = open_native_engine(BaseModel::open(path).value(),
+                                           {.threads = 2, .precision = EnginePrecision::kFloat32})
+                            .value();
     const auto scores = engine->score({}, text).value();
     Score all;
     for (const Score& score : scores) {

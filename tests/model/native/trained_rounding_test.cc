@@ -43,7 +43,9 @@ class TrainedRounding : public testing::TestWithParam<Case> {
 // logits by up to 0.2, so the mean is compared: without rounding it is 0.04 off (README there).
 TEST_P(TrainedRounding, GivesTransformersLogits) {
   const auto engine =
-      open_engine(base_, {.threads = 2, .exact = true, .trained_rounding = true}).value();
+      open_engine(base_,
+                  {.threads = 2, .precision = EnginePrecision::kFloat32, .trained_rounding = true})
+          .value();
   const auto logits = engine->logits({}, ids_).value();
   const std::size_t width = base_->config().vocabulary;
   const Bytes bytes =
@@ -76,7 +78,8 @@ TEST_P(TrainedRounding, GivesTransformersLogits) {
 TEST_P(TrainedRounding, GeneratesTransformersTextUpToTheFirstSmallMargin) {
   const auto expected = figures_["greedy_ids"].get<std::vector<TokenId>>();
   const auto margins = figures_["greedy_margins"].get<std::vector<float>>();
-  const auto engine = open_engine(base_, {.threads = 2, .exact = true}).value();
+  const auto engine =
+      open_engine(base_, {.threads = 2, .precision = EnginePrecision::kFloat32}).value();
   const auto made = engine
                         ->generate({.adapters = {},
                                     .prompt = ids_,
