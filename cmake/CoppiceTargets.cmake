@@ -106,7 +106,7 @@ function(coppice_preset_test preset name build)
   add_test(NAME ${name}
     COMMAND ${CMAKE_COMMAND} -E env CXX=${CMAKE_CXX_COMPILER} CC=${CMAKE_C_COMPILER}
             ${CMAKE_SOURCE_DIR}/tests/build_preset.sh ${preset} ${CMAKE_SOURCE_DIR} ${build}
-            -DCOPPICE_WERROR=${COPPICE_WERROR} -DCOPPICE_UNITY=${COPPICE_UNITY})
+            -DCOPPICE_WERROR=${COPPICE_WERROR})
   set_tests_properties(${name} PROPERTIES TIMEOUT 3600 LABELS slow FIXTURES_SETUP ${name}
     PROCESSORS 2)
 endfunction()
