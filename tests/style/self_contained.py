@@ -32,7 +32,8 @@ def flags_by_folder(commands, root):
                 kept.append(word)
         folder = str(Path(entry["file"]).parent.relative_to(root)) if entry["file"].startswith(
             str(root)) else ""
-        flags.setdefault(folder, kept)
+        # Of a folder with several targets, what the one with most definitions is told.
+        flags[folder] = max(flags.get(folder, []), kept, key=len)
     return flags
 
 
