@@ -27,7 +27,6 @@ using native::ProductKernels;
 
 constexpr double kTrySeconds = 0.05; // at least, of each try
 constexpr unsigned kTries = 5;
-constexpr unsigned kMemoryTries = 5;
 
 struct KernelOptions {
   ModelOptions model; // for its threads, which read memory together
@@ -181,8 +180,8 @@ Result<ExitCode> bench_kernels(Context& context, const KernelOptions& options) {
   }
   if (interrupted()) return Error{ErrorCode::kCancelled, "the benchmark was stopped"};
   const unsigned threads = threads_of(options.model);
-  const double alone = native::measure_read_bandwidth(1, kMemoryTries);
-  const double together = native::measure_read_bandwidth(threads, kMemoryTries);
+  const double alone = native::measure_read_bandwidth(1, kBandwidthTries);
+  const double together = native::measure_read_bandwidth(threads, kBandwidthTries);
 
   Console& console = context.console;
   Json products_told = tell_products(console, products);

@@ -16,7 +16,6 @@ namespace {
 
 constexpr std::uint32_t kWarmUpSteps = 2;
 constexpr std::uint32_t kDecodePrompt = 8;
-constexpr unsigned kBandwidthTries = 5;
 
 struct ModelBenchOptions {
   ModelOptions model;

@@ -14,6 +14,7 @@ namespace coppice {
 
 inline constexpr char kInt8Activations[] = "int8";
 inline constexpr char kFloatActivations[] = "float";
+inline constexpr unsigned kBandwidthTries = 5; // of reading memory; the fastest counts
 
 // The best products of one thread, in GFLOP/s: LibTorch's where its module is there, else our own
 // tiles.

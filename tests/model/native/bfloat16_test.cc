@@ -28,16 +28,20 @@ Trained train(const std::shared_ptr<const BaseModel>& base, const std::vector<To
   return {std::move(gradient), session->step({&batch, 1}).value()[0].loss};
 }
 
+void expect_directions(const Adapter& gradient, const Adapter& exact, double least) {
+  for (std::size_t t = 0; t < exact.targets(); ++t) {
+    const std::string& name = exact.spec().targets[t].tensor;
+    EXPECT_GE(cosine(gradient.a(t), exact.a(t)), least) << name << " A";
+    EXPECT_GE(cosine(gradient.b(t), exact.b(t)), least) << name << " B";
+  }
+}
+
 void expect_float32s_gradient(const std::shared_ptr<const BaseModel>& base) {
   const auto ids = random_tokens(*base, 127, 3);
   const Trained exact = train(base, ids, EnginePrecision::kFloat32);
   const Trained rounded = train(base, ids, EnginePrecision::kBfloat16);
   EXPECT_NEAR(rounded.loss, exact.loss, 1e-5 * exact.loss);
-  for (std::size_t t = 0; t < exact.gradient.targets(); ++t) {
-    const std::string& name = exact.gradient.spec().targets[t].tensor;
-    EXPECT_GE(cosine(rounded.gradient.a(t), exact.gradient.a(t)), 0.9999) << name << " A";
-    EXPECT_GE(cosine(rounded.gradient.b(t), exact.gradient.b(t)), 0.9999) << name << " B";
-  }
+  expect_directions(rounded.gradient, exact.gradient, 0.9999);
 }
 
 // The way there multiplies to 2^-17 (kSplit), so its loss is float32's. The way back rounds inputs
@@ -60,11 +64,7 @@ TEST_P(Bfloat16, QuickIsWithinAThousandthOfTheLossAndAHundredthOfTheDirection) {
   const Trained exact = train(base, ids, EnginePrecision::kFloat32);
   const Trained quick = train(base, ids, EnginePrecision::kQuick);
   EXPECT_NEAR(quick.loss, exact.loss, 1e-3 * exact.loss);
-  for (std::size_t t = 0; t < exact.gradient.targets(); ++t) {
-    const std::string& name = exact.gradient.spec().targets[t].tensor;
-    EXPECT_GE(cosine(quick.gradient.a(t), exact.gradient.a(t)), 0.99) << name << " A";
-    EXPECT_GE(cosine(quick.gradient.b(t), exact.gradient.b(t)), 0.99) << name << " B";
-  }
+  expect_directions(quick.gradient, exact.gradient, 0.99);
 }
 
 INSTANTIATE_TEST_SUITE_P(
