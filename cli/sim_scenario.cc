@@ -17,6 +17,8 @@ namespace coppice {
 namespace {
 
 constexpr std::size_t kMaxScenarioBytes = std::size_t{1} << 20U;
+// A base of a hundred million parameters: of larger ones a step is long enough to pack it.
+constexpr std::uint64_t kKeptWeights = std::uint64_t{512} << 20U;
 
 struct ScenarioSource {
   std::string text; // of the file
@@ -143,7 +145,8 @@ Result<SimulationParts> simulation_parts(LoadedScenario& loaded, const RankPlace
   parts.engine = [base = parts.base, engine = scenario.engine, devices,
                   options = EngineOptions{.threads = 1,
                                           .activation_bytes = scenario.memory,
-                                          .precision = scenario.precision}](unsigned worker) {
+                                          .precision = scenario.precision,
+                                          .kept_weight_bytes = kKeptWeights}](unsigned worker) {
     EngineOptions own = options;
     own.device = devices[worker % devices.size()];
     return open_engine(engine, base, own);

@@ -269,6 +269,9 @@ struct EngineOptions {
   // How keys and values of a text being written are kept: F16 or Q8_0; F32 where products are.
   BlockType kv_cache = BlockType::kF16;
   EnginePrecision precision = EnginePrecision::kBfloat16;
+  // Where a CPU's products can be given all weights packed within so many bytes, they are packed
+  // once, for all engines of the process over this base, not in every pass. Results are the same.
+  std::uint64_t kept_weight_bytes = 0;
   // score() and logits() round the inputs of the blocks' linear layers as a BitNet model was
   // trained with (W1.58A8): to int8, one scale a token. Adapters read them unrounded; training
   // never rounds. Of no effect on other architectures, nor on LibTorch's engine.

@@ -17,26 +17,21 @@ std::size_t chunk_rows(std::size_t vocabulary, std::size_t rows) {
   return std::min(rows, std::max(kFewestRows, kChunkBytes / (vocabulary * sizeof(float))));
 }
 
-void write_logits(WorkerPool& pool, const ProductKernels& kernels, const OutputHead& head,
-                  const ElementRows& hidden, float* logits) {
-  const std::size_t vocabulary = head.weight.rows();
-  forward_product(pool, kernels, {.x = hidden, .w = &head.weight},
-                  {logits, hidden.rows, vocabulary, vocabulary});
-}
+// Rows of a power of two would share few lines of a cache.
+std::size_t logits_stride(std::size_t vocabulary) { return vocabulary + 16; }
 
 } // namespace
 
 void output_logits(WorkerPool& pool, const ProductKernels& kernels, const OutputHead& head,
-                   const ElementRows& hidden, float* logits) {
-  write_logits(pool, kernels, head, hidden, logits);
+                   const ElementRows& hidden, const FloatRows& logits) {
+  forward_product(pool, kernels, {.x = hidden, .w = &head.weight}, logits);
   if (head.cap <= 0) return;
-  for_rows(pool, hidden.rows, [&](std::size_t row, Scratch&) {
-    cap_row(logits + row * head.weight.rows(), head.cap, head.weight.rows());
-  });
+  for_rows(pool, hidden.rows,
+           [&](std::size_t row, Scratch&) { cap_row(logits.row(row), head.cap, logits.columns); });
 }
 
 std::uint64_t cross_entropy_bytes(std::size_t vocabulary, std::size_t rows) {
-  return chunk_rows(vocabulary, rows) * vocabulary * sizeof(float);
+  return chunk_rows(vocabulary, rows) * logits_stride(vocabulary) * sizeof(float);
 }
 
 void cross_entropy(WorkerPool& pool, const EngineKernels& engine_kernels, const OutputHead& head,
@@ -44,13 +39,14 @@ void cross_entropy(WorkerPool& pool, const EngineKernels& engine_kernels, const 
   const ProductKernels& kernels = engine_kernels.fast; // of the way back
   const std::size_t vocabulary = head.weight.rows();
   const std::size_t chunk = chunk_rows(vocabulary, work.hidden.rows);
-  memory.reserve(chunk * vocabulary * sizeof(float));
-  float* logits = memory.floats();
+  const std::size_t stride = logits_stride(vocabulary);
+  memory.reserve(chunk * stride * sizeof(float));
   for (std::size_t begin = 0; begin < work.hidden.rows; begin += chunk) {
     const std::size_t rows = std::min(chunk, work.hidden.rows - begin);
+    const FloatRows logits{memory.floats(), rows, vocabulary, stride};
     output_logits(pool, engine_kernels.precise, head, work.hidden.row_range(begin, rows), logits);
     for_rows(pool, rows, [&](std::size_t i, Scratch& scratch) {
-      float* row = logits + i * vocabulary;
+      float* row = logits.row(i);
       const auto target = static_cast<std::size_t>(work.targets[begin + i]);
       const double target_logit = row[target];
       float* slopes = nullptr;
@@ -76,11 +72,11 @@ void cross_entropy(WorkerPool& pool, const EngineKernels& engine_kernels, const 
     const BackwardTerm term{.dy = {.data = memory.data(),
                                    .rows = rows,
                                    .columns = vocabulary,
-                                   .stride = vocabulary * sizeof(float) / kernels.element_bytes,
+                                   .stride = stride * sizeof(float) / kernels.element_bytes,
                                    .bytes = kernels.element_bytes},
                             .w = &head.weight};
-    backward_product(pool, kernels, {&term, 1}, nullptr, {},
-                     {work.d_hidden.row(begin), rows, work.d_hidden.columns, work.d_hidden.stride});
+    backward_product(pool,
+                     {kernels, {&term, 1}, nullptr, {}, work.d_hidden.row_range(begin, rows)});
   }
 }
 

@@ -17,7 +17,7 @@ struct OutputHead {
 
 // Logits (rows, V) of normalized hidden states (rows, d).
 void output_logits(WorkerPool& pool, const ProductKernels& kernels, const OutputHead& head,
-                   const ElementRows& hidden, float* logits);
+                   const ElementRows& hidden, const FloatRows& logits);
 
 // Nats of each row's target; `hidden` are elements of the precise kernels. With `weights`, d_hidden
 // (rows, d) becomes the gradient of the sum of weight * nats.

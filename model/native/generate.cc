@@ -43,7 +43,8 @@ std::vector<float> read_text(Transformer& transformer, const ModelLora& lora, Kv
   const ElementRows normed = element_rows(kernels, normed_memory, 1, width);
   transformer.final_norm(x, {&last, 1}, kernels, normed, nullptr);
   std::vector<float> logits(transformer.head().weight.rows());
-  output_logits(transformer.pool(), kernels, transformer.head(), normed, logits.data());
+  output_logits(transformer.pool(), kernels, transformer.head(), normed,
+                {logits.data(), 1, logits.size(), logits.size()});
   return logits;
 }
 

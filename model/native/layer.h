@@ -128,6 +128,7 @@ class Layer {
         const RopeTables& rope);
 
   const LayerWeights& weights() const { return weights_; }
+  void keep_panels(const EngineKernels& kernels);
 
   // x (T, d) in place. With a cache, the pass is one sequence that goes on from it.
   void forward(const PassShape& pass, const LayerLora& lora, const FloatRows& x,

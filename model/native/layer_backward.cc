@@ -30,7 +30,7 @@ void Layer::project_back(Group which, const LayerLora& lora, const ElementRows& 
     }
   }
   if (dx == nullptr) return;
-  backward_product(pool_, kernels_, terms, &adapters, memory.dh, *dx);
+  backward_product(pool_, {kernels_, terms, &adapters, memory.dh, *dx});
 }
 
 void Layer::normalize_back(const FloatRows& g, const Norm& norm, const FloatRows& dx,

@@ -63,6 +63,12 @@ LayerWeights load_layer(const BaseModel& base, std::uint32_t layer) {
   return weights;
 }
 
+void Layer::keep_panels(const EngineKernels& kernels) {
+  for (ProjectionGroup& group : weights_.groups) {
+    for (Projection& projection : group.projections) projection.weight.keep_panels(kernels);
+  }
+}
+
 LayerLora::LayerLora(const ProductKernels& kernels, const LayerWeights& weights,
                      const LayerFactors& factors) {
   for (std::size_t g = 0; g < kGroups; ++g) {

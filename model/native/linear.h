@@ -6,6 +6,7 @@
 #pragma once
 
 #include <algorithm>
+#include <array>
 #include <span>
 
 #include "model/native/lora.h"
@@ -33,14 +34,22 @@ inline void forward_panel(const ProductKernels& kernels, const ForwardTerm& term
                           std::size_t column, const FloatRows& tile, Scratch& scratch) {
   const WeightMatrix& w = *term.w;
   const std::size_t count = tile.columns;
-  std::byte* panel =
-      scratch.bytes(Slot::kPanel, kernels.panel_bytes(std::min(kDepthChunk, w.columns())));
+  const std::byte* const kept = w.kept_for_forward(kernels, column);
   for (std::size_t at = 0; at < w.columns(); at += kDepthChunk) {
     const std::size_t depth = std::min(kDepthChunk, w.columns() - at);
-    w.pack_for_forward(kernels, column, count, at, depth, scratch, panel);
+    const std::byte* panel = kept != nullptr ? kept + kernels.panel_bytes(at) : nullptr;
+    if (kept == nullptr) {
+      std::byte* const packed = scratch.bytes(Slot::kPanel, kernels.panel_bytes(depth));
+      w.pack_for_forward(kernels, column, count, at, depth, scratch, packed);
+      panel = packed;
+    }
     const bool last = at + depth == w.columns();
     const Segment segments[2] = {
-        {.rows = term.x.at(0, at), .stride = term.x.stride, .depth = depth, .panel = panel},
+        {.rows = term.x.at(0, at),
+         .stride = term.x.stride,
+         .depth = depth,
+         .panel = panel,
+         .followed = kept != nullptr},
         last && term.lora != nullptr
             ? term.lora->forward_segment(term.module, *term.h, term.lora_row + column, count,
                                          scratch)
@@ -66,47 +75,88 @@ struct BackwardTerm {
   const WeightMatrix* w = nullptr;
 };
 
-// dx (T, in) = sum over terms of dy W, plus dh A where `lora` has some.
-inline void backward_product(WorkerPool& pool, const ProductKernels& kernels,
-                             std::span<const BackwardTerm> terms, const LoraGroup* lora,
-                             const LoraHidden& dh, const FloatRows& dx) {
-  const std::size_t in = terms[0].w->columns();
-  const std::size_t rows = terms[0].dy.rows;
+inline constexpr std::size_t kMostTerms = 3; // q, k and v
+
+// The gradient of a group's input, (T, in): the sum over terms of dy W, plus dh A where `lora` has
+// some. A task has some columns of it.
+struct BackwardProduct {
+  const ProductKernels& kernels;
+  std::span<const BackwardTerm> terms;
+  const LoraGroup* lora;
+  const LoraHidden& dh;
+  FloatRows dx;
+
+  // The adapter's: none or one.
+  std::size_t last_segment(std::size_t column, std::size_t count, Scratch& scratch,
+                           Segment& segment) const {
+    if (lora == nullptr || lora->empty()) return 0;
+    segment = lora->backward_segment(dh, column, count, scratch);
+    return 1;
+  }
+  void multiply(std::span<const Segment> segments, std::size_t column, std::size_t count,
+                bool add) const {
+    kernels.multiply(dx.rows, count, segments, dx.data + column, dx.stride, add);
+  }
+
+  bool kept(std::size_t column) const {
+    return std::ranges::all_of(terms, [&](const BackwardTerm& term) {
+      return term.w->kept_for_backward(kernels, column) != nullptr;
+    });
+  }
+  // At most 64 columns, all at once.
+  void multiply_kept(std::size_t column, std::size_t count, Scratch& scratch) const {
+    std::array<Segment, kMostTerms + 1> segments;
+    std::size_t used = 0;
+    for (const BackwardTerm& term : terms) {
+      segments[used++] = {.rows = term.dy.data,
+                          .stride = term.dy.stride,
+                          .depth = term.w->rows(),
+                          .panel = term.w->kept_for_backward(kernels, column),
+                          .followed = true};
+    }
+    used += last_segment(column, count, scratch, segments[used]);
+    multiply({segments.data(), used}, column, count, false);
+  }
+  // Any columns, some rows of the weights at a time.
+  void multiply_packed(std::size_t column, std::size_t count, Scratch& scratch) const {
+    const std::size_t panels = (count + kPanelColumns - 1) / kPanelColumns;
+    std::byte* packed =
+        scratch.bytes(Slot::kPanel, panels * kernels.panel_bytes(kBackwardDepthChunk));
+    for (const BackwardTerm& term : terms) {
+      const std::size_t rows = term.w->rows();
+      for (std::size_t at = 0; at < rows; at += kBackwardDepthChunk) {
+        const std::size_t depth = std::min(kBackwardDepthChunk, rows - at);
+        term.w->pack_for_backward(kernels, at, depth, column, count, scratch, packed);
+        const bool last = &term == &terms.back() && at + depth == rows;
+        for (std::size_t part = 0; part < count; part += kPanelColumns) {
+          const std::size_t width = std::min(kPanelColumns, count - part);
+          Segment segments[2] = {
+              {.rows = term.dy.at(0, at),
+               .stride = term.dy.stride,
+               .depth = depth,
+               .panel = packed + part / kPanelColumns * kernels.panel_bytes(depth)}};
+          const std::size_t more =
+              last ? last_segment(column + part, width, scratch, segments[1]) : 0;
+          multiply({segments, 1 + more}, column + part, width, at > 0 || &term != &terms.front());
+        }
+      }
+    }
+  }
+};
+
+inline void backward_product(WorkerPool& pool, const BackwardProduct& product) {
+  const std::size_t in = product.dx.columns;
+  COPPICE_CHECK(product.terms.size() <= kMostTerms);
   std::size_t step = kPanelColumns; // a task's columns: whole blocks of every weight
-  for (const BackwardTerm& term : terms) step = std::max(step, term.w->column_step());
+  for (const BackwardTerm& term : product.terms) step = std::max(step, term.w->column_step());
   const std::size_t share = in / (2 * pool.threads());
   const std::size_t width = std::clamp(share / step * step, step, std::max<std::size_t>(step, 256));
   pool.run((in + width - 1) / width, [&](std::size_t task, Scratch& scratch) {
     const std::size_t column = task * width;
     const std::size_t count = std::min(width, in - column);
-    const FloatRows tile = dx.column_range(column, count);
-    const auto multiply = [&](Segment segment, std::size_t part, bool add) {
-      kernels.multiply(rows, std::min(kPanelColumns, count - part), {&segment, 1}, tile.data + part,
-                       tile.stride, add);
-    };
-    bool add = false;
-    const std::size_t panels = (width + kPanelColumns - 1) / kPanelColumns;
-    std::byte* packed =
-        scratch.bytes(Slot::kPanel, panels * kernels.panel_bytes(kBackwardDepthChunk));
-    for (const BackwardTerm& term : terms) {
-      for (std::size_t at = 0; at < term.w->rows(); at += kBackwardDepthChunk) {
-        const std::size_t depth = std::min(kBackwardDepthChunk, term.w->rows() - at);
-        term.w->pack_for_backward(kernels, at, depth, column, count, scratch, packed);
-        for (std::size_t part = 0; part < count; part += kPanelColumns) {
-          multiply({.rows = term.dy.at(0, at),
-                    .stride = term.dy.stride,
-                    .depth = depth,
-                    .panel = packed + part / kPanelColumns * kernels.panel_bytes(depth)},
-                   part, add);
-        }
-        add = true;
-      }
-    }
-    for (std::size_t part = 0; lora != nullptr && !lora->empty() && part < count;
-         part += kPanelColumns) {
-      multiply(
-          lora->backward_segment(dh, column + part, std::min(kPanelColumns, count - part), scratch),
-          part, true);
+    if (!product.kept(column)) return product.multiply_packed(column, count, scratch);
+    for (std::size_t part = 0; part < count; part += kPanelColumns) {
+      product.multiply_kept(column + part, std::min(kPanelColumns, count - part), scratch);
     }
   });
 }

@@ -11,6 +11,13 @@ constexpr std::size_t kRowBlock = 96; // rows of one task
 
 std::size_t blocks_of(std::size_t total, std::size_t size) { return (total + size - 1) / size; }
 
+// Of a panel, from `begin` on.
+void clear_depths(const ProductKernels& kernels, std::size_t begin, std::size_t end,
+                  std::byte* panel) {
+  const std::size_t used = kernels.panel_bytes(begin);
+  std::memset(panel + used, 0, kernels.panel_bytes(end) - used);
+}
+
 } // namespace
 
 std::size_t total_rank(std::span<const LoraFactor> factors) {
@@ -28,10 +35,13 @@ bool any_trained(std::span<const LoraFactor> factors) {
 LoraGroup::LoraGroup(const ProductKernels& kernels, std::size_t in, std::vector<LoraModule> modules)
     : kernels_(kernels), in_(in), modules_(std::move(modules)) {
   offsets_.push_back(0);
+  whole_offsets_.push_back(0);
   for (const LoraModule& module : modules_) {
     trains_ = trains_ || any_trained(module.factors);
-    width_ += kernels.padded(total_rank(module.factors));
+    const std::size_t rank = kernels.padded(total_rank(module.factors));
+    width_ += rank;
     offsets_.push_back(width_);
+    whole_offsets_.push_back(whole_offsets_.back() + kernels.whole(rank));
   }
   a_ = Buffer(width_ * kernels.padded(in) * kernels.element_bytes);
   if (a_.size() > 0) std::memset(a_.data(), 0, a_.size());
@@ -51,9 +61,21 @@ void LoraGroup::resize(LoraHidden& h, std::size_t rows) const {
   h.floats.reserve(rows * width_ * sizeof(float));
 }
 
-void LoraGroup::make_elements(LoraHidden& h) const {
-  h.elements.reserve(h.rows * width_ * kernels_.element_bytes);
-  kernels_.from_float(h.floats.floats(), h.rows * width_, h.elements.data());
+void LoraGroup::make_elements(LoraHidden& h, std::span<const std::size_t> from,
+                              std::span<const std::size_t> to) const {
+  const std::size_t stride = to.back();
+  const std::size_t bytes = h.rows * stride * kernels_.element_bytes;
+  h.elements.reserve(bytes);
+  if (stride == width_) {
+    return kernels_.from_float(h.floats.floats(), h.rows * width_, h.elements.data());
+  }
+  std::memset(h.elements.data(), 0, bytes);
+  for (std::size_t row = 0; row < h.rows; ++row) {
+    for (std::size_t i = 0; i + 1 < from.size(); ++i) {
+      kernels_.from_float(h.floats.floats() + row * width_ + from[i], from[i + 1] - from[i],
+                          h.elements.data() + (row * stride + to[i]) * kernels_.element_bytes);
+    }
+  }
 }
 
 void LoraGroup::make_transpose(LoraHidden& h) const {
@@ -82,7 +104,7 @@ void LoraGroup::multiply(WorkerPool& pool, const ElementRows& x, const std::byte
 void LoraGroup::project(WorkerPool& pool, const ElementRows& x, LoraHidden& h) const {
   if (empty()) return;
   project_floats(pool, x, h);
-  make_elements(h);
+  make_elements(h, offsets_, whole_offsets_);
 }
 
 void LoraGroup::project_transposed(WorkerPool& pool, const ElementRows& x, LoraHidden& h) const {
@@ -140,7 +162,9 @@ void LoraGroup::back_project(WorkerPool& pool, std::size_t module, const Element
 
 void LoraGroup::finish_back_projection(LoraHidden& dh) const {
   if (empty()) return;
-  make_elements(dh);
+  const std::size_t from[] = {0, width_};
+  const std::size_t to[] = {0, kernels_.whole(width_)};
+  make_elements(dh, from, to);
   make_transpose(dh);
 }
 
@@ -154,21 +178,25 @@ Segment LoraGroup::forward_segment(std::size_t module, const LoraHidden& h, std:
     scaled_b_row(module, row + i, floats);
     kernels_.from_float(floats, rank, rows + i * rank * kernels_.element_bytes);
   }
-  std::byte* panel = scratch.bytes(Slot::kPanelB, kernels_.panel_bytes(rank));
+  const std::size_t depth = kernels_.whole(rank);
+  std::byte* panel = scratch.bytes(Slot::kPanelB, kernels_.panel_bytes(depth));
   kernels_.pack_transposed(rows, rank, count, rank, panel);
-  return {.rows = h.elements.data() + offsets_[module] * kernels_.element_bytes,
-          .stride = width_,
-          .depth = rank,
+  clear_depths(kernels_, rank, depth, panel);
+  return {.rows = h.elements.data() + whole_offsets_[module] * kernels_.element_bytes,
+          .stride = whole_offsets_.back(),
+          .depth = depth,
           .panel = panel};
 }
 
 Segment LoraGroup::backward_segment(const LoraHidden& dh, std::size_t column, std::size_t count,
                                     Scratch& scratch) const {
   if (empty()) return {};
-  std::byte* panel = scratch.bytes(Slot::kPanelB, kernels_.panel_bytes(width_));
+  const std::size_t depth = kernels_.whole(width_);
+  std::byte* panel = scratch.bytes(Slot::kPanelB, kernels_.panel_bytes(depth));
   kernels_.pack_rows(a_.data() + column * kernels_.element_bytes, kernels_.padded(in_), width_,
                      count, panel);
-  return {.rows = dh.elements.data(), .stride = width_, .depth = width_, .panel = panel};
+  clear_depths(kernels_, width_, depth, panel);
+  return {.rows = dh.elements.data(), .stride = depth, .depth = depth, .panel = panel};
 }
 
 void LoraGroup::add_gradients_a(WorkerPool& pool, const ElementRows& x,

@@ -2,8 +2,8 @@
 // LoRA of linear layers that read the same input (Hu et al. 2021): y_m = W_m x + sum s B (A x).
 //
 // The A's of a group are one matrix, so that x is read once: h = x A^T, with the columns of module
-// m side by side, padded with zeros to a whole step of the depth. B's product then is one more
-// segment of W's own, and A's one more segment of the gradient's way back.
+// m side by side, padded with zeros to a step of the depth. B's product then is one more segment of
+// W's own, and A's one more segment of the gradient's way back; there they fill whole steps.
 #pragma once
 
 #include <span>
@@ -37,7 +37,7 @@ struct LoraModule {
 // Floats (T, width), and the same as elements, in rows or transposed as it was asked for.
 struct LoraHidden {
   Buffer floats;
-  Buffer elements;   // (T, width): a product's input
+  Buffer elements;   // (T, whole steps): a product's input
   Buffer transposed; // (width, padded T): a gradient's
   std::size_t rows = 0;
 };
@@ -49,7 +49,6 @@ class LoraGroup {
 
   bool empty() const { return width_ == 0; }
   bool trains() const { return trains_; }
-  std::size_t width() const { return width_; }
 
   // h = x A^T, for all modules: in rows, for forward_segment(), or transposed, for gradients.
   void project(WorkerPool& pool, const ElementRows& x, LoraHidden& h) const;
@@ -75,8 +74,9 @@ class LoraGroup {
  private:
   void resize(LoraHidden& h, std::size_t rows) const;
   void project_floats(WorkerPool& pool, const ElementRows& x, LoraHidden& h) const;
-  // Of h.floats.
-  void make_elements(LoraHidden& h) const;
+  // Of h.floats. Columns [from[i], from[i + 1]) go to to[i], with zeros after them.
+  void make_elements(LoraHidden& h, std::span<const std::size_t> from,
+                     std::span<const std::size_t> to) const;
   void make_transpose(LoraHidden& h) const;
   // Floats (rows, columns) += x times panels over the columns of `h` from `column` on.
   void multiply(WorkerPool& pool, const ElementRows& x, const std::byte* panels,
@@ -86,7 +86,8 @@ class LoraGroup {
   const ProductKernels& kernels_;
   std::size_t in_;
   std::vector<LoraModule> modules_;
-  std::vector<std::size_t> offsets_; // of each module's columns, and the end
+  std::vector<std::size_t> offsets_;       // of each module's columns, and the end
+  std::vector<std::size_t> whole_offsets_; // the same in elements of h
   std::size_t width_ = 0;
   bool trains_ = false;
   Buffer a_; // (width, in) elements

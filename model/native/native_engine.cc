@@ -25,7 +25,9 @@ class NativeEngine final : public Engine {
         level_(level),
         transformer_(std::move(base), kernels, options.threads),
         text_cache_(options.precision == EnginePrecision::kFloat32 ? BlockType::kF32
-                                                                   : options.kv_cache) {}
+                                                                   : options.kv_cache) {
+    transformer_.keep_panels(options.kept_weight_bytes);
+  }
 
   EngineInfo info() const override {
     return {.name = "native",
@@ -104,9 +106,10 @@ Result<std::vector<float>> NativeEngine::logits(std::span<const AdapterUse> adap
   const ElementRows normed =
       element_rows(transformer_.kernels().precise, normed_memory, rows.size(), width);
   transformer_.final_norm(x, rows, transformer_.kernels().precise, normed, nullptr);
-  std::vector<float> values(tokens.size() * transformer_.head().weight.rows());
+  const std::size_t vocabulary = transformer_.head().weight.rows();
+  std::vector<float> values(tokens.size() * vocabulary);
   output_logits(transformer_.pool(), transformer_.kernels().precise, transformer_.head(), normed,
-                values.data());
+                {values.data(), rows.size(), vocabulary, vocabulary});
   return values;
 }
 

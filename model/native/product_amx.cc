@@ -29,7 +29,10 @@ constexpr std::size_t kTileColumns = 16;
 constexpr std::size_t kLine = 64; // bytes of a tile's row
 constexpr std::size_t kWord = 4;  // bytes of a pair, and of a sum
 constexpr std::size_t kStepWords = 16;
+constexpr std::size_t kStepDepth = 2 * kStepWords;
 constexpr std::size_t kPanelRow = kPanelColumns * kWord;
+constexpr std::size_t kTurnBytes = std::size_t{40} << 10U; // of a panel, at once
+constexpr std::size_t kRowsOfTurns = 128;                  // at most
 
 // What a step of a row and of a panel are, in bytes, and which tile is the panel's first.
 struct Bfloat16Steps {
@@ -160,14 +163,16 @@ struct Steps {
   std::size_t whole;
   std::size_t rest; // words
   const std::byte* padded_panel;
+  // Of what lies behind the panel, for each step and 16 rows: all of it comes while the rows pass.
+  std::size_t lines_ahead = 0;
 };
 
 Steps steps_of(Bfloat16Steps, const Segment& s, const std::byte* padded) {
   const std::size_t words = (s.depth + 1) / 2;
-  return {s.rows, s.stride * 2, s.panel, words / kStepWords, words % kStepWords, padded};
+  return {s.rows, s.stride * 2, s.panel, words / kStepWords, words % kStepWords, padded, 0};
 }
 Steps steps_of(SplitSteps, const Segment& s, const std::byte*) {
-  return {s.rows, s.stride * sizeof(float), s.panel, split_steps(s.depth), 0, nullptr};
+  return {s.rows, s.stride * sizeof(float), s.panel, split_steps(s.depth), 0, nullptr, 0};
 }
 
 template <typename Kind, int kTiles>
@@ -178,6 +183,10 @@ COPPICE_AMX void multiply_tiles(std::span<const Steps> segments, std::size_t row
     const std::byte* a = s.rows + row * s.row_bytes;
     const std::byte* panel = s.panel;
     for (std::size_t i = 0; i < s.whole; ++i) {
+      for (std::size_t line = 0; line < s.lines_ahead; ++line) {
+        const std::size_t at = (row / kTileRows * s.lines_ahead + line) * kLine;
+        _mm_prefetch(panel + s.whole * Kind::kPanel + at, _MM_HINT_T1);
+      }
       step<kTiles>(Kind(), a, s.row_bytes, panel);
       a += Kind::kRow;
       panel += Kind::kPanel;
@@ -214,6 +223,7 @@ void multiply_rows(std::span<const Steps> segments, std::size_t row, std::size_t
       std::copy_n(c + r * c_stride + before, width, last + r * kTileColumns);
     }
   }
+  settle(c);
   settle(last);
   switch (tiles) {
     case 1: multiply_tiles<Kind, 1>(segments, row, height, sums, add); break;
@@ -227,38 +237,75 @@ void multiply_rows(std::span<const Steps> segments, std::size_t row, std::size_t
   }
 }
 
+// Parts of segments that all rows meet before the next: little enough of the panel to stay in the
+// first-level cache meanwhile. Sums wait in memory between turns.
+struct Turn {
+  static constexpr std::size_t kMostParts = 4;
+  std::size_t steps = 0;
+  std::size_t count = 0;
+  Steps parts[kMostParts];
+  alignas(64) std::byte padded[kMostParts][kStepWords * kPanelRow];
+
+  template <typename Kind>
+  void add(Kind kind, const Segment& s, std::size_t rows) {
+    Steps& part = parts[count];
+    part = steps_of(kind, s, padded[count]);
+    const std::size_t tiles = (rows + kTileRows - 1) / kTileRows;
+    if (s.followed) part.lines_ahead = (Kind::kPanel / kLine + tiles - 1) / tiles;
+    steps += part.whole + (part.rest > 0 ? 1 : 0);
+    std::byte* const pad = padded[count++];
+    if (part.rest == 0) return;
+    const std::size_t used = part.rest * kPanelRow;
+    std::memcpy(pad, s.panel + part.whole * Kind::kPanel, used);
+    std::memset(pad + used, 0, kStepWords * kPanelRow - used);
+    settle(pad);
+  }
+};
+
+template <typename Kind>
+COPPICE_AMX void multiply_turn(const Turn& turn, std::size_t rows, std::size_t columns, float* c,
+                               std::size_t c_stride, bool add) {
+  const std::span<const Steps> parts(turn.parts, turn.count);
+  for (std::size_t row = 0; row < rows; row += kTileRows) {
+    const std::size_t height = std::min(kTileRows, rows - row);
+    if (row == 0 || height < kTileRows) configure(height, Kind::kPanelTile);
+    multiply_rows<Kind>(parts, row, height, columns, c + row * c_stride, c_stride, add);
+  }
+}
+
+// Steps of a turn: turns are few and about as long. Many rows are worth more than the panel: they
+// are read once, in one turn.
+template <typename Kind>
+std::size_t steps_of_turn(std::span<const Segment> segments, std::size_t rows) {
+  constexpr std::size_t kMost = kTurnBytes / Kind::kPanel;
+  std::size_t steps = 0;
+  for (const Segment& s : segments) steps += (s.depth + kStepDepth - 1) / kStepDepth;
+  const std::size_t turns = rows > kRowsOfTurns ? 1 : (steps + kMost - 1) / kMost;
+  return std::max<std::size_t>(1, turns > 1 ? (steps + turns - 1) / turns : steps);
+}
+
 template <typename Kind>
 COPPICE_AMX void multiply(std::size_t rows, std::size_t columns, std::span<const Segment> segments,
                           float* c, std::size_t c_stride, bool add) {
-  constexpr std::size_t kAtOnce = 4; // more segments take turns
-  alignas(64) std::byte padded[kAtOnce][kStepWords * kPanelRow];
-  const std::size_t last_rows = rows % kTileRows;
-  do {
-    const std::size_t count = std::min(kAtOnce, segments.size());
-    Steps steps[kAtOnce];
-    for (std::size_t i = 0; i < count; ++i) {
-      const Segment& s = segments[i];
-      steps[i] = steps_of(Kind(), s, padded[i]);
-      if (steps[i].rest == 0) continue;
-      const std::byte* from = s.panel + steps[i].whole * kStepWords * kPanelRow;
-      std::memcpy(padded[i], from, steps[i].rest * kPanelRow);
-      std::memset(padded[i] + steps[i].rest * kPanelRow, 0,
-                  (kStepWords - steps[i].rest) * kPanelRow);
-    }
-    settle(padded);
-    const std::span<const Steps> some(steps, count);
-    if (rows >= kTileRows) configure(kTileRows, Kind::kPanelTile);
-    for (std::size_t row = 0; row + kTileRows <= rows; row += kTileRows) {
-      multiply_rows<Kind>(some, row, kTileRows, columns, c + row * c_stride, c_stride, add);
-    }
-    if (last_rows != 0) {
-      const std::size_t row = rows - last_rows;
-      configure(last_rows, Kind::kPanelTile);
-      multiply_rows<Kind>(some, row, last_rows, columns, c + row * c_stride, c_stride, add);
-    }
-    segments = segments.subspan(count);
+  const std::size_t steps = steps_of_turn<Kind>(segments, rows);
+  Turn turn;
+  const auto take = [&] {
+    multiply_turn<Kind>(turn, rows, columns, c, c_stride, add);
+    turn.steps = turn.count = 0;
     add = true;
-  } while (!segments.empty());
+  };
+  for (Segment left : segments) {
+    while (left.depth > 0) {
+      if (turn.steps == steps || turn.count == Turn::kMostParts) take();
+      Segment part = left;
+      part.depth = std::min(left.depth, (steps - turn.steps) * kStepDepth);
+      turn.add(Kind(), part, rows);
+      left.depth -= part.depth;
+      left.rows += part.depth / kStepDepth * Kind::kRow;
+      left.panel += part.depth / kStepDepth * Kind::kPanel;
+    }
+  }
+  take();
   _tile_release();
 }
 
@@ -267,6 +314,7 @@ COPPICE_AMX void multiply(std::size_t rows, std::size_t columns, std::span<const
 namespace levels {
 const ProductKernels kAmxBfloat16 = [] {
   ProductKernels kernels = kAvx512Bfloat16;
+  kernels.whole_step = kStepDepth;
   kernels.multiply = multiply<Bfloat16Steps>;
   return kernels;
 }();

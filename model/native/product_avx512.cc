@@ -217,7 +217,13 @@ COPPICE_AVX512 void pack_rows_bf16(const std::byte* source, std::size_t stride, 
 }
 
 COPPICE_AVX512 void narrow_bf16(const float* source, std::size_t n, std::byte* elements) {
-  for (std::size_t i = 0; i < n; i += kLanes) {
+  std::size_t i = 0;
+  for (; i + 2 * kLanes <= n; i += 2 * kLanes) {
+    const __m512 first = _mm512_loadu_ps(source + i);
+    const __m512 second = _mm512_loadu_ps(source + i + kLanes);
+    _mm512_storeu_si512(elements + 2 * i, (__m512i)_mm512_cvtne2ps_pbh(second, first));
+  }
+  for (; i < n; i += kLanes) {
     const __mmask16 mask = lanes_mask(n - i);
     const __m512 wide = _mm512_maskz_loadu_ps(mask, source + i);
     _mm256_mask_storeu_epi16(elements + 2 * i, mask, (__m256i)_mm512_cvtneps_pbh(wide));
@@ -225,7 +231,12 @@ COPPICE_AVX512 void narrow_bf16(const float* source, std::size_t n, std::byte* e
 }
 
 COPPICE_AVX512 void widen_bf16(const std::byte* elements, std::size_t n, float* out) {
-  for (std::size_t i = 0; i < n; i += kLanes) {
+  std::size_t i = 0;
+  for (; i + kLanes <= n; i += kLanes) {
+    const __m256i narrow = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(elements + 2 * i));
+    _mm512_storeu_si512(out + i, _mm512_slli_epi32(_mm512_cvtepu16_epi32(narrow), 16));
+  }
+  for (; i < n; i += kLanes) {
     const __mmask16 mask = lanes_mask(n - i);
     const __m512i wide = _mm512_cvtepu16_epi32(_mm256_maskz_loadu_epi16(mask, elements + 2 * i));
     _mm512_mask_storeu_ps(out + i, mask, _mm512_castsi512_ps(_mm512_slli_epi32(wide, 16)));
@@ -280,6 +291,7 @@ namespace levels {
 const ProductKernels kAvx512Float32{.precision = Precision::kFloat32,
                                     .element_bytes = 4,
                                     .depth_step = 1,
+                                    .whole_step = 1,
                                     .multiply = multiply<Float32Product>,
                                     .from_float = copy_in,
                                     .to_float = copy_out,
@@ -290,6 +302,7 @@ const ProductKernels kAvx512Float32{.precision = Precision::kFloat32,
 const ProductKernels kAvx512Bfloat16{.precision = Precision::kBfloat16,
                                      .element_bytes = 2,
                                      .depth_step = 2,
+                                     .whole_step = 2,
                                      .multiply = multiply<Bfloat16Product>,
                                      .from_float = narrow_bf16,
                                      .to_float = widen_bf16,

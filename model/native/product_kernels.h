@@ -33,6 +33,7 @@ struct Segment {
   std::size_t stride = 0; // elements from one row to the next
   std::size_t depth = 0;
   const std::byte* panel = nullptr;
+  bool followed = false; // by what is multiplied next: it may be fetched meanwhile
 };
 
 struct ProductKernels {
@@ -41,6 +42,9 @@ struct ProductKernels {
   // Depths side by side in a panel: 1 for float32, 2 for bfloat16, 32 for split elements, whose
   // column ranges begin at multiples of it.
   std::size_t depth_step;
+  // Depths that `multiply` takes at once: a segment of whole steps costs no more than a shorter
+  // one.
+  std::size_t whole_step;
 
   // columns <= 64; `c` has c_stride floats a row.
   void (*multiply)(std::size_t rows, std::size_t columns, std::span<const Segment> segments,
@@ -61,11 +65,14 @@ struct ProductKernels {
                     std::byte* out, std::size_t out_stride);
 
   std::size_t panel_bytes(std::size_t depth) const {
-    return (depth + depth_step - 1) / depth_step * depth_step * kPanelColumns * element_bytes;
+    return padded(depth) * kPanelColumns * element_bytes;
   }
   // Depths of a stored row are padded to this, with zeros, so that every row is a whole segment.
   std::size_t padded(std::size_t depth) const {
     return (depth + depth_step - 1) / depth_step * depth_step;
+  }
+  std::size_t whole(std::size_t depth) const {
+    return (depth + whole_step - 1) / whole_step * whole_step;
   }
 };
 

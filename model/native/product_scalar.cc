@@ -112,6 +112,7 @@ constexpr ProductKernels kernels(Precision precision) {
   return {.precision = precision,
           .element_bytes = sizeof(typename E::Stored),
           .depth_step = E::kStep,
+          .whole_step = E::kStep,
           .multiply = multiply<E>,
           .from_float = from_float<E>,
           .to_float = to_float<E>,

@@ -105,6 +105,7 @@ namespace levels {
 const ProductKernels kAvx512Split{.precision = Precision::kSplit,
                                   .element_bytes = sizeof(float),
                                   .depth_step = kSplitStep,
+                                  .whole_step = kSplitStep,
                                   .multiply = nullptr,
                                   .from_float = split,
                                   .to_float = join,

@@ -97,6 +97,7 @@ namespace levels {
 const ProductKernels kScalarSplit{.precision = Precision::kSplit,
                                   .element_bytes = sizeof(float),
                                   .depth_step = kSplitStep,
+                                  .whole_step = kSplitStep,
                                   .multiply = multiply,
                                   .from_float = from_float,
                                   .to_float = to_float,

@@ -106,7 +106,7 @@ std::size_t ModelLora::widest_group(const ProductKernels& kernels) const {
   for (const LayerFactors& layer : factors_) {
     for (const auto& group : layer) {
       std::size_t width = 0;
-      for (const auto& module : group) width += kernels.padded(total_rank(module));
+      for (const auto& module : group) width += kernels.whole(total_rank(module));
       widest = std::max(widest, width);
     }
   }
@@ -129,6 +129,20 @@ Transformer::Transformer(std::shared_ptr<const BaseModel> base, const EngineKern
   dequantize_row(norm.type, norm.data, output_norm_);
   head_ = {.weight = config().tied_output ? embedding_ : matrix(*base_, "output.weight"),
            .cap = config().output_cap};
+}
+
+void Transformer::keep_panels(std::uint64_t most_bytes) {
+  std::uint64_t bytes = kept_panels_bytes(kernels_, head_.weight);
+  for (const Layer& layer : layers_) {
+    for (const ProjectionGroup& group : layer.weights().groups) {
+      for (const Projection& projection : group.projections) {
+        bytes += kept_panels_bytes(kernels_, projection.weight);
+      }
+    }
+  }
+  if (bytes > most_bytes) return;
+  head_.weight.keep_panels(kernels_);
+  for (Layer& layer : layers_) layer.keep_panels(kernels_);
 }
 
 Result<ModelLora> Transformer::adapted(std::span<const AdapterUse> adapters,

@@ -34,7 +34,8 @@ class ModelLora {
   const LayerFactors& factors(std::size_t i) const { return factors_[i]; }
   // The lowest layer that is trained; the number of layers if none is.
   std::size_t lowest_trained() const;
-  std::size_t widest_group(const ProductKernels& kernels) const; // LoraGroup::width(), the largest
+  // Ranks of a group in whole steps of its modules, the largest.
+  std::size_t widest_group(const ProductKernels& kernels) const;
 
  private:
   struct Place {
@@ -51,6 +52,8 @@ class Transformer {
  public:
   Transformer(std::shared_ptr<const BaseModel> base, const EngineKernels& kernels,
               unsigned threads);
+  // All products' weights, where they take at most so many bytes; see kept_panels.h.
+  void keep_panels(std::uint64_t most_bytes);
 
   const BaseModel& base() const { return *base_; }
   const ModelConfig& config() const { return base_->config(); }

@@ -24,6 +24,19 @@ void WeightMatrix::dequantize(std::size_t row, std::size_t column, std::size_t n
   view_.dequantize(first_ + row, column, {out, n});
 }
 
+const std::byte* WeightMatrix::kept_for_forward(const ProductKernels& kernels,
+                                                std::size_t row) const {
+  const std::size_t at = first_ + row;
+  const bool fits = kept_ && kept_->forward_kernels == &kernels && at % kPanelColumns == 0;
+  return fits ? kept_->forward_of(at, columns()) : nullptr;
+}
+
+const std::byte* WeightMatrix::kept_for_backward(const ProductKernels& kernels,
+                                                 std::size_t column) const {
+  const bool fits = kept_ && kept_->backward_kernels == &kernels && rows_ == view_.rows();
+  return fits ? kept_->backward_of(column, rows_) : nullptr;
+}
+
 void WeightMatrix::pack_for_forward(const ProductKernels& kernels, std::size_t row,
                                     std::size_t count, std::size_t column, std::size_t depth,
                                     Scratch& scratch, std::byte* panel) const {

@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 // A frozen weight matrix as the base file holds it, and its way into panels: blocks are dequantized
-// some rows at a time, never the matrix.
+// some rows at a time, never the matrix, unless its panels are to be kept.
 #pragma once
 
 #include "model/native/buffer.h"
+#include "model/native/kept_panels.h"
 #include "model/native/product_kernels.h"
 #include "model/weight_rows.h"
 
@@ -40,10 +41,18 @@ class WeightMatrix {
                          std::size_t column, std::size_t columns, Scratch& scratch,
                          std::byte* panels) const;
 
+  // Both are kept from here on, in this view and its row ranges.
+  void keep_panels(const EngineKernels& kernels) { kept_ = kept_panels(kernels, *this); }
+  // What pack_for_forward() would make, or null where it isn't kept.
+  const std::byte* kept_for_forward(const ProductKernels& kernels, std::size_t row) const;
+  // The panel of 64 columns from `column` on, over all rows; likewise.
+  const std::byte* kept_for_backward(const ProductKernels& kernels, std::size_t column) const;
+
  private:
   WeightRows view_;
   std::size_t first_ = 0; // of the view's rows
   std::size_t rows_ = 0;
+  std::shared_ptr<const KeptPanels> kept_;
 };
 
 } // namespace coppice::native

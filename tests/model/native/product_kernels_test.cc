@@ -65,17 +65,18 @@ TEST(ProductKernels, AnyShapeIsTheProduct) {
     const ProductKernels& k = *c.kernels;
     for (const std::size_t rows : {1U, 5U, 6U, 7U, 16U, 33U}) {
       for (const std::size_t columns : {1U, 15U, 16U, 17U, 40U, 63U, 64U}) {
-        for (const std::size_t depth : {1U, 2U, 3U, 31U, 64U, 65U}) {
+        for (const std::size_t depth : {1U, 2U, 3U, 31U, 64U, 65U, 700U}) {
           const Matrix a(k, rows, depth, 1);
           const Matrix b(k, columns, depth, 2);
-          const Matrix a2(k, rows, 6, 3);
-          const Matrix b2(k, 6, columns, 4);
+          const std::size_t more = depth == 64 ? 32 : 6; // all whole steps, and not
+          const Matrix a2(k, rows, more, 3);
+          const Matrix b2(k, more, columns, 4);
           Buffer panel(k.panel_bytes(depth));
-          Buffer panel2(k.panel_bytes(6));
+          Buffer panel2(k.panel_bytes(more));
           k.pack_transposed(b.elements.data(), b.stride, columns, depth, panel.data());
-          k.pack_rows(b2.elements.data(), b2.stride, 6, columns, panel2.data());
+          k.pack_rows(b2.elements.data(), b2.stride, more, columns, panel2.data());
           const Segment segments[2] = {{a.elements.data(), a.stride, depth, panel.data()},
-                                       {a2.elements.data(), a2.stride, 6, panel2.data()}};
+                                       {a2.elements.data(), a2.stride, more, panel2.data()}};
           std::vector<float> out(rows * 70, 0.25F);
           k.multiply(rows, columns, std::span<const Segment>(segments, 2), out.data(), 70, true);
           for (std::size_t i = 0; i < rows; ++i) {
@@ -84,10 +85,10 @@ TEST(ProductKernels, AnyShapeIsTheProduct) {
               for (std::size_t d = 0; j < columns && d < depth; ++d) {
                 expected += double{a.values[i * depth + d]} * double{b.values[j * depth + d]};
               }
-              for (std::size_t d = 0; j < columns && d < 6; ++d) {
-                expected += double{a2.values[i * 6 + d]} * double{b2.values[d * columns + j]};
+              for (std::size_t d = 0; j < columns && d < more; ++d) {
+                expected += double{a2.values[i * more + d]} * double{b2.values[d * columns + j]};
               }
-              ASSERT_NEAR(out[i * 70 + j], expected, tolerance(k, depth + 6))
+              ASSERT_NEAR(out[i * 70 + j], expected, tolerance(k, depth + more))
                   << c.name << " " << rows << " x " << columns << " x " << depth;
             }
           }
@@ -99,21 +100,27 @@ TEST(ProductKernels, AnyShapeIsTheProduct) {
 
 // However many rows are computed together, a row's bits are the same.
 TEST(ProductKernels, ARowIsTheSameAloneAndAmongOthers) {
+  constexpr std::size_t kRows = 67;
   for (const Case& c : cases()) {
     const ProductKernels& k = *c.kernels;
-    const Matrix a(k, 23, 130, 1);
-    const Matrix b(k, 64, 130, 2);
-    Buffer panel(k.panel_bytes(130));
-    k.pack_transposed(b.elements.data(), b.stride, 64, 130, panel.data());
-    std::vector<float> together(23 * 64);
-    const Segment all{a.elements.data(), a.stride, 130, panel.data()};
-    k.multiply(23, 64, {&all, 1}, together.data(), 64, false);
-    for (std::size_t row = 0; row < 23; ++row) {
-      std::vector<float> alone(64);
-      const Segment one{a.elements.data() + row * a.stride * k.element_bytes, a.stride, 130,
-                        panel.data()};
-      k.multiply(1, 64, {&one, 1}, alone.data(), 64, false);
-      EXPECT_TRUE(std::equal(alone.begin(), alone.end(), together.begin() + 64 * row)) << c.name;
+    for (const std::size_t depth : {130U, 160U, 700U}) {
+      const Matrix a(k, kRows, depth, 1);
+      const Matrix b(k, 64, depth, 2);
+      Buffer panel(k.panel_bytes(depth));
+      k.pack_transposed(b.elements.data(), b.stride, 64, depth, panel.data());
+      for (const bool add : {false, true}) {
+        std::vector<float> together(kRows * 64, 0.25F);
+        const Segment all{a.elements.data(), a.stride, depth, panel.data()};
+        k.multiply(kRows, 64, {&all, 1}, together.data(), 64, add);
+        for (std::size_t row = 0; row < kRows; ++row) {
+          std::vector<float> alone(64, 0.25F);
+          const Segment one{a.elements.data() + row * a.stride * k.element_bytes, a.stride, depth,
+                            panel.data()};
+          k.multiply(1, 64, {&one, 1}, alone.data(), 64, add);
+          EXPECT_TRUE(std::equal(alone.begin(), alone.end(), together.begin() + 64 * row))
+              << c.name << " " << depth << " " << row;
+        }
+      }
     }
   }
 }
