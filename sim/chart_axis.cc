@@ -71,7 +71,7 @@ std::vector<double> linear_ticks(double most) {
 }
 
 std::vector<double> ticks_between(double least, double most) {
-  if (!std::isfinite(most - least)) return {0, 1};
+  if (!std::isfinite(most - least) || (least == 0 && most == 0)) return {0, 1};
   // Values that differ by less than doubles can step through are one value.
   if (!(most - least > std::max(kLeastRange, kRounding * std::max(-least, most)))) {
     const double around = std::max(std::abs(most) * 0.1, 1e-3);

@@ -15,6 +15,16 @@ namespace {
 constexpr std::size_t kQ4Bytes = 18;
 constexpr std::size_t kQ8Bytes = 34;
 constexpr std::size_t kTq2Bytes = 66;
+constexpr std::size_t kLine = 64;
+// By itself a processor reads ahead to the end of a page, here and there: rows come from several
+// places in turn, and the next ones are asked for.
+constexpr std::size_t kAhead = 2048; // bytes
+constexpr std::size_t kPlaces = 4;
+
+constexpr std::size_t row_of_turn(std::size_t turn, std::size_t count) {
+  const std::size_t each = count / kPlaces;
+  return turn < kPlaces * each ? turn % kPlaces * each + turn / kPlaces : turn;
+}
 
 COPPICE_INLINE __m128i load16(const void* bytes) {
   return _mm_loadu_si128(static_cast<const __m128i*>(bytes));
@@ -111,8 +121,12 @@ template <BlockType kType, std::size_t kCount = 8>
 COPPICE_VNNI void products(const std::uint8_t* rows, std::size_t row_bytes, std::size_t count,
                            std::span<const Int8Row> x, float* out, std::size_t out_stride) {
   for (; x.size() >= kCount; x = x.subspan(kCount), out += kCount * out_stride) {
-    for (std::size_t i = 0; i < count; ++i) {
+    for (std::size_t turn = 0; turn < count; ++turn) {
+      const std::size_t i = row_of_turn(turn, count);
       const std::uint8_t* row = rows + i * row_bytes;
+      for (std::size_t at = 0; at < row_bytes; at += kLine) {
+        _mm_prefetch(row + kAhead + at, _MM_HINT_T1);
+      }
       if constexpr (kType == BlockType::kQ4_0) {
         q4_0_row<kCount>(row, x.data(), out + i, out_stride);
       } else {
