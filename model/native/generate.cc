@@ -56,7 +56,7 @@ class Writing {
           std::shared_ptr<const ModelLora> lora, KvCache& cache)
       : transformer_(transformer),
         request_(std::move(request)),
-        sampler_(std::move(sampler)),
+        sampler_(sampler),
         lora_(std::move(lora)),
         cache_(cache),
         text_(request_.prompt) {
@@ -152,7 +152,7 @@ class NativeGeneration final : public GenerationSession {
     Sampler sampler = COPPICE_TRY(Sampler::make(request.sampler));
     auto lora = COPPICE_TRY(lora_for(request.adapters));
     texts_.push_back(std::make_unique<Text>(transformer_, cache_type_, added_, std::move(request),
-                                            std::move(sampler), std::move(lora)));
+                                            sampler, std::move(lora)));
     return added_++;
   }
 
@@ -177,7 +177,7 @@ class NativeGeneration final : public GenerationSession {
          Sampler sampler, std::shared_ptr<const ModelLora> lora)
         : number(its_number),
           cache(transformer.config(), type),
-          writing(transformer, std::move(request), std::move(sampler), std::move(lora), cache) {}
+          writing(transformer, std::move(request), sampler, std::move(lora), cache) {}
     std::size_t number;
     KvCache cache;
     Writing writing;
@@ -227,7 +227,7 @@ Result<GenerateResult> generate(Transformer& transformer, CpuLevel level, TextCa
   auto lora = COPPICE_TRY(shared_lora(transformer, request.adapters));
   Sampler sampler = COPPICE_TRY(Sampler::make(request.sampler));
   KvCache& cache = kept.cache_for(transformer.config(), request.adapters, request.prompt);
-  Writing writing(transformer, request, std::move(sampler), std::move(lora), cache);
+  Writing writing(transformer, request, sampler, std::move(lora), cache);
   TokenDecoder decoder(transformer, level, request.int8_activations);
   while (writing.choose()) {
     const auto row = writing.next();

@@ -36,7 +36,7 @@ struct Rows {
 // The integers of a block are exact; what is left is float32's rounding of the blocks' sum, at
 // every level, for row lengths with and without a rest.
 TEST(Int8Products, AreTheProductsOfTheRoundedActivations) {
-  constexpr std::size_t kRows = 5;
+  constexpr std::size_t kRows = 11;
   for (const BlockType type : {BlockType::kQ4_0, BlockType::kQ8_0, BlockType::kTQ2_0}) {
     for (const std::size_t columns : {32U, 96U, 128U, 352U, 1536U}) {
       if (columns % block_type_info(type).block_elements != 0) continue;
@@ -75,7 +75,7 @@ TEST(Int8Products, HaveTheSameBitsWhateverIsComputedBesideThem) {
     for (std::size_t t = 0; t < kTexts; ++t) {
       std::vector<float> x = rows.x;
       for (float& value : x) value *= 1.0F + 0.37F * static_cast<float>(t);
-      std::ranges::rotate(x, x.begin() + static_cast<std::ptrdiff_t>(t));
+      std::rotate(x.begin(), x.begin() + static_cast<std::ptrdiff_t>(t), x.end());
       rounded[t].assign(x.data(), x.size());
     }
     for (const CpuLevel level : supported_cpu_levels()) {
