@@ -142,16 +142,18 @@ Result<SimulationParts> simulation_parts(LoadedScenario& loaded, const RankPlace
     parts.scenario.workers = static_cast<unsigned>(devices.size());
     loaded.manifest["workers"] = devices.size();
   }
-  parts.engine = [base = parts.base, engine = scenario.engine, devices,
-                  options = EngineOptions{.threads = 1,
-                                          .activation_bytes = scenario.memory,
-                                          .precision = scenario.precision,
-                                          .kept_weight_bytes = kKeptWeights}](unsigned worker) {
+  const auto open = [base = parts.base, engine = scenario.engine, devices,
+                     options = EngineOptions{.threads = 1,
+                                             .activation_bytes = scenario.memory,
+                                             .precision = scenario.precision}](
+                        unsigned worker, std::uint64_t kept_weight_bytes) {
     EngineOptions own = options;
     own.device = devices[worker % devices.size()];
+    own.kept_weight_bytes = kept_weight_bytes;
     return open_engine(engine, base, own);
   };
-  const auto probe = COPPICE_TRY(parts.engine(0));
+  parts.engine = [open](unsigned worker) { return open(worker, kKeptWeights); };
+  const auto probe = COPPICE_TRY(open(0, 0)); // it computes nothing, and packs nothing for that
   const EngineInfo info = probe->info();
   parts.packs = info.packs;
   loaded.manifest["engine"] = info.name;
