@@ -23,8 +23,9 @@ void add_upload(const std::vector<Slot>& slots, std::span<std::uint32_t> sum,
 }
 
 AggregatorRound::AggregatorRound(RoundPlan plan, const std::vector<ClientId>& members,
-                                 Millis deadline, const SecAggPrimitives& primitives)
+                                 Millis deadline, const SecAggPrimitives& primitives, AddUpload add)
     : plan_(std::move(plan)),
+      add_(std::move(add)),
       plan_hash_(plan_.hash()),
       ring_elements_(plan_.ring_elements()),
       deadline_(deadline),
@@ -220,9 +221,13 @@ AggregatorRound::Actions AggregatorRound::on(UploadArrived&& event, Millis) {
     return {RefuseUpload{event.client, "the upload has another shape than the plan"}};
   }
   const std::uint32_t group = group_in(group_of_, event.client);
-  add_upload(plan_.slots,
-             std::span(collecting->sum.elements).subspan(group * ring_elements_, ring_elements_),
-             event.elements);
+  const auto sum =
+      std::span(collecting->sum.elements).subspan(group * ring_elements_, ring_elements_);
+  if (add_) {
+    add_(plan_.slots, sum, std::move(event.elements));
+  } else {
+    add_upload(plan_.slots, sum, event.elements);
+  }
   collecting->sum.touched.insert(group);
   collecting->sum.uncommitted.emplace(event.client, event.upload);
   member->second = MemberState::kReported;

@@ -16,6 +16,7 @@
 // Parts: round.cc, round_secagg.cc. Thread-compatible.
 #pragma once
 
+#include <functional>
 #include <map>
 #include <memory>
 #include <optional>
@@ -189,12 +190,17 @@ struct StoredRound {
   Bytes secagg;        // SecAggGroups::serialize(); empty before a roster was committed
 };
 
+// Adds an upload's elements to a group's part of the sum, now or later.
+using AddUpload = std::function<void(const std::vector<Slot>& slots, std::span<std::uint32_t> sum,
+                                     std::vector<std::uint32_t> upload)>;
+
 class AggregatorRound {
  public:
   // `deadline` on the clock of the `now`s given to handle(). Members are distinct.
-  // `primitives` must outlive it.
+  // `primitives` must outlive it. `add`: how uploads are added, at once if it is empty; one who
+  // adds later has added what was given before anybody reads a sum, and before the round goes.
   AggregatorRound(RoundPlan plan, const std::vector<ClientId>& members, Millis deadline,
-                  const SecAggPrimitives& primitives = sodium_primitives());
+                  const SecAggPrimitives& primitives = sodium_primitives(), AddUpload add = {});
   // Goes on with a stored round. Its first actions come from handle(Tick). kCorrupt: a state of
   // secure aggregation that can't be read.
   static Result<AggregatorRound> resume(StoredRound stored, Millis deadline,
@@ -255,6 +261,7 @@ class AggregatorRound {
   Actions abandon(std::string reason);
 
   RoundPlan plan_;
+  AddUpload add_;
   Sha256 plan_hash_;
   std::size_t ring_elements_ = 0;
   Millis deadline_;

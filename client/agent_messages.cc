@@ -199,7 +199,7 @@ Result<void> Agent::consider_plan() {
   const auto& held = keeper_->held();
   if (!held || (plan->adapter_hash != held->release.adapter_hash && keeper_->fetching())) return {};
   offer_.reset();
-  PlanVerified event{.plan = *plan,
+  PlanVerified event{.plan = std::make_shared<const RoundPlan>(*plan),
                      .plan_hash = plan->hash(),
                      .time_left = offer_deadline_ - now(),
                      .decline = plan_refusal(*plan, membership_, *held, settings_.floors, marks_)};
@@ -207,7 +207,7 @@ Result<void> Agent::consider_plan() {
     event.decline = not_eligible_because(eligibility());
   }
   // Remembered with the marks of an accepted plan.
-  offered_epsilon_ = event.decline ? 0 : event.plan.privacy.cumulative_epsilon;
+  offered_epsilon_ = event.decline ? 0 : event.plan->privacy.cumulative_epsilon;
   return feed(std::move(event));
 }
 

@@ -67,15 +67,15 @@ Result<void> Agent::carry_out(const DeviceAction& action) {
 }
 
 Result<void> Agent::start_training(const StartTraining& order) {
-  if (!start_ || start_->release.adapter_hash != order.plan.adapter_hash) {
+  if (!start_ || start_->release.adapter_hash != order.plan->adapter_hash) {
     start_ = std::make_shared<const SharedAdapter>(*keeper_->held());
   }
-  if (start_->release.adapter_hash != order.plan.adapter_hash) {
+  if (start_->release.adapter_hash != order.plan->adapter_hash) {
     return feed(TrainingFailed{order.plan_hash, "another release came while training paused"});
   }
-  say(cat("round ", order.plan.round, ": training"));
+  say(cat("round ", order.plan->round, ": training"));
   auto job = std::make_shared<RoundTrainer::Job>(
-      RoundTrainer::Job{order.plan, std::shared_ptr<const Adapter>(start_, &start_->adapter),
+      RoundTrainer::Job{*order.plan, std::shared_ptr<const Adapter>(start_, &start_->adapter),
                         order.deadline, nullptr, start_->control});
   const Sha256 plan_hash = order.plan_hash;
   training_ =
@@ -101,6 +101,7 @@ Result<void> Agent::start_training(const StartTraining& order) {
 
 // After the used-once mark. Whatever goes wrong here, nothing is sealed again under this plan.
 Result<void> Agent::seal_and_store(const SealAndStore& order) {
+  const RoundPlan& plan = *order.plan;
   auto finished = [&]() -> Result<Bytes> {
     RoundMetrics metrics{.loss_before = trained_->loss_before,
                          .loss_after = trained_->loss_after,
@@ -109,26 +110,25 @@ Result<void> Agent::seal_and_store(const SealAndStore& order) {
                          .steps = trained_->steps,
                          .curvature = trained_->curvature,
                          .cluster = trained_->cluster};
-    EncodedDelta encoded =
-        COPPICE_TRY(encode_delta(order.plan, identity_.id, trained_->delta, metrics));
-    if (order.plan.encoding.error_feedback) {
+    EncodedDelta encoded = COPPICE_TRY(encode_delta(plan, identity_.id, trained_->delta, metrics));
+    if (plan.encoding.error_feedback) {
       // Before the upload: once it is stored it may count.
       COPPICE_TRY(kept_.add_made(
           order.plan_hash, kKeptFeedback,
-          feedback_after(keeper_->held()->adapter.spec(), order.plan.recipe,
+          feedback_after(keeper_->held()->adapter.spec(), plan.recipe,
                          std::move(trained_->feedback), std::exchange(encoded.lost, {}))));
     }
-    if (delta_tap_) delta_tap_(order.plan.round, trained_->delta, encoded.elements);
-    if (noise_is_distributed(order.plan.privacy.noise)) {
+    if (delta_tap_) delta_tap_(plan.round, trained_->delta, encoded.elements);
+    if (noise_is_distributed(plan.privacy.noise)) {
       SystemBytes source;
-      COPPICE_TRY(add_slot_noise(order.plan, source, encoded.elements));
+      COPPICE_TRY(add_slot_noise(plan, source, encoded.elements));
     }
-    apply_masks(order.plan.slots, COPPICE_TRY(round_->masks()), encoded.elements);
+    apply_masks(plan.slots, COPPICE_TRY(round_->masks()), encoded.elements);
     if (encoded.clip_factor < 1) {
       say(cat("the delta was clipped to ", fixed(100 * encoded.clip_factor, 0), " %"));
     }
-    return build_upload(order.plan, order.plan_hash, identity_.id, identity_.signing,
-                        membership_.keys, encoded);
+    return build_upload(plan, order.plan_hash, identity_.id, identity_.signing, membership_.keys,
+                        encoded);
   }();
   trained_.reset();
   if (!finished.ok()) {

@@ -97,7 +97,7 @@ DeviceRound::Actions DeviceRound::rest() {
 }
 
 DeviceRound::Actions DeviceRound::on(PlanVerified&& event, Millis now) {
-  const RoundId round = event.plan.round;
+  const RoundId round = event.plan->round;
   const auto decline = [&](const std::string& why) -> Actions {
     return {Note{cat("round ", round, ": not now (", why, ")")},
             SendAnswer{{round, event.plan_hash, false}}};
@@ -112,11 +112,11 @@ DeviceRound::Actions DeviceRound::on(PlanVerified&& event, Millis now) {
   if (event.decline) return decline(*event.decline);
   Actions actions;
   if (busy()) actions = rest(); // a newer round: what is under way belongs to one that is over
-  const Millis deadline = training_deadline(event.plan, now, event.time_left);
+  const Millis deadline = training_deadline(*event.plan, now, event.time_left);
   marks_ = RoundMarks{.highest_round = round,
                       .plan_hash = event.plan_hash,
                       .upload = {},
-                      .may_be_late = event.plan.sum.max_staleness > 0};
+                      .may_be_late = event.plan->sum.max_staleness > 0};
   phase_ = Training{event.plan, event.plan_hash, now + event.time_left, deadline};
   actions.emplace_back(PersistMarks{marks_});
   actions.emplace_back(SendAnswer{{round, event.plan_hash, true}});
@@ -129,7 +129,7 @@ DeviceRound::Actions DeviceRound::on(const Trained& event, Millis) {
   auto* const training = std::get_if<Training>(&phase_);
   if (training == nullptr || training->plan_hash != event.plan_hash) return {};
   MaskAgreement preparing{std::move(training->plan), training->plan_hash, training->deadline};
-  const SumTerms sum = preparing.plan.sum;
+  const SumTerms sum = preparing.plan->sum;
   phase_ = std::move(preparing);
   if (!sum.secure_aggregation) return seal();
   marks_.min_survivors = std::max(sum.group_survivors(), identity_.min_survivors);

@@ -14,6 +14,7 @@
 // take late uploads a round that is released ends nothing that is under way. Thread-compatible.
 #pragma once
 
+#include <memory>
 #include <optional>
 #include <string>
 #include <variant>
@@ -25,6 +26,9 @@
 #include "protocol/secagg_client.h"
 
 namespace coppice {
+
+// Never null. Some kilobytes that all phases, and all devices of a simulation, look at.
+using SharedPlan = std::shared_ptr<const RoundPlan>;
 
 // What must survive a crash, as one record.
 struct RoundMarks {
@@ -44,18 +48,18 @@ struct RoundMarks {
 // ---- phases ----
 struct Resting {};
 struct Training {
-  RoundPlan plan;
+  SharedPlan plan;
   Sha256 plan_hash;
   Millis deadline;
   Millis train_until; // in time to upload
 };
 struct MaskAgreement { // trained; agrees on masks with its neighbours
-  RoundPlan plan;
+  SharedPlan plan;
   Sha256 plan_hash;
   Millis deadline;
 };
 struct Sealing { // the used-once mark is on disk; the upload is being made
-  RoundPlan plan;
+  SharedPlan plan;
   Sha256 plan_hash;
   Millis deadline;
 };
@@ -78,7 +82,7 @@ using DevicePhase =
 // ---- events ----
 struct PlanVerified { // signature, keys, base, adapter and floors were checked by
                       // client/plan_check.h
-  RoundPlan plan;
+  SharedPlan plan;
   Sha256 plan_hash;
   Millis time_left;
   std::optional<std::string> decline; // why not now; stays on the device
@@ -129,7 +133,7 @@ struct SendAnswer {
   PlanAnswer answer;
 };
 struct StartTraining { // from what is stored of it, if anything is
-  RoundPlan plan;
+  SharedPlan plan;
   Sha256 plan_hash;
   Millis deadline; // stop training in time to upload
 };
@@ -138,7 +142,7 @@ struct ForgetTraining {}; // what is stored of it is of no more use
 // Make the upload of the trained delta, masked with masks() where the plan says so, and write it to
 // disk; then UploadStored.
 struct SealAndStore {
-  RoundPlan plan;
+  SharedPlan plan;
   Sha256 plan_hash;
 };
 struct SendOffer {

@@ -126,7 +126,7 @@ void History::device_considers(std::size_t which, const PlanLetter& offer,
                                const Sha256& plan_hash) {
   Device& device = devices_[which];
   const RoundPlan& plan = *offer.plan;
-  PlanVerified event{plan, plan_hash, offer.time_left, std::nullopt};
+  PlanVerified event{offer.plan, plan_hash, offer.time_left, std::nullopt};
   if (settings_.secure_aggregation && !plan.sum.secure_aggregation) {
     event.decline = "no secure aggregation";
   } else if (plan.sum.min_survivors < settings_.owner_floor &&
@@ -173,7 +173,7 @@ bool History::device_acts(std::size_t which, const DeviceAction& action) {
   if (const auto* answer = std::get_if<SendAnswer>(&action)) {
     send_to_aggregator(which, answer->answer, answer->answer.plan_hash);
   } else if (const auto* order = std::get_if<StartTraining>(&action)) {
-    observer_.device_follows(which, order->plan);
+    observer_.device_follows(which, *order->plan);
     if (planted(PlantedBug::kDeviceRepeatsRandomness)) device.own_model = ModelPrimitives(which);
     Wake wake;
     wake.who = which;
@@ -250,13 +250,13 @@ bool History::seal_and_store(std::size_t which, const SealAndStore& order) {
     return device.round.has_value();
   }
   std::vector<std::uint32_t> elements;
-  for (const Slot& slot : order.plan.slots) {
+  for (const Slot& slot : order.plan->slots) {
     for (std::uint32_t i = 0; i < slot.elements; ++i) {
       elements.push_back(random_.next_u32() & slot.bits.mask());
     }
   }
   std::vector<std::uint32_t> masked = elements;
-  apply_masks(order.plan.slots, *masks, masked);
+  apply_masks(order.plan->slots, *masks, masked);
   if (device.liar && device.liar->another_shape()) masked.pop_back();
   Bytes bytes = make_upload(which, masked);
   const Sha256 name = sha256(bytes);

@@ -16,54 +16,74 @@
 namespace coppice {
 namespace {
 
-RoundPlan without_masks(RoundPlan plan) {
-  plan.sum.secure_aggregation = false;
-  plan.required_features.clear();
-  return plan;
+SharedPlan plan_of_machines(RoundPlan plan, SimulatedSum sum) {
+  if (sum == SimulatedSum::kExact) {
+    plan.sum.secure_aggregation = false;
+    plan.required_features.clear();
+  }
+  return std::make_shared<const RoundPlan>(std::move(plan));
+}
+
+AddUpload add_with(UploadAdder* adder) {
+  if (adder == nullptr) return {};
+  return [adder](const std::vector<Slot>& slots, std::span<std::uint32_t> sum,
+                 std::vector<std::uint32_t> upload) { adder->add(slots, sum, std::move(upload)); };
 }
 
 } // namespace
 
 RoundPlay::RoundPlay(RoundSetting setting, Learner& learner, Finish finish, OnCounted on_counted)
     : setting_(std::move(setting)),
-      machine_plan_(setting_.scenario.secure_sum == SimulatedSum::kFull
-                        ? setting_.plan
-                        : without_masks(setting_.plan)),
+      machine_plan_(plan_of_machines(setting_.plan, setting_.scenario.secure_sum)),
       learner_(learner),
       finish_(std::move(finish)),
       on_counted_(std::move(on_counted)) {
   const Scenario& scenario = setting_.scenario;
-  const bool full = machine_plan_.sum.secure_aggregation;
-  std::vector<ClientId> clients;
-  members_.reserve(setting_.members.size());
-  for (const DeviceNumber device : setting_.members) {
+  const bool full = machine_plan_->sum.secure_aggregation;
+  const std::vector<ClientId> clients = identities_of(setting_.members, full);
+  members_.reserve(clients.size());
+  for (std::size_t i = 0; i < clients.size(); ++i) {
+    const DeviceNumber device = setting_.members[i];
     Member& member = members_.emplace_back();
     member.device = device;
+    member.id = clients[i];
     if (full) {
       member.signing = virtual_signing_key(scenario.seed, device);
       member.certificate = virtual_certificate(*member.signing);
     }
-    member.id = identity_of(device, full);
-    clients.push_back(member.id);
   }
   by_client_.resize(members_.size());
   for (std::uint32_t i = 0; i < by_client_.size(); ++i) by_client_[i] = i;
   std::ranges::sort(by_client_, {}, [&](std::uint32_t i) { return members_[i].id; });
   queue_.push({setting_.starts, kAggregator, ticks_++}, {});
   queue_.pop(); // time is that of the round's start
-  round_.emplace(machine_plan_, clients, now() + machine_plan_.deadline);
+  round_.emplace(*machine_plan_, clients, now() + machine_plan_->deadline, sodium_primitives(),
+                 add_with(setting_.adder));
   plan_hash_ = round_->plan_hash();
 }
 
-RoundPlay::~RoundPlay() = default;
+RoundPlay::~RoundPlay() {
+  if (setting_.adder != nullptr) setting_.adder->wait(); // round_ goes, and its sum with it
+}
+
+// With all that was counted in it.
+const RunningSum& RoundPlay::whole_sum() const {
+  if (setting_.adder != nullptr) setting_.adder->wait();
+  return *round_->sum();
+}
 
 // Where nothing is signed and nothing trained, a hash is as good as a key's name.
-ClientId RoundPlay::identity_of(DeviceNumber device, bool signs) const {
-  if (!setting_.identities.empty()) return setting_.identities[device];
+std::vector<ClientId> RoundPlay::identities_of(std::span<const DeviceNumber> devices,
+                                               bool signs) const {
   const Scenario& scenario = setting_.scenario;
-  return scenario.training == TrainingKind::kNone && !signs
-             ? hashed_client_id(scenario.seed, device)
-             : virtual_client_id(scenario.seed, device);
+  const bool known = !setting_.identities.empty();
+  const bool hashed = scenario.training == TrainingKind::kNone && !signs;
+  if (!known && !hashed) return virtual_client_ids(scenario.seed, devices);
+  std::vector<ClientId> ids;
+  for (const DeviceNumber device : devices) {
+    ids.push_back(known ? setting_.identities[device] : hashed_client_id(scenario.seed, device));
+  }
+  return ids;
 }
 
 RoundPlay::Member* RoundPlay::member_of(const ClientId& client) {
@@ -79,9 +99,9 @@ void RoundPlay::schedule(Member& member, Nanos after, Payload payload) {
 
 // Where a part of the round ends, the machine looks at the clock.
 void RoundPlay::schedule_ticks() {
-  const RoundSchedule parts = round_schedule(machine_plan_);
+  const RoundSchedule parts = round_schedule(*machine_plan_);
   std::vector<Millis> times{parts.uploads, parts.end};
-  if (machine_plan_.sum.secure_aggregation) {
+  if (machine_plan_->sum.secure_aggregation) {
     times.insert(times.end(), {parts.roster, parts.nonces, parts.shares});
   }
   for (const Millis time : times) {
@@ -105,7 +125,7 @@ Result<PlayedRound> RoundPlay::run(const std::atomic<bool>* stop) {
     }
     COPPICE_TRY(play(queue_.pop()));
   }
-  const bool goes_on = played_.released && machine_plan_.sum.max_staleness > 0;
+  const bool goes_on = played_.released && machine_plan_->sum.max_staleness > 0;
   auto ran_on = goes_on ? run_on(stop) : Result<void>{};
   learner_.end();
   COPPICE_TRY(std::move(ran_on));
@@ -171,13 +191,13 @@ Result<void> RoundPlay::carry_out(const RoundAction& action, std::deque<RoundEve
     send_down(*member_of(said->client), bytes,
               {.kind = Kind::kSecAggToDevice, .number = put_letter(std::move(message))});
   } else if (const auto* unmask = std::get_if<UnmaskSum>(&action)) {
-    std::vector<std::uint32_t> elements = round_->sum()->elements;
-    unmask_groups(machine_plan_, *unmask, elements);
+    std::vector<std::uint32_t> elements = whole_sum().elements;
+    unmask_groups(*machine_plan_, *unmask, elements);
     events.emplace_back(SumUnmasked{std::move(elements)});
   } else if (std::holds_alternative<CommitClose>(action)) {
     events.emplace_back(CloseCommitted{});
   } else if (std::holds_alternative<MakeRelease>(action)) {
-    const RunningSum& sum = *round_->sum();
+    const RunningSum& sum = whole_sum();
     for (const auto& [client, upload] : sum.counted) {
       played_.counted.push_back(member_of(client)->device);
     }

@@ -29,6 +29,7 @@
 #include "sim/learner.h"
 #include "sim/population.h"
 #include "sim/scenario.h"
+#include "sim/upload_adder.h"
 
 namespace coppice {
 
@@ -78,6 +79,7 @@ struct RoundSetting {
   std::span<const ClientId> identities = {}; // of all devices; empty: virtual ones
   Nanos starts;
   std::span<const LateRound> late = {}; // what earlier rounds left; must outlive the round
+  UploadAdder* adder = nullptr;         // null: uploads are added at once
 };
 
 Sha256 upload_name(RoundId round, DeviceNumber device);
@@ -126,7 +128,8 @@ class RoundPlay {
 
   // round_play.cc
   Millis now() const { return millis(queue_.now()); }
-  ClientId identity_of(DeviceNumber device, bool signs) const;
+  const RunningSum& whole_sum() const;
+  std::vector<ClientId> identities_of(std::span<const DeviceNumber> devices, bool signs) const;
   Member* member_of(const ClientId& client);
   void schedule(Member& member, Nanos after, Payload payload);
   void schedule_ticks();
@@ -160,7 +163,7 @@ class RoundPlay {
   void seal(Member& member);
 
   RoundSetting setting_;
-  RoundPlan machine_plan_; // what the machines run: without masks for SimulatedSum::kExact
+  SharedPlan machine_plan_; // what the machines run: without masks for SimulatedSum::kExact
   Learner& learner_;
   Finish finish_;
   OnCounted on_counted_;

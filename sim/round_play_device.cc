@@ -128,10 +128,10 @@ void RoundPlay::plan_arrives(Member& member) {
                                       .signing = member.signing ? *member.signing : nobody,
                                       .id = member.id,
                                       .fleet_key = virtual_fleet_key().public_key(),
-                                      .owner = machine_plan_.sum.graph(),
-                                      .min_survivors = machine_plan_.sum.group_survivors()},
+                                      .owner = machine_plan_->sum.graph(),
+                                      .min_survivors = machine_plan_->sum.group_survivors()},
                        RoundMarks{}, false, ByteSpan{});
-  const Millis left = millis(setting_.starts) + machine_plan_.deadline - now();
+  const Millis left = millis(setting_.starts) + machine_plan_->deadline - now();
   feed_device(member, PlanVerified{machine_plan_, plan_hash_, left, {}});
 }
 

@@ -18,7 +18,7 @@ void RoundPlay::expect_late() {
                          .members = {},
                          .sum = {}};
     for (const LateDevice& late : round.devices) {
-      const ClientId id = identity_of(late.device, false);
+      const ClientId id = identities_of({&late.device, 1}, false).front();
       earlier.members.emplace(id, MemberState::kAccepted);
       const auto number = static_cast<std::uint32_t>(late_devices_.size());
       late_devices_.push_back({{round.plan.round, late.device}, &late, earlier.plan_hash, id});
@@ -51,7 +51,7 @@ Result<void> RoundPlay::late_arrives(std::uint32_t number) {
 
 // The round is over; its devices go on until its deadline, each by itself.
 Result<void> RoundPlay::run_on(const std::atomic<bool>* stop) {
-  const Nanos deadline = setting_.starts + nanos(machine_plan_.deadline);
+  const Nanos deadline = setting_.starts + nanos(machine_plan_->deadline);
   played_.leaves = {.plan = setting_.plan, .starts = setting_.starts, .devices = {}};
   std::vector<LateDevice>& under_way = played_.leaves.devices;
   for (const Member& member : members_) {

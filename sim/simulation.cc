@@ -155,6 +155,7 @@ Result<void> Simulation::prepare_devices() {
   }
   const unsigned workers =
       scenario.workers > 0 ? scenario.workers : std::max(1U, std::thread::hardware_concurrency());
+  adder_ = std::make_unique<UploadAdder>();
   team_ = std::make_unique<EngineTeam>(parts_.engine, workers, parts_.packs);
   learner_ = training_learner(
       *team_, *data_, *parts_.base,
@@ -341,7 +342,8 @@ Result<void> Simulation::play_round(const std::atomic<bool>* stop, const OnRound
        .members = members_,
        .identities = parts_.identities,
        .starts = began,
-       .late = state_.late},
+       .late = state_.late,
+       .adder = adder_.get()},
       *learner_, [&](const CountedSums& sums) { return finish(*plan, sums); },
       [&](DeviceNumber device, const Learned& learned) {
         if (learned.delta) deltas_.emplace_back(device, *learned.delta);

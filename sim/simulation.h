@@ -115,6 +115,7 @@ class Simulation {
   std::unique_ptr<KeptStates> kept_;           // null where devices keep nothing between rounds
   std::unique_ptr<EngineTeam> team_;
   std::unique_ptr<Learner> learner_;
+  std::unique_ptr<UploadAdder> adder_; // null where nothing is trained
   std::unique_ptr<Evaluation> evaluation_;
   std::shared_ptr<const AdapterSpec> full_spec_; // what weights are of, where nothing is trained
 

@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "sim/virtual_identity.h"
 
+#include <algorithm>
 #include <array>
 #include <cstring>
+#include <thread>
 
 #include "base/random.h"
 #include "crypto/hash.h"
@@ -47,6 +49,27 @@ SignedCertificate virtual_certificate(const SigningKey& key) {
 
 ClientId virtual_client_id(std::uint64_t seed, std::uint64_t device) {
   return client_id_of(virtual_signing_key(seed, device).public_key());
+}
+
+std::vector<ClientId> virtual_client_ids(std::uint64_t seed,
+                                         std::span<const std::uint64_t> devices) {
+  constexpr std::size_t kFewest = 64; // of a thread: a key takes some 30 microseconds
+  const std::size_t cores = std::max(1U, std::thread::hardware_concurrency());
+  const std::size_t share = std::max(kFewest, (devices.size() + cores - 1) / cores);
+  std::vector<ClientId> ids(devices.size());
+  std::vector<std::jthread> threads;
+  for (std::size_t begin = 0; begin < ids.size(); begin += share) {
+    const auto make = [&, begin, end = std::min(ids.size(), begin + share)] {
+      for (std::size_t i = begin; i < end; ++i) ids[i] = virtual_client_id(seed, devices[i]);
+    };
+    if (begin + share >= ids.size()) {
+      make();
+    } else {
+      threads.emplace_back(make);
+    }
+  }
+  threads.clear(); // joined
+  return ids;
 }
 
 ClientId hashed_client_id(std::uint64_t seed, std::uint64_t device) {

@@ -5,6 +5,10 @@
 // marked `test`, and devices of real fleets refuse them. Thread-safe.
 #pragma once
 
+#include <cstdint>
+#include <span>
+#include <vector>
+
 #include "protocol/key_set.h"
 
 namespace coppice {
@@ -17,5 +21,8 @@ SignedCertificate virtual_certificate(const SigningKey& key);
 // times cheaper.
 ClientId virtual_client_id(std::uint64_t seed, std::uint64_t device);
 ClientId hashed_client_id(std::uint64_t seed, std::uint64_t device);
+// Of many at once, on as many threads as there are cores.
+std::vector<ClientId> virtual_client_ids(std::uint64_t seed,
+                                         std::span<const std::uint64_t> devices);
 
 } // namespace coppice

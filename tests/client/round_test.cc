@@ -18,9 +18,13 @@ class DeviceRoundTest : public ::testing::Test {
     made.deadline = Millis{10'000};
     return made;
   }
+  static PlanVerified verified(const RoundPlan& plan,
+                               std::optional<std::string> decline = std::nullopt) {
+    return {std::make_shared<const RoundPlan>(plan), plan.hash(), Millis{10'000},
+            std::move(decline)};
+  }
   std::string offered(std::uint64_t round, std::optional<std::string> decline = std::nullopt) {
-    const RoundPlan made = plan(round);
-    return then(PlanVerified{made, made.hash(), Millis{10'000}, std::move(decline)});
+    return then(verified(plan(round), std::move(decline)));
   }
   std::string then(DeviceEvent event) { return names(round_->handle(std::move(event), now_)); }
   std::string trained(std::uint64_t round) { return then(Trained{plan(round).hash()}); }
@@ -85,7 +89,7 @@ TEST_F(DeviceRoundTest, OlderRoundsAndOtherPlansOfAKnownRoundAreDeclined) {
   EXPECT_EQ(offered(4), "note, answer");
   RoundPlan other = plan(5);
   other.clip_norm = 3;
-  EXPECT_EQ(then(PlanVerified{other, other.hash(), Millis{10'000}, std::nullopt}), "note, answer");
+  EXPECT_EQ(then(verified(other)), "note, answer");
 }
 
 TEST_F(DeviceRoundTest, AskedAgainWhileTrainingItAnswersAgainAndTrainsOnce) {
@@ -251,10 +255,7 @@ class LateDeviceRoundTest : public DeviceRoundTest {
     made.sum.max_staleness = 3;
     return made;
   }
-  void accept() {
-    EXPECT_EQ(then(PlanVerified{late_plan(), late_plan().hash(), Millis{10'000}, std::nullopt}),
-              "persist, answer, train");
-  }
+  void accept() { EXPECT_EQ(then(verified(late_plan())), "persist, answer, train"); }
   std::string released(std::uint64_t round) {
     return then(RoundOverReceived{{RoundId{round}, true, ""}});
   }
