@@ -9,12 +9,21 @@
 namespace coppice::native {
 namespace {
 
-// Rows at once: as many as have logits of 4 MiB, but enough that packing the head pays.
+// Rows at once: as many as have logits of 4 MiB, but enough that packing the head pays. Where it is
+// kept packed, as many as stay in the second-level cache with their logits, in whole tiles of every
+// instruction level.
 constexpr std::size_t kChunkBytes = std::size_t{4} << 20U;
 constexpr std::size_t kFewestRows = 64;
+constexpr std::size_t kCachedBytes = std::size_t{800} << 10U;
+constexpr std::size_t kTileRows = 48;
 
 std::size_t chunk_rows(std::size_t vocabulary, std::size_t rows) {
   return std::min(rows, std::max(kFewestRows, kChunkBytes / (vocabulary * sizeof(float))));
+}
+
+std::size_t cached_rows(std::size_t vocabulary, std::size_t rows) {
+  const std::size_t tiles = kCachedBytes / (kTileRows * vocabulary * sizeof(float));
+  return std::min(rows, std::max<std::size_t>(tiles, 1) * kTileRows);
 }
 
 // Rows of a power of two would share few lines of a cache.
@@ -38,7 +47,9 @@ void cross_entropy(WorkerPool& pool, const EngineKernels& engine_kernels, const 
                    const CrossEntropy& work, Buffer& memory) {
   const ProductKernels& kernels = engine_kernels.fast; // of the way back
   const std::size_t vocabulary = head.weight.rows();
-  const std::size_t chunk = chunk_rows(vocabulary, work.hidden.rows);
+  const bool kept = head.weight.kept_for_forward(engine_kernels.precise, 0) != nullptr;
+  const std::size_t chunk =
+      kept ? cached_rows(vocabulary, work.hidden.rows) : chunk_rows(vocabulary, work.hidden.rows);
   const std::size_t stride = logits_stride(vocabulary);
   memory.reserve(chunk * stride * sizeof(float));
   for (std::size_t begin = 0; begin < work.hidden.rows; begin += chunk) {
