@@ -49,9 +49,7 @@ double AdapterOptimizer::prepare(std::span<const float> values, std::span<float>
     });
   }
   clear_to(gradient.size());
-  double squares = 0;
-  for (const float value : gradient) squares += static_cast<double>(value) * double{value};
-  const double norm = std::sqrt(squares);
+  const double norm = std::sqrt(sum_of_squares(gradient.data(), gradient.size()));
   const auto limit = static_cast<double>(settings_.max_gradient_norm);
   // PyTorch's clip_grad_norm_: the 1e-6 keeps a norm of zero from dividing.
   if (limit > 0 && norm > limit) {

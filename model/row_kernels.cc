@@ -130,6 +130,21 @@ COPPICE_LEVELS float dot(const float* a, const float* b, std::size_t n) {
   return sum;
 }
 
+COPPICE_LEVELS double sum_of_squares(const float* x, std::size_t n) {
+  double sums[kLanes] = {};
+  std::size_t i = 0;
+  for (; i + kLanes <= n; i += kLanes) {
+    for (std::size_t lane = 0; lane < kLanes; ++lane) {
+      const double value = x[i + lane];
+      sums[lane] += value * value;
+    }
+  }
+  for (; i < n; ++i) sums[i % kLanes] += double{x[i]} * double{x[i]};
+  double sum = 0;
+  for (const double part : sums) sum += part;
+  return sum;
+}
+
 float exponential(float x) { return exponential_inline(x); }
 
 COPPICE_LEVELS float rms_norm_row(const float* x, const float* w, float epsilon, std::size_t n,
@@ -181,7 +196,8 @@ COPPICE_LEVELS void geglu(const float* gate, const float* up, std::size_t n, flo
 }
 
 COPPICE_LEVELS void geglu_backward(const float* gate, const float* up, const float* dy,
-                                   std::size_t n, float* dgate, float* dup) {
+                                   std::size_t n, float* dgate, float* dup, float* y) {
+  if (y != nullptr) geglu(gate, up, n, y);
   for (std::size_t i = 0; i < n; ++i) {
     const float g = gate[i];
     const float t = tanh_inline(kGeluRoot * (g + kGeluCube * g * g * g));
@@ -199,7 +215,8 @@ COPPICE_LEVELS void squared_reglu(const float* gate, const float* up, std::size_
 }
 
 COPPICE_LEVELS void squared_reglu_backward(const float* gate, const float* up, const float* dy,
-                                           std::size_t n, float* dgate, float* dup) {
+                                           std::size_t n, float* dgate, float* dup, float* y) {
+  if (y != nullptr) squared_reglu(gate, up, n, y);
   for (std::size_t i = 0; i < n; ++i) {
     const float g = gate[i] > 0.0F ? gate[i] : 0.0F;
     dup[i] = dy[i] * g * g;
@@ -224,7 +241,7 @@ COPPICE_LEVELS void swiglu(const float* gate, const float* up, std::size_t n, fl
 }
 
 COPPICE_LEVELS void swiglu_backward(const float* gate, const float* up, const float* dy,
-                                    std::size_t n, float* dgate, float* dup) {
+                                    std::size_t n, float* dgate, float* dup, float* y) {
   std::size_t i = 0;
   for (; i + kLanes <= n; i += kLanes) {
     Lanes g, u, d;
@@ -235,6 +252,10 @@ COPPICE_LEVELS void swiglu_backward(const float* gate, const float* up, const fl
     exponential_lanes(e);
     const Lanes sigmoid = 1.0F / (1.0F + e);
     const Lanes silu = g * sigmoid;
+    if (y != nullptr) {
+      const Lanes out = silu * u;
+      std::memcpy(y + i, &out, sizeof out);
+    }
     const Lanes to_up = d * silu;
     const Lanes to_gate = d * u * (sigmoid + silu * (1.0F - sigmoid));
     std::memcpy(dup + i, &to_up, sizeof to_up);
@@ -243,6 +264,7 @@ COPPICE_LEVELS void swiglu_backward(const float* gate, const float* up, const fl
   for (; i < n; ++i) {
     const float sigmoid = 1.0F / (1.0F + exponential_inline(-gate[i]));
     const float silu = gate[i] * sigmoid;
+    if (y != nullptr) y[i] = silu * up[i];
     dup[i] = dy[i] * silu;
     dgate[i] = dy[i] * up[i] * (sigmoid + silu * (1.0F - sigmoid));
   }

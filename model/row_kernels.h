@@ -12,6 +12,7 @@
 namespace coppice {
 
 float dot(const float* a, const float* b, std::size_t n);
+double sum_of_squares(const float* x, std::size_t n); // in double
 
 // e^x within 2 ulp for x in [-87, 88]; below, about e^-87; above, about e^88.
 float exponential(float x);
@@ -31,19 +32,20 @@ void multiply_row(const float* x, const float* w, std::size_t n, float* y);
 void add_row(const float* x, std::size_t n, float* y);                      // y += x
 void add_scaled_row(const float* x, float factor, std::size_t n, float* y); // y += factor x
 
-// SwiGLU (Shazeer 2020): y = gate / (1 + e^-gate) * up.
+// SwiGLU (Shazeer 2020): y = gate / (1 + e^-gate) * up. The way back makes y again, but for its
+// last bit, where `y` isn't null.
 void swiglu(const float* gate, const float* up, std::size_t n, float* y);
 void swiglu_backward(const float* gate, const float* up, const float* dy, std::size_t n,
-                     float* dgate, float* dup);
+                     float* dgate, float* dup, float* y);
 
 // The same with other activations of the gate: GELU by tanh (Hendrycks and Gimpel 2016), and the
 // square of ReLU (So et al. 2021).
 void geglu(const float* gate, const float* up, std::size_t n, float* y);
 void geglu_backward(const float* gate, const float* up, const float* dy, std::size_t n,
-                    float* dgate, float* dup);
+                    float* dgate, float* dup, float* y);
 void squared_reglu(const float* gate, const float* up, std::size_t n, float* y);
 void squared_reglu_backward(const float* gate, const float* up, const float* dy, std::size_t n,
-                            float* dgate, float* dup);
+                            float* dgate, float* dup, float* y);
 
 // RoPE (Su et al. 2021, eq. 34) in the order of GGUF's llama rows: within each of `heads` heads,
 // columns (2i, 2i + 1) for i < pairs turn by the i-th angle, in place if y is x. `sign` -1 turns

@@ -42,7 +42,7 @@ void rotate_rows(WorkerPool& pool, const MatrixView& x, const Rope& rope,
 struct Gate {
   void (*forward)(const float* gate, const float* up, std::size_t n, float* y);
   void (*backward)(const float* gate, const float* up, const float* dy, std::size_t n, float* dgate,
-                   float* dup);
+                   float* dup, float* y);
 };
 Gate gate_of(Activation activation) {
   switch (activation) {
@@ -129,7 +129,7 @@ at::Tensor gated(WorkerPool& pool, Activation activation, const at::Tensor& gate
                   for_rows(pool, gate.size(0), [&](std::int64_t row) {
                     const std::size_t at = static_cast<std::size_t>(row) * width;
                     rows.backward(saved_gate + at, saved_up + at, from + at, width, to_gate + at,
-                                  to_up + at);
+                                  to_up + at, nullptr);
                   });
                   return std::vector<at::Tensor>{dgate, dup};
                 });

@@ -17,12 +17,13 @@ inline void gated(Activation activation, const float* gate, const float* up, std
   }
 }
 
+// And y again, unless it is null.
 inline void gated_backward(Activation activation, const float* gate, const float* up,
-                           const float* dy, std::size_t n, float* d_gate, float* d_up) {
+                           const float* dy, std::size_t n, float* d_gate, float* d_up, float* y) {
   switch (activation) {
-    case Activation::kSilu: return swiglu_backward(gate, up, dy, n, d_gate, d_up);
-    case Activation::kGeluTanh: return geglu_backward(gate, up, dy, n, d_gate, d_up);
-    case Activation::kSquaredRelu: return squared_reglu_backward(gate, up, dy, n, d_gate, d_up);
+    case Activation::kSilu: return swiglu_backward(gate, up, dy, n, d_gate, d_up, y);
+    case Activation::kGeluTanh: return geglu_backward(gate, up, dy, n, d_gate, d_up, y);
+    case Activation::kSquaredRelu: return squared_reglu_backward(gate, up, dy, n, d_gate, d_up, y);
   }
 }
 

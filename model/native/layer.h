@@ -90,11 +90,11 @@ struct PassMemory {
   static std::uint64_t bytes_of(const ModelConfig& config, const EngineKernels& kernels,
                                 std::size_t tokens);
   const ProductKernels* forward; // what the way there multiplies with; LayerLora must fit
-  Buffer wide;                   // (T, max(q + 2 kv, 2 f, d)) floats
+  Buffer wide;                   // (T, max(q + 2 kv, f, d)) floats
   Buffer narrow;                 // (T, d) floats
   Buffer input;                  // (T, max(d, q)) elements: a product's input
-  // (T, f) elements: act(gate) * up; when that is done with, on the way back, in its place
-  // (T, max(2 f, q + 2 kv)) elements: a product's gradient.
+  // (T, f) elements: act(gate) * up; on the way back (T, max(2 f, q + 2 kv)) elements: a product's
+  // gradient.
   Buffer gated;
   Buffer row_gradient;               // (T, max(d, q)) elements
   Buffer cached_keys, cached_values; // (old and new tokens, kv) floats, with a cache
@@ -153,9 +153,12 @@ class Layer {
   void project(Group which, const PassShape& pass, const LayerLora& lora, const ElementRows& x,
                const FloatRows& y, PassMemory& memory) const;
   void round_tokens(const ProductKernels& kernels, const ElementRows& x) const;
-  // Back through a group: dx (T, in) = dy W, and the adapters' gradients; x is the group's input.
-  void project_back(Group which, const LayerLora& lora, const ElementRows& x, const ElementRows& dy,
-                    const FloatRows* dx, PassMemory& memory) const;
+  // Back through a group: dx (T, in) = dy W. Then the adapters' gradients, of the same dy; x is the
+  // group's input.
+  void project_back(Group which, const LayerLora& lora, const ElementRows& dy, const FloatRows* dx,
+                    PassMemory& memory) const;
+  void add_gradients(Group which, const LayerLora& lora, const ElementRows& x,
+                     const ElementRows& dy, PassMemory& memory) const;
   void normalize(const FloatRows& x, const Norm& norm, const ProductKernels& kernels,
                  const ElementRows& weighted) const;
   void weighted(const Norm& norm, const ElementRows& out) const;
@@ -173,7 +176,8 @@ class Layer {
   void gate_products(const PassShape& pass, const LayerLora& lora, const ElementRows& normed,
                      const LayerActivations& kept, const ElementRows& out,
                      PassMemory& memory) const;
-  void gate_back(const LayerActivations& kept, const FloatRows& d_gated,
+  // act(gate) * up again, which may take the place of its gradient; not where `gated` is null.
+  void gate_back(const LayerActivations& kept, const FloatRows& d_gated, const ElementRows& gated,
                  const ElementRows& out) const;
   // Attention's output as its projection reads it: from floats, which are overwritten, and again
   // from what was kept.

@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // The way back through a block; see Layer::forward in layer.cc for the way there.
+#include <cstring>
+
 #include "model/native/gating.h"
 #include "model/native/layer.h"
 #include "model/native/linear.h"
@@ -7,30 +9,55 @@
 
 namespace coppice::native {
 
-void Layer::project_back(Group which, const LayerLora& lora, const ElementRows& x,
-                         const ElementRows& dy, const FloatRows* dx, PassMemory& memory) const {
-  const ProjectionGroup& group = weights_.group(which);
-  const LoraGroup& adapters = lora.group(which);
+namespace {
+
+// Of a group's projections.
+std::vector<BackwardTerm> terms_of(const ProjectionGroup& group, const ElementRows& dy) {
   std::vector<BackwardTerm> terms;
   for (const Projection& projection : group.projections) {
     terms.push_back({.dy = dy.column_range(projection.column, projection.weight.rows()),
                      .w = &projection.weight});
   }
+  return terms;
+}
+
+// Elements in the rows of floats that are done with.
+ElementRows in_place_of(const FloatRows& floats, const ProductKernels& kernels) {
+  const std::size_t stride = floats.stride * sizeof(float) / kernels.element_bytes;
+  COPPICE_CHECK(stride >= kernels.padded(floats.columns));
+  return {.data = reinterpret_cast<std::byte*>(floats.data),
+          .rows = floats.rows,
+          .columns = floats.columns,
+          .stride = stride,
+          .bytes = kernels.element_bytes};
+}
+
+} // namespace
+
+void Layer::project_back(Group which, const LayerLora& lora, const ElementRows& dy,
+                         const FloatRows* dx, PassMemory& memory) const {
+  const LoraGroup& adapters = lora.group(which);
+  const std::vector<BackwardTerm> terms = terms_of(weights_.group(which), dy);
   if (!adapters.empty()) {
     for (std::size_t p = 0; p < terms.size(); ++p) {
       adapters.back_project(pool_, p, terms[p].dy, memory.dh);
     }
     adapters.finish_back_projection(memory.dh);
   }
-  if (adapters.trains()) {
-    adapters.project_transposed(pool_, x, memory.h); // again: cheaper than keeping it
-    adapters.add_gradients_a(pool_, x, memory.dh);
-    for (std::size_t p = 0; p < terms.size(); ++p) {
-      adapters.add_gradients_b(pool_, p, terms[p].dy, memory.h);
-    }
-  }
   if (dx == nullptr) return;
   backward_product(pool_, {kernels_, terms, &adapters, memory.dh, *dx});
+}
+
+void Layer::add_gradients(Group which, const LayerLora& lora, const ElementRows& x,
+                          const ElementRows& dy, PassMemory& memory) const {
+  const LoraGroup& adapters = lora.group(which);
+  if (!adapters.trains()) return;
+  adapters.project_transposed(pool_, x, memory.h); // again: cheaper than keeping it
+  adapters.add_gradients_a(pool_, x, memory.dh);
+  const std::vector<BackwardTerm> terms = terms_of(weights_.group(which), dy);
+  for (std::size_t p = 0; p < terms.size(); ++p) {
+    adapters.add_gradients_b(pool_, p, terms[p].dy, memory.h);
+  }
 }
 
 void Layer::normalize_back(const FloatRows& g, const Norm& norm, const FloatRows& dx,
@@ -78,26 +105,32 @@ void Layer::finish_qkv_back(const PassShape& pass, const FloatRows& dqkv,
   }
 }
 
-// From the gradient of act(gate) * up, in place, to those of gate and up.
+// From the gradient of act(gate) * up to those of gate and up.
 void Layer::gate_back(const LayerActivations& kept, const FloatRows& d_gated,
-                      const ElementRows& out) const {
+                      const ElementRows& gated, const ElementRows& out) const {
   const std::size_t f = config_.feed_forward;
   for_rows(pool_, d_gated.rows, [&](std::size_t row, Scratch& scratch) {
     float* both = scratch.floats(Slot::kRows, 2 * f);
     float* back = scratch.floats(Slot::kWeights, 2 * f);
+    float* y =
+        gated.data != nullptr || config_.sub_norms ? scratch.floats(Slot::kOutput, f) : nullptr;
     float* dy = d_gated.row(row);
     kernels_.to_float(kept.gate_up.at(row), 2 * f, both);
     if (config_.sub_norms) {
       // The normalized product again, then back through its norm.
-      float* y = back;
-      gated(config_.activation, both, both + f, f, y);
+      native::gated(config_.activation, both, both + f, f, y);
       const float factor = kept.gated_factors[row];
       scale_row(y, factor, f);
       multiply_row(dy, weights_.feed_forward_sub_norm.data(), f, dy);
       normalize_backward_row(y, factor, dy, f, dy);
+      multiply_row(y, weights_.feed_forward_sub_norm.data(), f, y);
     }
-    gated_backward(config_.activation, both, both + f, dy, f, back, back + f);
+    gated_backward(config_.activation, both, both + f, dy, f, back, back + f,
+                   config_.sub_norms ? nullptr : y);
     kernels_.from_float(back, 2 * f, out.at(row));
+    if (gated.data == nullptr) return;
+    kernels_.from_float(y, f, gated.at(row)); // dy is done with
+    std::memset(gated.at(row, f), 0, (kernels_.padded(f) - f) * gated.bytes);
   });
 }
 
@@ -133,17 +166,19 @@ void Layer::backward(const PassShape& pass, const LayerLora& lora, const LayerAc
 
   // Feed-forward.
   to_projected({&weights_.post_feed_forward_norm, kept.fed, kept.fed_factors});
-  const ElementRows gated = elements(memory.gated, config_.feed_forward);
-  if (lora.group(Group::kDown).trains()) gate(kept, gated);
   const FloatRows d_gated = floats(memory.wide, config_.feed_forward);
-  project_back(Group::kDown, lora, gated, dy, &d_gated, memory);
+  project_back(Group::kDown, lora, dy, &d_gated, memory);
   const ElementRows d_gate_up = elements(memory.gated, 2 * std::size_t{config_.feed_forward});
-  gate_back(kept, d_gated, d_gate_up);
+  const bool trains = lora.group(Group::kDown).trains();
+  const ElementRows gated = trains ? in_place_of(d_gated, kernels_) : ElementRows{};
+  gate_back(kept, d_gated, gated, d_gate_up);
+  add_gradients(Group::kDown, lora, gated, dy, memory);
   const ElementRows normed = elements(memory.input, d);
   const Norm norm2{&weights_.feed_forward_norm, kept.normed2, kept.factors2};
   if (lora.group(Group::kGateUp).trains()) weighted(norm2, normed);
   const FloatRows back = floats(memory.narrow, d);
-  project_back(Group::kGateUp, lora, normed, d_gate_up, &back, memory);
+  project_back(Group::kGateUp, lora, d_gate_up, &back, memory);
+  add_gradients(Group::kGateUp, lora, normed, d_gate_up, memory);
   normalize_back(back, norm2, dx, true);
 
   // Attention.
@@ -151,7 +186,8 @@ void Layer::backward(const PassShape& pass, const LayerLora& lora, const LayerAc
   const ElementRows mixed = config_.sub_norms ? elements(memory.input, q) : kept.mixed;
   if (config_.sub_norms) attention_input(kept, mixed);
   const FloatRows d_mixed = floats(memory.narrow, q);
-  project_back(Group::kOutput, lora, mixed, dy, &d_mixed, memory);
+  project_back(Group::kOutput, lora, dy, &d_mixed, memory);
+  add_gradients(Group::kOutput, lora, mixed, dy, memory);
   if (config_.sub_norms) sub_norm_back(kept, d_mixed);
   const ElementRows d_out = elements(memory.row_gradient, q);
   for_rows(pool_, tokens, [&](std::size_t row, Scratch&) {
@@ -163,7 +199,8 @@ void Layer::backward(const PassShape& pass, const LayerLora& lora, const LayerAc
   finish_qkv_back(pass, dqkv, kept, d_projected);
   const Norm norm1{&weights_.attention_norm, kept.normed1, kept.factors1};
   if (lora.group(Group::kQkv).trains()) weighted(norm1, normed);
-  project_back(Group::kQkv, lora, normed, d_projected, to_input ? &back : nullptr, memory);
+  project_back(Group::kQkv, lora, d_projected, to_input ? &back : nullptr, memory);
+  add_gradients(Group::kQkv, lora, normed, d_projected, memory);
   if (to_input) normalize_back(back, norm1, dx, true);
 }
 

@@ -76,10 +76,10 @@ TEST(Kernels, GatesAndTheirSlopesAreThoseOfFloat64) {
        {Gate{silu, swiglu, swiglu_backward}, Gate{gelu_tanh, geglu, geglu_backward},
         Gate{squared_relu, squared_reglu, squared_reglu_backward}}) {
     std::vector<float> x(kValues), up(kValues, 0.75F), dy(kValues, 2.0F);
-    std::vector<float> y(kValues), dx(kValues), dup(kValues);
+    std::vector<float> y(kValues), again(kValues), dx(kValues), dup(kValues);
     for (std::size_t i = 0; i < kValues; ++i) x[i] = 0.1F * static_cast<float>(i) - 12.0F;
     gate.forward(x.data(), up.data(), kValues, y.data());
-    gate.backward(x.data(), up.data(), dy.data(), kValues, dx.data(), dup.data());
+    gate.backward(x.data(), up.data(), dy.data(), kValues, dx.data(), dup.data(), again.data());
     for (std::size_t i = 0; i < kValues; ++i) {
       const double at = double{x[i]};
       const double exact = gate.exact(at);
@@ -88,6 +88,7 @@ TEST(Kernels, GatesAndTheirSlopesAreThoseOfFloat64) {
       // A dozen roundings, of the largest of the terms: x itself.
       const double tolerance = 12 * 0x1p-24 * std::max(std::abs(at * at), 1.0);
       ASSERT_NEAR(double{y[i]}, 0.75 * exact, tolerance) << at;
+      ASSERT_NEAR(double{again[i]}, 0.75 * exact, tolerance) << at;
       ASSERT_NEAR(double{dup[i]}, 2 * exact, 2 * tolerance) << at;
       // Where a squared ReLU begins, the difference is off by half its step.
       ASSERT_NEAR(double{dx[i]}, 1.5 * slope, 1.5 * tolerance + kStep) << at;
