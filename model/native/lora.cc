@@ -4,6 +4,8 @@
 #include <algorithm>
 #include <cstring>
 
+#include "model/row_kernels.h"
+
 namespace coppice::native {
 namespace {
 
@@ -126,15 +128,25 @@ void LoraGroup::project_floats(WorkerPool& pool, const ElementRows& x, LoraHidde
   multiply(pool, x, panels.data(), width_, 0, h);
 }
 
-// One row of all B's of a module, with their scales: (padded rank).
-void LoraGroup::scaled_b_row(std::size_t module, std::size_t row, float* out) const {
-  std::size_t at = 0;
-  for (const LoraFactor& factor : modules_[module].factors) {
-    const float* b = factor.b + row * factor.rank;
-    for (std::size_t r = 0; r < factor.rank; ++r) out[at++] = factor.scale * b[r];
-  }
+void LoraGroup::scaled_b_rows(std::size_t module, std::size_t row, std::size_t count, float* floats,
+                              std::byte* elements) const {
   const std::size_t rank = offsets_[module + 1] - offsets_[module];
-  std::fill(out + at, out + rank, 0.0F);
+  const std::span<const LoraFactor> factors = modules_[module].factors;
+  if (factors.size() == 1 && factors.front().rank == rank) {
+    std::copy_n(factors.front().b + row * rank, count * rank, floats);
+    scale_row(floats, factors.front().scale, count * rank);
+  } else {
+    float* out = floats;
+    for (std::size_t i = row; i < row + count; ++i) {
+      float* const end = out + rank;
+      for (const LoraFactor& factor : factors) {
+        const float* b = factor.b + i * factor.rank;
+        for (std::size_t r = 0; r < factor.rank; ++r) *out++ = factor.scale * b[r];
+      }
+      out = std::fill_n(out, end - out, 0.0F);
+    }
+  }
+  kernels_.from_float(floats, count * rank, elements);
 }
 
 void LoraGroup::back_project(WorkerPool& pool, std::size_t module, const ElementRows& dy,
@@ -144,11 +156,11 @@ void LoraGroup::back_project(WorkerPool& pool, std::size_t module, const Element
   const std::size_t rank = offsets_[module + 1] - offsets_[module];
   if (rank == 0) return;
   const std::size_t out = modules_[module].out;
-  std::vector<float> row(rank);
+  std::vector<float> floats(kPanelColumns * rank);
   Buffer rows(out * rank * kernels_.element_bytes);
-  for (std::size_t i = 0; i < out; ++i) {
-    scaled_b_row(module, i, row.data());
-    kernels_.from_float(row.data(), rank, rows.data() + i * rank * kernels_.element_bytes);
+  for (std::size_t row = 0; row < out; row += kPanelColumns) {
+    scaled_b_rows(module, row, std::min(kPanelColumns, out - row), floats.data(),
+                  rows.data() + row * rank * kernels_.element_bytes);
   }
   const std::size_t panel_bytes = kernels_.panel_bytes(out);
   Buffer panels(blocks_of(rank, kPanelColumns) * panel_bytes);
@@ -172,12 +184,8 @@ Segment LoraGroup::forward_segment(std::size_t module, const LoraHidden& h, std:
                                    std::size_t count, Scratch& scratch) const {
   const std::size_t rank = empty() ? 0 : offsets_[module + 1] - offsets_[module];
   if (rank == 0) return {};
-  float* floats = scratch.floats(Slot::kWeights, rank);
   std::byte* rows = scratch.bytes(Slot::kRows, count * rank * kernels_.element_bytes);
-  for (std::size_t i = 0; i < count; ++i) {
-    scaled_b_row(module, row + i, floats);
-    kernels_.from_float(floats, rank, rows + i * rank * kernels_.element_bytes);
-  }
+  scaled_b_rows(module, row, count, scratch.floats(Slot::kWeights, count * rank), rows);
   const std::size_t depth = kernels_.whole(rank);
   std::byte* panel = scratch.bytes(Slot::kPanelB, kernels_.panel_bytes(depth));
   kernels_.pack_transposed(rows, rank, count, rank, panel);

@@ -81,7 +81,9 @@ class LoraGroup {
   // Floats (rows, columns) += x times panels over the columns of `h` from `column` on.
   void multiply(WorkerPool& pool, const ElementRows& x, const std::byte* panels,
                 std::size_t columns, std::size_t column, LoraHidden& h) const;
-  void scaled_b_row(std::size_t module, std::size_t row, float* out) const;
+  // Of all B's of a module, with their scales: (count, padded rank), as floats and as elements.
+  void scaled_b_rows(std::size_t module, std::size_t row, std::size_t count, float* floats,
+                     std::byte* elements) const;
 
   const ProductKernels& kernels_;
   std::size_t in_;

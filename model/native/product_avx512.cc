@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// AVX-512: tiles of 6 rows by 64 columns, held in 24 registers over the whole depth.
+// AVX-512: tiles of 6 rows by 64 columns, or 12 by 32, held in 24 registers over the whole depth.
 #include "model/native/product_kernels.h"
 
 #if defined(__x86_64__)
@@ -30,10 +30,57 @@ COPPICE_INLINE std::int32_t word_at(const std::byte* bytes) {
   return word;
 }
 
+// Registers of 16 columns, and of 8: many processors do two of the latter in the time of one of the
+// former, and adapters' ranks are as small.
+struct Whole {
+  using Words = __m512i;
+  using Floats = __m512;
+  using Mask = __mmask16;
+  static constexpr std::size_t kColumns = 16;
+  static constexpr Mask kAll = 0xFFFF;
+  COPPICE_AVX512 static COPPICE_INLINE Floats zero() { return _mm512_setzero_ps(); }
+  COPPICE_AVX512 static COPPICE_INLINE Floats load(Mask mask, const float* from) {
+    return _mm512_maskz_loadu_ps(mask, from);
+  }
+  COPPICE_AVX512 static COPPICE_INLINE void store(float* to, Mask mask, Floats sums) {
+    _mm512_mask_storeu_ps(to, mask, sums);
+  }
+  COPPICE_AVX512 static COPPICE_INLINE Words panel(const std::byte* from) {
+    return _mm512_load_si512(from);
+  }
+  COPPICE_AVX512 static COPPICE_INLINE Words broadcast(std::int32_t word) {
+    return _mm512_set1_epi32(word);
+  }
+};
+
+struct Half {
+  using Words = __m256i;
+  using Floats = __m256;
+  using Mask = __mmask8;
+  static constexpr std::size_t kColumns = 8;
+  static constexpr Mask kAll = 0xFF;
+  COPPICE_AVX512 static COPPICE_INLINE Floats zero() { return _mm256_setzero_ps(); }
+  COPPICE_AVX512 static COPPICE_INLINE Floats load(Mask mask, const float* from) {
+    return _mm256_maskz_loadu_ps(mask, from);
+  }
+  COPPICE_AVX512 static COPPICE_INLINE void store(float* to, Mask mask, Floats sums) {
+    _mm256_mask_storeu_ps(to, mask, sums);
+  }
+  COPPICE_AVX512 static COPPICE_INLINE Words panel(const std::byte* from) {
+    return _mm256_load_si256(reinterpret_cast<const __m256i*>(from));
+  }
+  COPPICE_AVX512 static COPPICE_INLINE Words broadcast(std::int32_t word) {
+    return _mm256_set1_epi32(word);
+  }
+};
+
 struct Float32Product {
   static constexpr std::size_t kDepthOfWord = 1;
   COPPICE_AVX512 static COPPICE_INLINE __m512 step(__m512 sum, __m512i a, __m512i b) {
     return _mm512_fmadd_ps(_mm512_castsi512_ps(a), _mm512_castsi512_ps(b), sum);
+  }
+  COPPICE_AVX512 static COPPICE_INLINE __m256 step(__m256 sum, __m256i a, __m256i b) {
+    return _mm256_fmadd_ps(_mm256_castsi256_ps(a), _mm256_castsi256_ps(b), sum);
   }
 };
 
@@ -42,66 +89,84 @@ struct Bfloat16Product {
   COPPICE_AVX512 static COPPICE_INLINE __m512 step(__m512 sum, __m512i a, __m512i b) {
     return _mm512_dpbf16_ps(sum, (__m512bh)a, (__m512bh)b);
   }
+  COPPICE_AVX512 static COPPICE_INLINE __m256 step(__m256 sum, __m256i a, __m256i b) {
+    return _mm256_dpbf16_ps(sum, (__m256bh)a, (__m256bh)b);
+  }
 };
 
-// A tile: kRows rows and kVectors times 16 columns, the last of them masked.
-template <typename Product, std::size_t kRows, std::size_t kVectors>
-COPPICE_AVX512 void tile(std::size_t row, __mmask16 last, std::span<const Segment> segments,
-                         float* c, std::size_t c_stride, bool add) {
+// What one call multiplies.
+struct Block {
+  std::span<const Segment> segments;
+  float* c;
+  std::size_t c_stride;
+  bool add;
+};
+
+// A tile: kRows rows and kVectors registers of columns, the last of them masked.
+template <typename Product, typename Width, std::size_t kRows, std::size_t kVectors>
+COPPICE_AVX512 void tile(const Block& block, std::size_t row, typename Width::Mask last) {
   constexpr std::size_t kWord = sizeof(std::int32_t);
   constexpr std::size_t kPanelRow = kPanelColumns * kWord;
-  __m512 sums[kRows][kVectors];
-#pragma GCC unroll 8
+  float* const c = block.c + row * block.c_stride;
+  typename Width::Floats sums[kRows][kVectors];
+#pragma GCC unroll 12
   for (std::size_t r = 0; r < kRows; ++r) {
 #pragma GCC unroll 4
     for (std::size_t v = 0; v < kVectors; ++v) {
-      const __mmask16 mask = v + 1 == kVectors ? last : __mmask16{0xFFFF};
-      sums[r][v] = add ? _mm512_maskz_loadu_ps(mask, c + (row + r) * c_stride + v * kLanes)
-                       : _mm512_setzero_ps();
+      const auto mask = v + 1 == kVectors ? last : Width::kAll;
+      sums[r][v] = block.add ? Width::load(mask, c + r * block.c_stride + v * Width::kColumns)
+                             : Width::zero();
     }
   }
-  for (const Segment& s : segments) {
+  for (const Segment& s : block.segments) {
     const std::size_t row_bytes = s.stride * kWord / Product::kDepthOfWord;
     const std::byte* a = s.rows + row * row_bytes;
     const std::byte* panel = s.panel;
     const std::size_t words = (s.depth + Product::kDepthOfWord - 1) / Product::kDepthOfWord;
     for (std::size_t word = 0; word < words; ++word, panel += kPanelRow) {
-      __m512i b[kVectors];
+      typename Width::Words b[kVectors];
 #pragma GCC unroll 4
-      for (std::size_t v = 0; v < kVectors; ++v) b[v] = _mm512_load_si512(panel + v * 64);
-#pragma GCC unroll 8
+      for (std::size_t v = 0; v < kVectors; ++v) {
+        b[v] = Width::panel(panel + v * Width::kColumns * kWord);
+      }
+#pragma GCC unroll 12
       for (std::size_t r = 0; r < kRows; ++r) {
-        const __m512i broadcast = _mm512_set1_epi32(word_at(a + r * row_bytes + word * kWord));
+        const auto word_of_row = Width::broadcast(word_at(a + r * row_bytes + word * kWord));
 #pragma GCC unroll 4
         for (std::size_t v = 0; v < kVectors; ++v) {
-          sums[r][v] = Product::step(sums[r][v], broadcast, b[v]);
+          sums[r][v] = Product::step(sums[r][v], word_of_row, b[v]);
         }
       }
     }
   }
-#pragma GCC unroll 8
+#pragma GCC unroll 12
   for (std::size_t r = 0; r < kRows; ++r) {
 #pragma GCC unroll 4
     for (std::size_t v = 0; v < kVectors; ++v) {
-      const __mmask16 mask = v + 1 == kVectors ? last : __mmask16{0xFFFF};
-      _mm512_mask_storeu_ps(c + (row + r) * c_stride + v * kLanes, mask, sums[r][v]);
+      const auto mask = v + 1 == kVectors ? last : Width::kAll;
+      Width::store(c + r * block.c_stride + v * Width::kColumns, mask, sums[r][v]);
     }
   }
 }
 
-template <typename Product, std::size_t kVectors>
-void rows_of_tiles(std::size_t rows, __mmask16 last, std::span<const Segment> segments, float* c,
-                   std::size_t c_stride, bool add) {
+// Few columns leave registers for more rows.
+template <typename Product, typename Width, std::size_t kVectors>
+void rows_of_tiles(const Block& block, std::size_t rows, typename Width::Mask last) {
   std::size_t row = 0;
+  if constexpr (kVectors <= 2) {
+    for (; row + 2 * kTileRows <= rows; row += 2 * kTileRows) {
+      tile<Product, Width, 2 * kTileRows, kVectors>(block, row, last);
+    }
+  }
   for (; row + kTileRows <= rows; row += kTileRows) {
-    tile<Product, kTileRows, kVectors>(row, last, segments, c, c_stride, add);
+    tile<Product, Width, kTileRows, kVectors>(block, row, last);
   }
   switch (rows - row) {
-    case 5: return tile<Product, 5, kVectors>(row, last, segments, c, c_stride, add);
-    case 4: return tile<Product, 4, kVectors>(row, last, segments, c, c_stride, add);
-    case 3: return tile<Product, 3, kVectors>(row, last, segments, c, c_stride, add);
-    case 2: return tile<Product, 2, kVectors>(row, last, segments, c, c_stride, add);
-    case 1: return tile<Product, 1, kVectors>(row, last, segments, c, c_stride, add);
+    case 5: return tile<Product, Width, 5, kVectors>(block, row, last);
+    case 4: return tile<Product, Width, 4, kVectors>(block, row, last);
+    case 3: return tile<Product, Width, 3, kVectors>(block, row, last);
+    case 2: return tile<Product, Width, 2, kVectors>(block, row, last);
+    case 1: return tile<Product, Width, 1, kVectors>(block, row, last);
     default: return;
   }
 }
@@ -109,13 +174,18 @@ void rows_of_tiles(std::size_t rows, __mmask16 last, std::span<const Segment> se
 template <typename Product>
 void multiply(std::size_t rows, std::size_t columns, std::span<const Segment> segments, float* c,
               std::size_t c_stride, bool add) {
+  const Block block{segments, c, c_stride, add};
+  if (columns <= Half::kColumns) {
+    const auto mask = static_cast<Half::Mask>(lanes_mask(columns));
+    return rows_of_tiles<Product, Half, 1>(block, rows, mask);
+  }
   const std::size_t vectors = (columns + kLanes - 1) / kLanes;
   const __mmask16 last = lanes_mask(columns - (vectors - 1) * kLanes);
   switch (vectors) {
-    case 1: return rows_of_tiles<Product, 1>(rows, last, segments, c, c_stride, add);
-    case 2: return rows_of_tiles<Product, 2>(rows, last, segments, c, c_stride, add);
-    case 3: return rows_of_tiles<Product, 3>(rows, last, segments, c, c_stride, add);
-    default: return rows_of_tiles<Product, 4>(rows, last, segments, c, c_stride, add);
+    case 1: return rows_of_tiles<Product, Whole, 1>(block, rows, last);
+    case 2: return rows_of_tiles<Product, Whole, 2>(block, rows, last);
+    case 3: return rows_of_tiles<Product, Whole, 3>(block, rows, last);
+    default: return rows_of_tiles<Product, Whole, 4>(block, rows, last);
   }
 }
 
@@ -162,7 +232,7 @@ COPPICE_AVX512 void pack_transposed(const std::byte* source, std::size_t stride,
     const __mmask16 inside = lanes_mask(count);
     // An odd depth leaves half a word at the end, which must be zero.
     const bool half = kDepthOfWord == 2 && depth % 2 == 1 && word + count == words;
-    for (std::size_t column = 0; column < kPanelColumns; column += kLanes) {
+    for (std::size_t column = 0; column < columns; column += kLanes) {
       __m512i r[16];
 #pragma GCC unroll 16
       for (std::size_t i = 0; i < 16; ++i) {
@@ -186,8 +256,8 @@ COPPICE_AVX512 void pack_rows_f32(const std::byte* source, std::size_t stride, s
   for (std::size_t k = 0; k < depth; ++k) {
     const auto* row = reinterpret_cast<const float*>(source) + k * stride;
     float* out = reinterpret_cast<float*>(panel) + k * kPanelColumns;
-    for (std::size_t column = 0; column < kPanelColumns; column += kLanes) {
-      const __mmask16 mask = column < columns ? lanes_mask(columns - column) : __mmask16{0};
+    for (std::size_t column = 0; column < columns; column += kLanes) {
+      const __mmask16 mask = lanes_mask(columns - column);
       _mm512_store_ps(out + column, _mm512_maskz_loadu_ps(mask, row + column));
     }
   }
@@ -204,8 +274,8 @@ COPPICE_AVX512 void pack_rows_bf16(const std::byte* source, std::size_t stride, 
     const std::byte* even = source + k * stride * 2;
     const std::byte* odd = even + stride * 2;
     std::byte* out = panel + k / 2 * kPanelColumns * 4;
-    for (std::size_t column = 0; column < kPanelColumns; column += 32) {
-      const std::size_t left = column < columns ? std::min<std::size_t>(columns - column, 32) : 0;
+    for (std::size_t column = 0; column < columns; column += 32) {
+      const std::size_t left = std::min<std::size_t>(columns - column, 32);
       const auto mask = static_cast<__mmask32>((std::uint64_t{1} << left) - 1);
       const __m512i a = _mm512_maskz_loadu_epi16(mask, even + column * 2);
       const __m512i b =

@@ -54,7 +54,7 @@ struct ProductKernels {
   void (*from_float)(const float* source, std::size_t n, std::byte* elements);
   void (*to_float)(const std::byte* elements, std::size_t n, float* out);
   // A panel of `columns` rows of `source` (columns, depth): panel column j is source row j. Columns
-  // beyond are zero.
+  // beyond are zero up to a multiple of 16, and nobody reads the others.
   void (*pack_transposed)(const std::byte* source, std::size_t stride, std::size_t columns,
                           std::size_t depth, std::byte* panel);
   // A panel of `depth` rows of `source` (depth, columns), as it stands.

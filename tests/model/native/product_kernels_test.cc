@@ -5,6 +5,7 @@
 #include <gtest/gtest.h>
 
 #include <cmath>
+#include <cstring>
 #include <vector>
 
 #include "base/random.h"
@@ -63,8 +64,8 @@ double tolerance(const ProductKernels& kernels, std::size_t depth) {
 TEST(ProductKernels, AnyShapeIsTheProduct) {
   for (const Case& c : cases()) {
     const ProductKernels& k = *c.kernels;
-    for (const std::size_t rows : {1U, 5U, 6U, 7U, 16U, 33U}) {
-      for (const std::size_t columns : {1U, 15U, 16U, 17U, 40U, 63U, 64U}) {
+    for (const std::size_t rows : {1U, 5U, 6U, 7U, 12U, 16U, 33U}) {
+      for (const std::size_t columns : {1U, 8U, 9U, 15U, 16U, 17U, 40U, 63U, 64U}) {
         for (const std::size_t depth : {1U, 2U, 3U, 31U, 64U, 65U, 700U}) {
           const Matrix a(k, rows, depth, 1);
           const Matrix b(k, columns, depth, 2);
@@ -73,6 +74,8 @@ TEST(ProductKernels, AnyShapeIsTheProduct) {
           const Matrix b2(k, more, columns, 4);
           Buffer panel(k.panel_bytes(depth));
           Buffer panel2(k.panel_bytes(more));
+          std::memset(panel.data(), 0xFF, panel.size()); // no number, should anybody read it
+          std::memset(panel2.data(), 0xFF, panel2.size());
           k.pack_transposed(b.elements.data(), b.stride, columns, depth, panel.data());
           k.pack_rows(b2.elements.data(), b2.stride, more, columns, panel2.data());
           const Segment segments[2] = {{a.elements.data(), a.stride, depth, panel.data()},
