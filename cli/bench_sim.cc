@@ -16,8 +16,8 @@
 namespace coppice {
 namespace {
 
-// Clients of 8 steps on 128 tokens, rank 8 on all seven linear layers, bfloat16 products, and no
-// more text than that: what peers are timed with.
+// Clients of 8 steps of SGD on 128 tokens, rank 8 on all seven linear layers, bfloat16 products,
+// and no more text than that: what peers are timed with.
 constexpr const char* kUsualClients = R"(name = "bench"
 rounds = 3
 precision = "quick"
@@ -26,6 +26,7 @@ r = 8
 lora_alpha = 16
 target_modules = ["all-linear"]
 [training]
+optimizer = "sgd"
 lr_scheduler_type = "constant"
 warmup_steps = 0
 max_steps = 8
