@@ -1,11 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "adapters/ring_codec.h"
 
+#include <algorithm>
 #include <bit>
 #include <cmath>
 #include <limits>
 
 #include "base/check.h"
+#include "base/instruction_levels.h"
 #include "base/text.h"
 
 namespace coppice {
@@ -30,6 +32,38 @@ Result<void> check_encoding(const RingEncoding& encoding) {
                      " bits; choose a smaller scale or more bits")};
   }
   return {};
+}
+
+constexpr std::size_t kBlock = 1024; // values at once: they and their random words stay at hand
+
+// In place: random words to elements. Gives the number of values outside the bound. What comes out
+// fits 32 bits with its sign: check_encoding().
+COPPICE_LEVELS std::size_t encode_block(const float* values, std::size_t n, double bound,
+                                        double factor, std::uint32_t mask,
+                                        std::uint32_t* elements) {
+  std::size_t outside = 0;
+  for (std::size_t i = 0; i < n; ++i) {
+    const double value = static_cast<double>(values[i]);
+    const double low = value < -bound ? -bound : value;
+    const double inside = low > bound ? bound : low;
+    outside += inside == value ? 0 : 1;
+    const double exact = inside * factor;
+    const double floor = std::floor(exact);
+    const double random = static_cast<double>(elements[i]);
+    const double up = random < (exact - floor) * 0x1.0p32 ? 1.0 : 0.0;
+    elements[i] = static_cast<std::uint32_t>(static_cast<std::int32_t>(floor + up)) & mask;
+  }
+  return outside;
+}
+
+Result<void> check_finite(std::span<const float> values) {
+  const auto finite = [](float value) { return std::isfinite(value); };
+  const auto bad = std::ranges::find_if_not(values, finite);
+  if (bad == values.end()) return {};
+  return Error{ErrorCode::kInvalidArgument,
+               cat("value ", bad - values.begin(),
+                   " is not a finite number and can't be encoded; the training that made it "
+                   "diverged, so lower its learning rate")};
 }
 
 } // namespace
@@ -73,32 +107,27 @@ double largest_safe_scale(RingBits bits, std::uint64_t clients, std::uint64_t ma
   return std::bit_cast<double>(holds);
 }
 
-Result<std::vector<std::uint32_t>> ring_encode(std::span<const float> values,
-                                               const RingEncoding& encoding, KeyedRandom& random,
-                                               std::uint64_t* clamped) {
+Result<std::uint64_t> ring_encode(std::span<const float> values, const RingEncoding& encoding,
+                                  KeyedRandom& random, std::span<std::uint32_t> elements) {
+  COPPICE_CHECK(values.size() == elements.size());
   COPPICE_TRY(check_encoding(encoding));
+  COPPICE_TRY(check_finite(values));
   const double factor = encoding.scale * static_cast<double>(encoding.weight);
   const std::uint32_t mask = encoding.bits.mask();
   std::uint64_t outside = 0;
-  std::vector<std::uint32_t> elements(values.size());
-  for (std::size_t i = 0; i < values.size(); ++i) {
-    double value = static_cast<double>(values[i]);
-    if (!std::isfinite(value)) {
-      return Error{ErrorCode::kInvalidArgument,
-                   cat("value ", i,
-                       " is not a finite number and can't be encoded; the training "
-                       "that made it diverged, so lower its learning rate")};
-    }
-    if (std::abs(value) > encoding.bound) {
-      value = std::copysign(encoding.bound, value);
-      ++outside;
-    }
-    const double exact = value * factor;
-    const double floor = std::floor(exact);
-    const bool up = static_cast<double>(random.next_u32()) < (exact - floor) * 0x1.0p32;
-    const auto integer = static_cast<std::int64_t>(floor) + (up ? 1 : 0);
-    elements[i] = static_cast<std::uint32_t>(integer) & mask;
+  for (std::size_t at = 0; at < values.size(); at += kBlock) {
+    const std::size_t n = std::min(kBlock, values.size() - at);
+    random.fill(elements.subspan(at, n));
+    outside += encode_block(&values[at], n, encoding.bound, factor, mask, &elements[at]);
   }
+  return outside;
+}
+
+Result<std::vector<std::uint32_t>> ring_encode(std::span<const float> values,
+                                               const RingEncoding& encoding, KeyedRandom& random,
+                                               std::uint64_t* clamped) {
+  std::vector<std::uint32_t> elements(values.size());
+  const std::uint64_t outside = COPPICE_TRY(ring_encode(values, encoding, random, elements));
   if (clamped != nullptr) *clamped = outside;
   return elements;
 }

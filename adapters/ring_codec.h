@@ -63,6 +63,9 @@ struct RingEncoding {
 Result<std::vector<std::uint32_t>> ring_encode(std::span<const float> values,
                                                const RingEncoding& encoding, KeyedRandom& random,
                                                std::uint64_t* clamped = nullptr);
+// The same into place, of the same size (checked). Gives the number of values outside the bound.
+Result<std::uint64_t> ring_encode(std::span<const float> values, const RingEncoding& encoding,
+                                  KeyedRandom& random, std::span<std::uint32_t> elements);
 
 // sum[i] = (sum[i] + addend[i]) mod 2^bits. Sizes must be equal (checked).
 void ring_add(std::span<std::uint32_t> sum, std::span<const std::uint32_t> addend, RingBits bits);

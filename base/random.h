@@ -45,8 +45,9 @@ class KeyedRandom {
 
   std::uint32_t next_u32();
   std::uint64_t next_u64();
-  float uniform_float();   // [0, 1), 24 random bits
-  double uniform_double(); // [0, 1), 53 random bits
+  void fill(std::span<std::uint32_t> words); // as next_u32() gives them, several blocks at a time
+  float uniform_float();                     // [0, 1), 24 random bits
+  double uniform_double();                   // [0, 1), 53 random bits
   // Uniform in [0, bound), without bias (Lemire 2019). bound > 0.
   std::uint64_t below(std::uint64_t bound);
 

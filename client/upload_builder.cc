@@ -74,35 +74,33 @@ Result<EncodedDelta> encode_delta(const RoundPlan& plan, const ClientId& client,
                       .client = random_client(client),
                       .purpose = RandomPurpose::kStochasticRounding};
   KeyedRandom random(key);
-  encoded.elements.reserve(plan.ring_elements());
-  std::size_t at = 0;
-  if (encodes_whole_vector(plan)) {
+  const bool whole = encodes_whole_vector(plan);
+  if (whole) {
     auto vector =
         COPPICE_TRY(encode_delta_vector(delta, delta_encoding_of(plan, encoded.weight), key));
     encoded.zeroed = vector.zeroed;
     encoded.elements = std::move(vector.elements);
   }
+  encoded.elements.resize(plan.ring_elements());
+  std::size_t at = 0; // in the delta
+  auto left = std::span(encoded.elements);
   for (const Slot& slot : plan.slots) {
+    const auto elements = left.first(slot.elements);
+    left = left.subspan(slot.elements);
     RingEncoding encoding{.bound = slot.highest, .scale = slot.scale, .bits = slot.bits};
-    std::vector<float> values;
-    if (slot.kind == SlotKind::kDelta && encodes_whole_vector(plan)) continue;
+    float number = static_cast<float>(encoded.weight);
+    std::span<const float> values(&number, 1);
     if (slot.kind == SlotKind::kDelta) {
       encoding.weight = encoded.weight;
-      const auto first = delta.begin() + static_cast<std::ptrdiff_t>(at);
-      values.assign(first, first + slot.elements);
+      values = std::span(delta).subspan(at, slot.elements);
       at += slot.elements;
-    } else if (slot.kind == SlotKind::kWeight) {
-      values.push_back(static_cast<float>(encoded.weight));
-    } else { // shifted to start at 0, so that the bound is on one side
+      if (whole) continue;
+    } else if (slot.kind == SlotKind::kMetric) { // shifted to start at 0: the bound is on one side
       const double value = COPPICE_TRY(metric_value(slot.name, metrics, encoded));
       encoding.bound = slot.highest - slot.lowest;
-      values.push_back(
-          static_cast<float>(std::clamp(value, slot.lowest, slot.highest) - slot.lowest));
+      number = static_cast<float>(std::clamp(value, slot.lowest, slot.highest) - slot.lowest);
     }
-    std::uint64_t clamped = 0;
-    const auto elements = COPPICE_TRY(ring_encode(values, encoding, random, &clamped));
-    encoded.clamped += clamped;
-    encoded.elements.insert(encoded.elements.end(), elements.begin(), elements.end());
+    encoded.clamped += COPPICE_TRY(ring_encode(values, encoding, random, elements));
   }
   if (keeps_lost) encoded.lost = COPPICE_TRY(lost_of(plan, std::move(wanted), encoded));
   return encoded;

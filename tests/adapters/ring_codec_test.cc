@@ -3,6 +3,7 @@
 
 #include <gmock/gmock.h>
 
+#include <algorithm>
 #include <cmath>
 #include <limits>
 #include <numeric>
@@ -45,6 +46,29 @@ TEST(RingEncodeTest, AnIntegerIsOneOfTheTwoNextToTheScaledValue) {
       EXPECT_GE(static_cast<double>(integer), std::floor(exact));
       EXPECT_LE(static_cast<double>(integer), std::floor(exact) + 1);
     }
+  }
+}
+
+// Value by value, as it is defined: up with the share of what is above the lower integer.
+TEST(RingEncodeTest, EachValueTakesOneWordWhateverItsPlace) {
+  const auto values = random_values(3 * 1024 + 5, 3);
+  for (const std::uint64_t bits : kWidths) {
+    const RingEncoding encoding{.bound = 0.75, .scale = 33.3, .bits = ring(bits), .weight = 2};
+    KeyedRandom random({.experiment = 4}), again({.experiment = 4});
+    (void)random.next_u32(), (void)again.next_u32(); // a stream that has begun
+    std::uint64_t clamped = 0;
+    const auto elements = ring_encode(values, encoding, random, &clamped).value();
+    std::uint64_t outside = 0;
+    for (std::size_t i = 0; i < values.size(); ++i) {
+      const double exact = std::clamp(double{values[i]}, -0.75, 0.75) * (33.3 * 2);
+      const double share = exact - std::floor(exact);
+      const bool up = static_cast<double>(again.next_u32()) * 0x1p-32 < share;
+      const auto integer = static_cast<std::int64_t>(std::floor(exact)) + (up ? 1 : 0);
+      ASSERT_EQ(elements[i], static_cast<std::uint32_t>(integer) & encoding.bits.mask()) << i;
+      outside += std::abs(double{values[i]}) > 0.75 ? 1 : 0;
+    }
+    EXPECT_EQ(clamped, outside);
+    EXPECT_EQ(random.next_u32(), again.next_u32());
   }
 }
 

@@ -39,6 +39,19 @@ TEST(KeyedRandom, EachPartOfTheKeyChangesTheStream) {
 }
 
 // Chi-square over 10 cells, 10^5 draws: above 33.7 has probability 1e-4 at 9 degrees of freedom.
+TEST(KeyedRandom, ManyWordsAtOnceAreThoseOfOneByOne) {
+  for (const std::size_t before : {0U, 1U, 3U, 4U, 6U}) {
+    for (const std::size_t count : {0U, 1U, 5U, 63U, 64U, 65U, 67U, 200U, 1027U}) {
+      KeyedRandom one({.experiment = 3}), many({.experiment = 3});
+      for (std::size_t i = 0; i < before; ++i) ASSERT_EQ(one.next_u32(), many.next_u32());
+      std::vector<std::uint32_t> words(count);
+      many.fill(words);
+      for (const std::uint32_t word : words) ASSERT_EQ(word, one.next_u32()) << before << count;
+      ASSERT_EQ(one.next_u64(), many.next_u64()) << before << " " << count;
+    }
+  }
+}
+
 TEST(KeyedRandom, BelowIsUniform) {
   KeyedRandom random({.experiment = 7});
   std::vector<double> counts(10);
