@@ -5,6 +5,7 @@
 #include <cmath>
 
 #include "base/check.h"
+#include "base/instruction_levels.h"
 
 namespace coppice {
 namespace {
@@ -18,8 +19,8 @@ struct Factor {
 };
 
 // Sums side by side, in a fixed order: a single one would wait for each addition.
-double dot(const double* a, const double* b, std::size_t n) {
-  constexpr std::size_t kSums = 8;
+COPPICE_LEVELS double dot(const double* a, const double* b, std::size_t n) {
+  constexpr std::size_t kSums = 16;
   double sums[kSums] = {};
   std::size_t i = 0;
   for (; i + kSums <= n; i += kSums) {

@@ -70,7 +70,7 @@ class TrainingLearner final : public Learner {
                   TrainingLearnerSettings settings)
       : team_(team), data_(data), base_(base), settings_(std::move(settings)) {
     if (team_.packs()) {
-      helpers_ = std::make_unique<ThreadTeam>(std::thread::hardware_concurrency());
+      helpers_ = std::make_unique<ThreadTeam>(std::thread::hardware_concurrency() / 2);
     }
   }
   ~TrainingLearner() override { end(); }

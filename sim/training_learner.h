@@ -9,9 +9,10 @@
 // bit. Pack i of a round is trained by rank i modulo their number.
 //
 // Where the team's engines pack, a pack trains in one session; its texts are prepared and its
-// deltas encoded by threads of their own, while others train. Else a worker trains its clients one
-// after another, with the same bits for any pack. Hostile devices (sim/attack.h) have packs of
-// their own, of all that are expected by then: they know what they learned together.
+// deltas encoded by threads of their own, while others train: half as many as there are cores,
+// since whoever waits for a core feeds no GPU. Else a worker trains its clients one after another,
+// with the same bits for any pack. Hostile devices (sim/attack.h) have packs of their own, of all
+// that are expected by then: they know what they learned together.
 #pragma once
 
 #include "sim/attack_settings.h"
