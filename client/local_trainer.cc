@@ -5,6 +5,7 @@
 #include <cmath>
 
 #include "adapters/rank_slices.h"
+#include "base/sum_of_squares.h"
 #include "client/cluster_choice.h"
 #include "client/kept_rules.h"
 #include "crypto/hash.h"
@@ -79,11 +80,8 @@ void weigh_by_loss(const Recipe& recipe, const TrainOutcome& outcome,
   const double loss = outcome.gate_before > 0 ? outcome.gate_before : outcome.loss_first;
   const double power = static_cast<double>(recipe.loss_power);
   const double factor = std::pow(loss, power);
-  double squares = 0;
-  for (float& value : made.delta) {
-    squares += static_cast<double>(value) * static_cast<double>(value);
-    value = static_cast<float>(value * factor);
-  }
+  const double squares = sum_of_squares(made.delta);
+  for (float& value : made.delta) value = static_cast<float>(value * factor);
   made.curvature = factor;
   if (recipe.optimizer == LocalOptimizer::kSgd) {
     made.curvature +=

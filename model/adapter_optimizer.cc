@@ -5,6 +5,7 @@
 #include <cmath>
 
 #include "adapters/factor_choice.h"
+#include "base/sum_of_squares.h"
 #include "base/text.h"
 #include "model/row_kernels.h"
 
@@ -49,7 +50,7 @@ double AdapterOptimizer::prepare(std::span<const float> values, std::span<float>
     });
   }
   clear_to(gradient.size());
-  const double norm = std::sqrt(sum_of_squares(gradient.data(), gradient.size()));
+  const double norm = std::sqrt(sum_of_squares(gradient));
   const auto limit = static_cast<double>(settings_.max_gradient_norm);
   // PyTorch's clip_grad_norm_: the 1e-6 keeps a norm of zero from dividing.
   if (limit > 0 && norm > limit) {

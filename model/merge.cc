@@ -4,6 +4,7 @@
 #include <cmath>
 #include <unordered_map>
 
+#include "base/sum_of_squares.h"
 #include "base/text.h"
 #include "formats/gguf_writer.h"
 #include "formats/half.h"
@@ -86,8 +87,7 @@ Result<void> set_row_lengths(const std::string& tensor, std::span<const float> l
   const std::size_t columns = w.size() / lengths.size();
   for (std::size_t row = 0; row < lengths.size(); ++row) {
     const std::span<float> values = w.subspan(row * columns, columns);
-    double squares = 0;
-    for (const float value : values) squares += double{value} * double{value};
+    const double squares = sum_of_squares(values);
     if (!(squares > 0)) {
       return Error{ErrorCode::kInvalidArgument,
                    cat("row ", row, " of ", tensor,

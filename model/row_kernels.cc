@@ -130,21 +130,6 @@ COPPICE_LEVELS float dot(const float* a, const float* b, std::size_t n) {
   return sum;
 }
 
-COPPICE_LEVELS double sum_of_squares(const float* x, std::size_t n) {
-  double sums[kLanes] = {};
-  std::size_t i = 0;
-  for (; i + kLanes <= n; i += kLanes) {
-    for (std::size_t lane = 0; lane < kLanes; ++lane) {
-      const double value = x[i + lane];
-      sums[lane] += value * value;
-    }
-  }
-  for (; i < n; ++i) sums[i % kLanes] += double{x[i]} * double{x[i]};
-  double sum = 0;
-  for (const double part : sums) sum += part;
-  return sum;
-}
-
 float exponential(float x) { return exponential_inline(x); }
 
 COPPICE_LEVELS float rms_norm_row(const float* x, const float* w, float epsilon, std::size_t n,

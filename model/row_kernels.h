@@ -12,7 +12,6 @@
 namespace coppice {
 
 float dot(const float* a, const float* b, std::size_t n);
-double sum_of_squares(const float* x, std::size_t n); // in double
 
 // e^x within 2 ulp for x in [-87, 88]; below, about e^-87; above, about e^88.
 float exponential(float x);

@@ -3,6 +3,7 @@
 
 #include <cmath>
 
+#include "base/sum_of_squares.h"
 #include "base/text.h"
 
 namespace coppice {
@@ -22,18 +23,7 @@ Result<double> l2_norm(std::span<const float> values) {
     return Error{ErrorCode::kTooLarge, cat("a norm over ", values.size(), " values, at most ",
                                            kMaxClipValues, " are supported")};
   }
-  constexpr std::size_t kSums = 8; // side by side: a single one would wait for each addition
-  double sums[kSums] = {};
-  const auto add = [&](std::size_t k, float value) {
-    sums[k] += static_cast<double>(value) * static_cast<double>(value);
-  };
-  std::size_t i = 0;
-  for (; i + kSums <= values.size(); i += kSums) {
-    for (std::size_t k = 0; k < kSums; ++k) add(k, values[i + k]);
-  }
-  for (std::size_t k = 0; i < values.size(); ++i, ++k) add(k, values[i]);
-  double sum = 0.0;
-  for (const double part : sums) sum += part;
+  const double sum = sum_of_squares(values);
   if (std::isfinite(sum)) return std::sqrt(sum);
   std::size_t at = 0;
   while (std::isfinite(values[at])) ++at; // finite floats alone can't reach infinity in double
