@@ -338,7 +338,8 @@ std::string drawn(const BarChart& chart, const ChartBar& bar, const Axes& axes) 
   for (std::size_t i = 0; i < bar.heights.size() && i < chart.series.size(); ++i) {
     const double height = bar.heights[i];
     if (!(height > 0) || !std::isfinite(height)) continue;
-    out += cat("\n", escape_markup(chart.series[i].name), ": ", value_text(chart.y_unit, height));
+    out +=
+        cat("\n", escape_markup(chart.series[i].name), ": ", value_text(AxisUnit::kPlain, height));
     const double top = axes.y(below + height);
     boxes += cat("<rect class=\"f", chart.series[i].color, "\" x=\"", fixed(left, 1), "\" y=\"",
                  fixed(top, 2), "\" width=\"", fixed(width - gap, 1), "\" height=\"",
@@ -416,12 +417,11 @@ std::string bar_chart_element(const BarChart& chart) {
     y.add(std::accumulate(bar.heights.begin(), bar.heights.end(), 0.0));
   }
   Axes axes{.x = tight_axis(x),
-            .y = {},
+            .y = axis_over(count_ticks(y.most)),
             .x_scale = {},
-            .y_scale = scale_for(chart.y_unit, y.most),
+            .y_scale = {},
             .x_label = chart.x_label,
             .y_label = chart.y_label};
-  axes.y = axis_of(y, true, axes.y_scale);
   axes.x.from = frame.left;
   axes.x.to = frame.right;
   axes.y.from = frame.bottom;

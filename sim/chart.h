@@ -72,11 +72,10 @@ struct BarSeries {
   std::string name;
   unsigned color = 0;
 };
-struct BarChart {
+struct BarChart { // of counts
   std::string title;
   std::string x_label;
   std::string y_label;
-  AxisUnit y_unit = AxisUnit::kPlain;
   std::vector<BarSeries> series; // named by the page, not in the picture
   std::vector<ChartBar> bars;
   std::vector<double> rules; // upright lines at these x: "no change"

@@ -56,18 +56,24 @@ std::vector<double> steps(double least, double most, double step) {
   return ticks;
 }
 
+// `most` > 0.
+double linear_step(double most) {
+  const double power = std::pow(10.0, std::floor(std::log10(most)));
+  if (most / power < 2) return power / 5;
+  return most / power < 5 ? power / 2 : power;
+}
+
 } // namespace
 
 std::vector<double> linear_ticks(double most) {
-  if (!(most > kLeastRange) || !std::isfinite(most)) return {0, 1};
-  const double power = std::pow(10.0, std::floor(std::log10(most)));
-  double step = power;
-  if (most / power < 2) {
-    step = power / 5;
-  } else if (most / power < 5) {
-    step = power / 2;
-  }
-  return steps(0, most, step);
+  return most > kLeastRange && std::isfinite(most) ? steps(0, most, linear_step(most))
+                                                   : std::vector<double>{0, 1};
+}
+
+std::vector<double> count_ticks(double most) {
+  return most > kLeastRange && std::isfinite(most)
+             ? steps(0, most, std::max(1.0, linear_step(most)))
+             : std::vector<double>{0, 1};
 }
 
 std::vector<double> ticks_between(double least, double most) {

@@ -21,6 +21,8 @@ enum class AxisUnit {
 // 0 up to the first multiple at or above `most` of a step that is 1, 2 or 5 times a power of ten:
 // four to ten of them. `most` > 0; else 0 and 1.
 std::vector<double> linear_ticks(double most);
+// The same for what is counted: by whole steps, of which there may be fewer.
+std::vector<double> count_ticks(double most);
 // The same from a multiple at or below `least`: three to eight. Values that don't differ get an
 // axis around them; where all are zero, or not finite, it is 0 and 1.
 std::vector<double> ticks_between(double least, double most);

@@ -118,6 +118,10 @@ TEST(Chart, ChoosesRoundTicks) {
   EXPECT_EQ(linear_ticks(2.3), (std::vector<double>{0, 0.5, 1, 1.5, 2, 2.5}));
   EXPECT_EQ(linear_ticks(7), (std::vector<double>{0, 1, 2, 3, 4, 5, 6, 7}));
   EXPECT_EQ(linear_ticks(0), (std::vector<double>{0, 1}));
+  EXPECT_EQ(count_ticks(4), (std::vector<double>{0, 1, 2, 3, 4})); // nobody counts halves
+  EXPECT_EQ(count_ticks(1), (std::vector<double>{0, 1}));
+  EXPECT_EQ(count_ticks(25), linear_ticks(25));
+  EXPECT_EQ(count_ticks(0), (std::vector<double>{0, 1}));
   EXPECT_EQ(ticks_between(0, 0), (std::vector<double>{0, 1})); // nothing below zero
 }
 
