@@ -221,13 +221,9 @@ AggregatorRound::Actions AggregatorRound::on(UploadArrived&& event, Millis) {
     return {RefuseUpload{event.client, "the upload has another shape than the plan"}};
   }
   const std::uint32_t group = group_in(group_of_, event.client);
-  const auto sum =
-      std::span(collecting->sum.elements).subspan(group * ring_elements_, ring_elements_);
-  if (add_) {
-    add_(plan_.slots, sum, std::move(event.elements));
-  } else {
-    add_upload(plan_.slots, sum, event.elements);
-  }
+  add_(plan_.slots,
+       std::span(collecting->sum.elements).subspan(group * ring_elements_, ring_elements_),
+       std::move(event.elements));
   collecting->sum.touched.insert(group);
   collecting->sum.uncommitted.emplace(event.client, event.upload);
   member->second = MemberState::kReported;

@@ -190,17 +190,21 @@ struct StoredRound {
   Bytes secagg;        // SecAggGroups::serialize(); empty before a roster was committed
 };
 
-// Adds an upload's elements to a group's part of the sum, now or later.
+// The slots' own widths: sum[i] = (sum[i] + upload[i]) mod 2^(its slot's bits).
+void add_upload(const std::vector<Slot>& slots, std::span<std::uint32_t> sum,
+                std::span<const std::uint32_t> upload);
+// That, now or later, to a group's part of the sum.
 using AddUpload = std::function<void(const std::vector<Slot>& slots, std::span<std::uint32_t> sum,
                                      std::vector<std::uint32_t> upload)>;
 
 class AggregatorRound {
  public:
   // `deadline` on the clock of the `now`s given to handle(). Members are distinct.
-  // `primitives` must outlive it. `add`: how uploads are added, at once if it is empty; one who
-  // adds later has added what was given before anybody reads a sum, and before the round goes.
+  // `primitives` must outlive it. `add`: how uploads are added; one who adds later has added what
+  // was given before anybody reads a sum, and before the round goes.
   AggregatorRound(RoundPlan plan, const std::vector<ClientId>& members, Millis deadline,
-                  const SecAggPrimitives& primitives = sodium_primitives(), AddUpload add = {});
+                  const SecAggPrimitives& primitives = sodium_primitives(),
+                  AddUpload add = add_upload);
   // Goes on with a stored round. Its first actions come from handle(Tick). kCorrupt: a state of
   // secure aggregation that can't be read.
   static Result<AggregatorRound> resume(StoredRound stored, Millis deadline,
@@ -277,9 +281,5 @@ class AggregatorRound {
 // The plan's groups without their masks; zeros where a group is in none. At most so many threads.
 void unmask_groups(const RoundPlan& plan, const UnmaskSum& order, std::span<std::uint32_t> elements,
                    unsigned threads = 1);
-
-// The slots' own widths: sum[i] = (sum[i] + upload[i]) mod 2^(its slot's bits).
-void add_upload(const std::vector<Slot>& slots, std::span<std::uint32_t> sum,
-                std::span<const std::uint32_t> upload);
 
 } // namespace coppice

@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "base/random.h"
 
-#include <algorithm>
-
 #include "base/check.h"
 #include "base/instruction_levels.h"
 

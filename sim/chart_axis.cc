@@ -56,25 +56,23 @@ std::vector<double> steps(double least, double most, double step) {
   return ticks;
 }
 
-// `most` > 0.
-double linear_step(double most) {
+std::vector<double> ticks_from_zero(double most, double least_step) {
+  if (!(most > kLeastRange) || !std::isfinite(most)) return {0, 1};
   const double power = std::pow(10.0, std::floor(std::log10(most)));
-  if (most / power < 2) return power / 5;
-  return most / power < 5 ? power / 2 : power;
+  double step = power;
+  if (most / power < 2) {
+    step = power / 5;
+  } else if (most / power < 5) {
+    step = power / 2;
+  }
+  return steps(0, most, std::max(step, least_step));
 }
 
 } // namespace
 
-std::vector<double> linear_ticks(double most) {
-  return most > kLeastRange && std::isfinite(most) ? steps(0, most, linear_step(most))
-                                                   : std::vector<double>{0, 1};
-}
+std::vector<double> linear_ticks(double most) { return ticks_from_zero(most, 0); }
 
-std::vector<double> count_ticks(double most) {
-  return most > kLeastRange && std::isfinite(most)
-             ? steps(0, most, std::max(1.0, linear_step(most)))
-             : std::vector<double>{0, 1};
-}
+std::vector<double> count_ticks(double most) { return ticks_from_zero(most, 1); }
 
 std::vector<double> ticks_between(double least, double most) {
   if (!std::isfinite(most - least) || (least == 0 && most == 0)) return {0, 1};

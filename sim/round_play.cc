@@ -25,9 +25,8 @@ SharedPlan plan_of_machines(RoundPlan plan, SimulatedSum sum) {
 }
 
 AddUpload add_with(UploadAdder* adder) {
-  if (adder == nullptr) return {};
-  return [adder](const std::vector<Slot>& slots, std::span<std::uint32_t> sum,
-                 std::vector<std::uint32_t> upload) { adder->add(slots, sum, std::move(upload)); };
+  if (adder == nullptr) return add_upload;
+  return std::bind_front(&UploadAdder::add, adder);
 }
 
 } // namespace

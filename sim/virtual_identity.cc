@@ -4,10 +4,10 @@
 #include <algorithm>
 #include <array>
 #include <cstring>
-#include <thread>
 
 #include "base/random.h"
 #include "crypto/hash.h"
+#include "sim/thread_team.h"
 
 namespace coppice {
 namespace {
@@ -54,21 +54,15 @@ ClientId virtual_client_id(std::uint64_t seed, std::uint64_t device) {
 std::vector<ClientId> virtual_client_ids(std::uint64_t seed,
                                          std::span<const std::uint64_t> devices) {
   constexpr std::size_t kFewest = 64; // of a thread: a key takes some 30 microseconds
-  const std::size_t cores = std::max(1U, std::thread::hardware_concurrency());
-  const std::size_t share = std::max(kFewest, (devices.size() + cores - 1) / cores);
   std::vector<ClientId> ids(devices.size());
-  std::vector<std::jthread> threads;
-  for (std::size_t begin = 0; begin < ids.size(); begin += share) {
-    const auto make = [&, begin, end = std::min(ids.size(), begin + share)] {
-      for (std::size_t i = begin; i < end; ++i) ids[i] = virtual_client_id(seed, devices[i]);
-    };
-    if (begin + share >= ids.size()) {
-      make();
-    } else {
-      threads.emplace_back(make);
-    }
+  const auto make = [&](std::size_t i) { ids[i] = virtual_client_id(seed, devices[i]); };
+  const std::size_t threads =
+      std::min<std::size_t>(std::thread::hardware_concurrency(), ids.size() / kFewest);
+  if (threads > 1) {
+    ThreadTeam(static_cast<unsigned>(threads)).for_each(ids.size(), make);
+  } else {
+    for (std::size_t i = 0; i < ids.size(); ++i) make(i);
   }
-  threads.clear(); // joined
   return ids;
 }
 

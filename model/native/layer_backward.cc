@@ -8,7 +8,6 @@
 #include "model/native/row_blocks.h"
 
 namespace coppice::native {
-
 namespace {
 
 // Of a group's projections.
@@ -112,8 +111,7 @@ void Layer::gate_back(const LayerActivations& kept, const FloatRows& d_gated,
   for_rows(pool_, d_gated.rows, [&](std::size_t row, Scratch& scratch) {
     float* both = scratch.floats(Slot::kRows, 2 * f);
     float* back = scratch.floats(Slot::kWeights, 2 * f);
-    float* y =
-        gated.data != nullptr || config_.sub_norms ? scratch.floats(Slot::kOutput, f) : nullptr;
+    float* y = scratch.floats(Slot::kOutput, f);
     float* dy = d_gated.row(row);
     kernels_.to_float(kept.gate_up.at(row), 2 * f, both);
     if (config_.sub_norms) {
@@ -126,7 +124,7 @@ void Layer::gate_back(const LayerActivations& kept, const FloatRows& d_gated,
       multiply_row(y, weights_.feed_forward_sub_norm.data(), f, y);
     }
     gated_backward(config_.activation, both, both + f, dy, f, back, back + f,
-                   config_.sub_norms ? nullptr : y);
+                   config_.sub_norms || gated.data == nullptr ? nullptr : y);
     kernels_.from_float(back, 2 * f, out.at(row));
     if (gated.data == nullptr) return;
     kernels_.from_float(y, f, gated.at(row)); // dy is done with

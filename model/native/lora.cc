@@ -4,8 +4,6 @@
 #include <algorithm>
 #include <cstring>
 
-#include "model/row_kernels.h"
-
 namespace coppice::native {
 namespace {
 
@@ -131,20 +129,14 @@ void LoraGroup::project_floats(WorkerPool& pool, const ElementRows& x, LoraHidde
 void LoraGroup::scaled_b_rows(std::size_t module, std::size_t row, std::size_t count, float* floats,
                               std::byte* elements) const {
   const std::size_t rank = offsets_[module + 1] - offsets_[module];
-  const std::span<const LoraFactor> factors = modules_[module].factors;
-  if (factors.size() == 1 && factors.front().rank == rank) {
-    std::copy_n(factors.front().b + row * rank, count * rank, floats);
-    scale_row(floats, factors.front().scale, count * rank);
-  } else {
-    float* out = floats;
-    for (std::size_t i = row; i < row + count; ++i) {
-      float* const end = out + rank;
-      for (const LoraFactor& factor : factors) {
-        const float* b = factor.b + i * factor.rank;
-        for (std::size_t r = 0; r < factor.rank; ++r) *out++ = factor.scale * b[r];
-      }
-      out = std::fill_n(out, end - out, 0.0F);
+  float* out = floats;
+  for (std::size_t i = row; i < row + count; ++i) {
+    float* const end = out + rank;
+    for (const LoraFactor& factor : modules_[module].factors) {
+      const float* b = factor.b + i * factor.rank;
+      for (std::size_t r = 0; r < factor.rank; ++r) *out++ = factor.scale * b[r];
     }
+    out = std::fill_n(out, end - out, 0.0F);
   }
   kernels_.from_float(floats, count * rank, elements);
 }
